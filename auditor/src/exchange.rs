@@ -1,0 +1,139 @@
+//! Exchanges: one request and its response on one connection of one process.
+
+use std::sync::Arc;
+
+use auditor_ebpf::wire;
+use bytes::Bytes;
+
+use crate::record::{Blind, BootNs, Clock, Endpoints, Process, ProcessId, SocketId, Tick};
+
+/// Identity of an exchange within one run: a counter, so that replays agree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ExchangeId(pub u64);
+
+/// Which part the process plays, from data direction x request/response, never from accept/connect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// The request was *received*: an inbound exchange.
+    Server,
+    /// The request was *sent*: an outbound exchange.
+    Client,
+}
+
+/// How much of a request head was seen. Only [`Visibility::Whole`] can prove that a header is absent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Visibility {
+    /// Every byte, and it parsed.
+    Whole,
+    /// Longer than the capture limit: what was seen is true, what was not seen may exist.
+    Truncated,
+    /// Bytes are missing or did not parse, or all that is known is that a request may have crossed here: `head` may be
+    /// empty.
+    Lost,
+}
+
+/// What survives of a request head: method, path, host, and the audited headers. Nothing else leaves the HTTP stage.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RequestHead {
+    /// Method, as sent.
+    pub method: Box<str>,
+    /// Path without query; `*` or the authority for `OPTIONS *` and `CONNECT`.
+    pub path: Box<str>,
+    /// Minor version: 0 or 1.
+    pub minor_version: u8,
+    /// `Host` header (or the authority of an absolute target), as sent.
+    pub host: Option<Box<str>>,
+    /// `User-Agent`, cut at 256 bytes: tells health checks and scrapers.
+    pub user_agent: Option<Box<str>>,
+    /// Field lines of audited headers in order: (name as sent, value without surrounding whitespace).
+    pub fields: Vec<(Bytes, Bytes)>,
+}
+
+/// A request crossed a socket; its head is complete, or will never be.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Request {
+    /// Which exchange this opens.
+    pub id: ExchangeId,
+    /// Server: inbound. Client: outbound.
+    pub role: Role,
+    /// The process that received or sent it.
+    pub process: ProcessId,
+    /// The thread whose operation completed the head.
+    pub tid: u32,
+    /// Forking threads, nearest first.
+    pub ancestors: [wire::Task; wire::ANCESTORS],
+    /// Coroutine, 0 when unknown.
+    pub coroutine: u64,
+    /// Network namespace inode.
+    pub netns: u32,
+    /// Command name of the thread.
+    pub comm: [u8; 16],
+    /// This end of the connection.
+    pub socket: SocketId,
+    /// Both ends.
+    pub endpoints: Endpoints,
+    /// When its first byte crossed.
+    pub started: BootNs,
+    /// When its head was complete (or given up).
+    pub time: BootNs,
+    /// How much of it was seen.
+    pub visibility: Visibility,
+    /// What of it survives.
+    pub head: RequestHead,
+}
+
+/// Why an exchange ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// The response is known to be complete, or the next request on the connection implies it.
+    Complete,
+    /// The connection closed after a response head.
+    ClosedAfterResponse,
+    /// The connection closed before any final response head: the request failed.
+    ClosedWithoutResponse,
+    /// It was lost sight of (gap, eviction, end of the run): nothing may be concluded.
+    OutOfSight,
+    /// The connection became opaque (CONNECT, Upgrade): no more exchanges on it.
+    Tunnel,
+}
+
+/// What the exchange stage tells the pairing stage, in order of time.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// A request opened an exchange.
+    Request(Arc<Request>),
+    /// Its final (not 1xx) response head crossed. `status` is `None` when the head could not be read whole.
+    Response {
+        /// Which exchange.
+        id: ExchangeId,
+        /// When.
+        time: BootNs,
+        /// Status code.
+        status: Option<u16>,
+    },
+    /// The exchange is over; every `Request` gets exactly one `End`.
+    End {
+        /// Which exchange.
+        id: ExchangeId,
+        /// When.
+        time: BootNs,
+        /// Why.
+        end: End,
+    },
+    /// Records are missing: anything may have happened between the previous event and this one.
+    Lost {
+        /// How many records.
+        count: u64,
+        /// When the hole was found.
+        time: BootNs,
+    },
+    /// A process speaks something that cannot be seen (found in userspace: HTTP/2 preface, `Upgrade: h2c`; or counted
+    /// in the kernel).
+    Blind(Blind),
+    /// The run begins.
+    Clock(Arc<Clock>),
+    /// A process is described.
+    Process(Arc<Process>),
+    /// Time passes.
+    Tick(Arc<Tick>),
+}

@@ -1,0 +1,2 @@
+//! The `auditor` command.
+fn main() {}
