@@ -14,6 +14,9 @@ pub const HEAD_CAP: usize = 16 * 1024;
 /// Most bytes of an AF_UNIX path: `sizeof(sockaddr_un.sun_path)`.
 pub const UNIX_PATH_CAP: usize = 108;
 
+/// Room for the path in a record of an AF_UNIX socket: a multiple of 8, so that the bytes behind it stay aligned.
+pub const UNIX_PATH_SLOT: usize = 112;
+
 /// Ancestors of the current task that a record names.
 pub const ANCESTORS: usize = 3;
 
@@ -56,7 +59,8 @@ pub struct Task {
     pub tid: u32,
 }
 
-/// Header of a data record; `path_len` bytes of AF_UNIX path and then `captured` bytes of the stream follow it.
+/// Header of a data record. For AF_UNIX a slot of [`UNIX_PATH_SLOT`] bytes with the path follows it; then, for every
+/// family, `captured` bytes of the stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Data {
@@ -94,7 +98,7 @@ pub struct Data {
     pub netns: u32,
     /// `AF_INET`, `AF_INET6` or `AF_UNIX`.
     pub family: u16,
-    /// Length of the AF_UNIX path that follows the header (0: unnamed, or not AF_UNIX).
+    /// Length of the path in the AF_UNIX slot (0: unnamed, or not AF_UNIX).
     pub path_len: u8,
     /// `DIRECTION_*`.
     pub direction: u8,

@@ -18,6 +18,8 @@ pub mod exchange;
 pub mod http;
 pub mod pair;
 pub mod pipeline;
+
+pub mod source;
 pub mod record;
 pub mod report;
 pub mod stream;

@@ -282,7 +282,9 @@ impl Data {
     }
 
     fn from_wire(header: &wire::Data, rest: &[u8]) -> Result<Self, DecodeError> {
-        let (path, rest) = rest.split_at_checked(usize::from(header.path_len)).ok_or(DecodeError::TooShort)?;
+        let unix = i32::from(header.family) == libc::AF_UNIX;
+        let slot = if unix { wire::UNIX_PATH_SLOT } else { 0 };
+        let (path, rest) = rest.split_at_checked(slot).ok_or(DecodeError::TooShort)?;
         let captured = usize::try_from(header.captured).map_err(|_| DecodeError::TooShort)?;
         if header.captured > header.op_len {
             return Err(DecodeError::OutOfRange("captured"));
@@ -293,7 +295,8 @@ impl Data {
             wire::DIRECTION_RECV => Direction::Recv,
             _ => return Err(DecodeError::OutOfRange("direction")),
         };
-        let endpoints = if i32::from(header.family) == libc::AF_UNIX {
+        let endpoints = if unix {
+            let path = path.get(..usize::from(header.path_len)).ok_or(DecodeError::OutOfRange("path_len"))?;
             Endpoints::Unix { path: unix_path(path), peer_tgid: (header.peer_tgid != 0).then_some(header.peer_tgid) }
         } else {
             Endpoints::Tcp {

@@ -1,0 +1,388 @@
+//! The one capture function: both hook strategies end here with a completed socket operation.
+//!
+//! Layout of a record while it is put together: header, AF_UNIX path, bytes. For the other families there is no path,
+//! so the header moves up to the bytes and the record starts later in the buffer.
+
+use auditor_ebpf::wire;
+use aya_ebpf::helpers::{
+    bpf_get_current_comm,
+    generated::{
+        bpf_get_current_cgroup_id, bpf_ktime_get_boot_ns, bpf_probe_read_kernel as raw_read_kernel,
+        bpf_ringbuf_output,
+    },
+};
+
+use crate::{
+    blind, head,
+    head::start,
+    kernel,
+    maps::{self, Half, SCRATCH, SOCKETS, Scratch, Socket, count},
+    memory::{CHUNK, Memory, read_memory},
+    syscall, task,
+};
+
+const HEADER: usize = size_of::<wire::Data>();
+pub const BYTES: usize = HEADER + wire::UNIX_PATH_SLOT;
+const CAP: u64 = wire::HEAD_CAP as u64;
+/// A head at the cap, one chunk more for the verifier's view of a copy, one word for the scan's overrun.
+pub const RECORD_ROOM: usize = BYTES + wire::HEAD_CAP + CHUNK as usize + 16;
+
+const AF_UNIX: u16 = 1;
+const AF_INET: u16 = 2;
+const AF_INET6: u16 = 10;
+const SOCK_STREAM: u16 = 1;
+const IPPROTO_TCP: u16 = 6;
+
+/// A socket operation that has completed.
+pub struct Operation {
+    pub task: u64,
+    pub sock: u64,
+    pub call: syscall::Call,
+    pub memory: Memory,
+    /// Bytes moved, more than 0.
+    pub moved: u64,
+}
+
+/// Looks at one completed operation and ships what belongs to a message head.
+#[inline(always)]
+pub fn capture(operation: &Operation) {
+    let Some(family) = stream_family(operation.sock) else { return };
+    count(wire::COUNT_OPERATIONS, 1);
+    count(wire::COUNT_BYTES, operation.moved);
+    let Some(scratch) = SCRATCH.get_ptr_mut(0) else { return };
+    // SAFETY: this CPU's slot of a per-CPU map; `busy` keeps a task that preempts us off it.
+    let scratch = unsafe { &mut *scratch };
+    if scratch.busy != 0 {
+        count(wire::COUNT_LOST_BUSY, 1);
+        maps::next_sequence();
+        return;
+    }
+    scratch.busy = 1;
+    follow(operation, family, scratch);
+    scratch.busy = 0;
+}
+
+/// The family of a stream socket that can carry HTTP.
+#[inline(always)]
+fn stream_family(sock: u64) -> Option<u16> {
+    let family = kernel::read::<u16>(sock, &kernel::SOCK_FAMILY)?;
+    if family != AF_INET && family != AF_INET6 && family != AF_UNIX {
+        return None;
+    }
+    (kernel::read::<u16>(sock, &kernel::SOCK_TYPE)? == SOCK_STREAM).then_some(family)
+}
+
+#[inline(always)]
+fn follow(operation: &Operation, family: u16, scratch: &mut Scratch) {
+    let bytes = scratch.record.as_mut_ptr().wrapping_add(BYTES);
+    let moved = if operation.moved > u64::from(u32::MAX) { u64::from(u32::MAX) } else { operation.moved };
+
+    scratch.memory = operation.memory;
+    let prefix_length = read_memory(if moved < 16 { moved } else { 16 });
+    // SAFETY: the buffer starts aligned and is longer than 16 bytes.
+    let begins = unsafe { head::start_of(bytes.cast::<u64>().read(), bytes.add(8).cast::<u64>().read(), prefix_length) };
+    let starts = prefix_length > 0 && (begins == start::HEAD || begins == start::MAYBE);
+
+    let known = SOCKETS.get_ptr_mut(&operation.sock);
+    if known.is_none() && !starts {
+        if begins == start::TLS || begins == start::TLS_HELLO {
+            // A hello is counted where it is sent: every connection sends one, in one piece.
+            let opens = begins == start::TLS_HELLO && operation.call.direction == wire::DIRECTION_SEND;
+            blind::note(wire::BLIND_TLS, u64::from(opens), operation.moved);
+        }
+        return;
+    }
+
+    // Without a file the socket is the kernel's own (NFS, CIFS); with one that the call does not name, a kernel user
+    // is working on behalf of this task (NBD): either way the task's registers describe something else.
+    let Some(socket) = kernel::pointer(operation.sock, &kernel::SOCK_SOCKET) else { return };
+    let Some(file) = kernel::pointer(socket, &kernel::SOCKET_FILE) else { return };
+    if syscall::file_of(operation.task, operation.call.fd) != Some(file) {
+        return;
+    }
+    let Some(inode) = kernel::pointer(file, &kernel::FILE_INODE) else { return };
+    let Some(inode) = kernel::read::<u64>(inode, &kernel::INODE_INO) else { return };
+
+    let mut flags = 0u16;
+    let entry = match known {
+        // SAFETY: a live map value.
+        Some(entry) if unsafe { (*entry).inode } == inode => entry,
+        // Unknown, or the address is another socket's now.
+        _ => {
+            if !starts {
+                let _ = SOCKETS.remove(&operation.sock);
+                return;
+            }
+            flags |= wire::FLAG_FRESH;
+            if SOCKETS.insert(&operation.sock, &NEW_SOCKET, 0).is_err() {
+                count(wire::COUNT_LOST_SOCKET_TABLE, 1);
+                maps::next_sequence();
+                return;
+            }
+            let Some(entry) = SOCKETS.get_ptr_mut(&operation.sock) else { return };
+            // SAFETY: a live map value.
+            unsafe { (*entry).inode = inode };
+            entry
+        }
+    };
+    // SAFETY: a live map value; the two halves are only touched by the task that owns that direction's operation.
+    let half = unsafe {
+        if operation.call.direction == wire::DIRECTION_SEND { &mut (*entry).send } else { &mut (*entry).recv }
+    };
+
+    let position = match tcp_position(operation, family) {
+        Some(position) => position,
+        None => {
+            flags |= wire::FLAG_COUNTED;
+            let position = half.position;
+            half.position = position.wrapping_add(operation.moved);
+            position
+        }
+    };
+    let continues = half.pending != 0;
+    if !continues && !starts {
+        return;
+    }
+    count(wire::COUNT_HEADS, u64::from(!continues));
+    flags |= if continues { wire::FLAG_CONTINUES } else { wire::FLAG_START };
+    if !continues {
+        half.head_len = 0;
+        half.newlines = 0;
+        half.returns = 0;
+    }
+    let so_far = if half.head_len < CAP { half.head_len } else { CAP };
+    let room = CAP - so_far;
+    let wanted = if moved < room { moved } else { room };
+    scratch.memory = operation.memory;
+    let captured = kernel::opaque(read_memory(wanted));
+    if captured > CAP {
+        return;
+    }
+    if captured == 0 {
+        flags |= wire::FLAG_UNREADABLE;
+        count(wire::COUNT_LOST_UNREADABLE, 1);
+    }
+    // SAFETY: captured <= CAP, and the buffer has room behind it.
+    unsafe { bytes.add(captured as usize).cast::<u64>().write_unaligned(0) };
+    scratch.scan = head::Scan { newlines: half.newlines, returns: half.returns, pending: 0, begin: 0 };
+    let pending = head::scan_head(captured) != 0;
+    half.newlines = scratch.scan.newlines;
+    half.returns = scratch.scan.returns;
+    flags |= track_head(half, bytes, captured, wanted, so_far, pending, kernel::opaque(scratch.scan.begin));
+
+    ship(operation, family, inode, flags, position, moved, captured, scratch);
+}
+
+const NEW_HALF: Half = Half { position: 0, newlines: 0, returns: 0, head_len: 0, pending: 0, prefix: [0; 32] };
+const NEW_SOCKET: Socket = Socket { inode: 0, send: NEW_HALF, recv: NEW_HALF };
+
+/// Updates what is known of the unfinished head; returns more flags.
+#[inline(always)]
+fn track_head(
+    half: &mut Half,
+    bytes: *mut u8,
+    captured: u64,
+    wanted: u64,
+    so_far: u64,
+    pending: bool,
+    begin: u64,
+) -> u16 {
+    // Where some of it could not be read the daemon sees the hole; following on would ship noise.
+    if !pending || captured < wanted || begin > CAP || !remember_prefix(half, bytes, captured, so_far, begin) {
+        half.pending = 0;
+        half.head_len = 0;
+        return 0;
+    }
+    half.pending = 1;
+    half.head_len = if begin == 0 { so_far + captured } else { captured.wrapping_sub(begin) };
+    if half.head_len >= CAP {
+        half.pending = 0;
+        count(wire::COUNT_TRUNCATED, 1);
+        return wire::FLAG_TRUNCATED;
+    }
+    0
+}
+
+/// A head that began with too few bytes to be told is judged again as more arrive; false when it is none.
+#[inline(always)]
+fn remember_prefix(half: &mut Half, bytes: *const u8, captured: u64, so_far: u64, begin: u64) -> bool {
+    let have = kernel::opaque(if begin == 0 { so_far } else { 0 });
+    if have >= 16 {
+        return true;
+    }
+    let new = captured.wrapping_sub(begin);
+    let length = kernel::opaque(if new > 16 { 16 } else { new });
+    if length > 16 {
+        return false;
+    }
+    let prefix = half.prefix.as_mut_ptr();
+    // SAFETY: have < 16 and length <= 16: 32 bytes of room; the source has a chunk of room behind any begin.
+    unsafe {
+        raw_read_kernel(prefix.add(have as usize).cast(), length as u32, bytes.add(begin as usize).cast());
+        let begins =
+            head::start_of(prefix.cast::<u64>().read(), prefix.add(8).cast::<u64>().read(), have + length);
+        begins == start::HEAD || begins == start::MAYBE
+    }
+}
+
+/// Position from TCP's own sequence numbers: exact whatever happened before, spliced bytes included. `None` where they
+/// count something else (TLS in the kernel, MPTCP) or there are none (AF_UNIX).
+#[inline(always)]
+fn tcp_position(operation: &Operation, family: u16) -> Option<u64> {
+    if family == AF_UNIX {
+        return None;
+    }
+    let sock = operation.sock;
+    if kernel::read::<u16>(sock, &kernel::SOCK_PROTOCOL)? != IPPROTO_TCP
+        || kernel::pointer(sock, &kernel::ICSK_ULP_OPS).is_some()
+    {
+        return None;
+    }
+    let field = if operation.call.direction == wire::DIRECTION_SEND {
+        &kernel::TCP_WRITE_SEQ
+    } else {
+        &kernel::TCP_COPIED_SEQ
+    };
+    let after = kernel::read::<u32>(sock, field)?;
+    Some(u64::from(after.wrapping_sub(operation.moved as u32)))
+}
+
+#[inline(always)]
+#[allow(clippy::too_many_arguments, reason = "inlined into one program; a struct would cost stack")]
+fn ship(
+    operation: &Operation,
+    family: u16,
+    inode: u64,
+    flags: u16,
+    position: u64,
+    moved: u64,
+    captured: u64,
+    scratch: &mut Scratch,
+) {
+    let unix = family == AF_UNIX;
+    let begin = if unix { 0 } else { wire::UNIX_PATH_SLOT };
+    let record = scratch.record.as_mut_ptr().wrapping_add(begin);
+    let length = kernel::opaque((BYTES - begin) as u64 + captured);
+    // SAFETY: the header's room in this CPU's scratch buffer, aligned to 8; all fields are plain integers.
+    let header = unsafe { &mut *record.cast::<wire::Data>() };
+    header.kind = wire::KIND_DATA;
+    header.flags = flags;
+    header.len = length as u32;
+    // SAFETY: no arguments.
+    header.time_ns = unsafe { bpf_ktime_get_boot_ns() };
+    header.socket = operation.sock;
+    header.inode = inode;
+    header.position = position;
+    header.op_len = moved as u32;
+    header.captured = captured as u32;
+    header.task = task::ids();
+    header.start_ns = task::process_start(operation.task).unwrap_or(0);
+    // SAFETY: no arguments.
+    header.cgroup = unsafe { bpf_get_current_cgroup_id() };
+    header.coroutine = 0;
+    task::ancestors(operation.task, &mut header.ancestors);
+    header.family = family;
+    header.direction = operation.call.direction;
+    header.path_len = 0;
+    header.peer_tgid = 0;
+    header.comm = bpf_get_current_comm().unwrap_or_default();
+    header.netns = kernel::pointer(operation.sock, &kernel::SOCK_NET)
+        .and_then(|net| kernel::read(net, &kernel::NET_INUM))
+        .unwrap_or(0);
+    if unix {
+        unix_names(operation.sock, header, record.wrapping_add(HEADER));
+    } else {
+        addresses(operation.sock, family, header);
+    }
+    // Last, so that the ring buffer's order is as close to the numbers' order as it gets.
+    header.seq = maps::next_sequence();
+    if length > (BYTES + wire::HEAD_CAP) as u64 {
+        return;
+    }
+    // SAFETY: `length` bytes from `record` are inside the scratch buffer.
+    let failed = unsafe {
+        bpf_ringbuf_output(core::ptr::from_ref(&maps::RECORDS).cast_mut().cast(), record.cast(), length, 0)
+    };
+    if failed != 0 {
+        count(wire::COUNT_LOST_RING_FULL, 1);
+    } else {
+        count(wire::COUNT_RECORDS, 1);
+        count(wire::COUNT_BYTES_CAPTURED, captured);
+    }
+}
+
+/// Both ends of a TCP socket; IPv4 is written as v4-mapped IPv6.
+#[inline(always)]
+fn addresses(sock: u64, family: u16, header: &mut wire::Data) {
+    header.local_port = kernel::read(sock, &kernel::SOCK_NUM).unwrap_or(0);
+    header.remote_port = u16::from_be(kernel::read(sock, &kernel::SOCK_DPORT).unwrap_or(0));
+    if family == AF_INET6 {
+        header.local = kernel::read(sock, &kernel::SOCK_V6_RCV_SADDR).unwrap_or([0; 16]);
+        header.remote = kernel::read(sock, &kernel::SOCK_V6_DADDR).unwrap_or([0; 16]);
+    } else {
+        header.local = mapped(kernel::read(sock, &kernel::SOCK_RCV_SADDR).unwrap_or([0; 4]));
+        header.remote = mapped(kernel::read(sock, &kernel::SOCK_DADDR).unwrap_or([0; 4]));
+    }
+}
+
+#[inline(always)]
+fn mapped(address: [u8; 4]) -> [u8; 16] {
+    [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, address[0], address[1], address[2], address[3]]
+}
+
+/// Path and peer of an AF_UNIX socket. The listening end has the name; an accepted socket shares it.
+#[inline(always)]
+fn unix_names(sock: u64, header: &mut wire::Data, slot: *mut u8) {
+    header.local = [0; 16];
+    header.remote = [0; 16];
+    header.local_port = 0;
+    header.remote_port = 0;
+    if let Some(pid) = kernel::pointer(sock, &kernel::SOCK_PEER_PID) {
+        header.peer_tgid = kernel::read(pid, &kernel::PID_NUMBERS).unwrap_or(0);
+    }
+    let address = match kernel::pointer(sock, &kernel::UNIX_ADDR) {
+        Some(own) => own,
+        None => {
+            let Some(peer) = kernel::pointer(sock, &kernel::UNIX_PEER) else { return };
+            let Some(address) = kernel::pointer(peer, &kernel::UNIX_ADDR) else { return };
+            address
+        }
+    };
+    // `len` counts sun_family too.
+    let length = u64::from(kernel::read::<u32>(address, &kernel::UNIX_ADDRESS_LEN).unwrap_or(0).saturating_sub(2));
+    let length = kernel::opaque(if length > wire::UNIX_PATH_CAP as u64 { wire::UNIX_PATH_CAP as u64 } else { length });
+    let path = address.wrapping_add(u64::from(kernel::UNIX_ADDRESS_NAME.load()) + 2);
+    // SAFETY: the helper checks the address, and the slot has room for UNIX_PATH_CAP bytes.
+    if length > 0
+        && length <= wire::UNIX_PATH_CAP as u64
+        && unsafe { raw_read_kernel(slot.cast(), length as u32, path as *const core::ffi::c_void) } == 0 {
+        header.path_len = length as u8;
+    }
+}
+
+/// Ships that a socket which has spoken HTTP is closing.
+#[inline(always)]
+pub fn close(sock: u64, reason: u32) {
+    let Some(entry) = SOCKETS.get_ptr(&sock) else { return };
+    let close = wire::Close {
+        kind: wire::KIND_CLOSE,
+        flags: 0,
+        len: size_of::<wire::Close>() as u32,
+        seq: maps::next_sequence(),
+        // SAFETY: no arguments.
+        time_ns: unsafe { bpf_ktime_get_boot_ns() },
+        socket: sock,
+        // SAFETY: a live map value.
+        inode: unsafe { (*entry).inode },
+        reason,
+        reserved: 0,
+    };
+    if maps::RECORDS.output::<wire::Close>(&close, 0).is_err() {
+        count(wire::COUNT_LOST_RING_FULL, 1);
+    } else {
+        count(wire::COUNT_RECORDS, 1);
+    }
+    if reason != wire::CLOSE_EOF {
+        let _ = SOCKETS.remove(&sock);
+    }
+}

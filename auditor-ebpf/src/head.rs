@@ -1,0 +1,180 @@
+//! What a message head looks like: where one begins, where it ends.
+//!
+//! Whole words at a time and without byte loops, so that the verifier has little to walk through.
+
+use crate::maps::SCRATCH;
+
+/// Bytes of a head that are followed.
+const HEAD_CAP: u64 = auditor_ebpf::wire::HEAD_CAP as u64;
+
+/// What the first bytes of an operation are: plain numbers, because [`start_of`] is a function of its own to the
+/// verifier and those return integers.
+pub mod start {
+    /// Nothing of ours.
+    pub const OTHER: u64 = 0;
+    /// A request or status line, or the HTTP/2 preface (which looks like a request line).
+    pub const HEAD: u64 = 1;
+    /// Too few bytes to tell, all of them fitting.
+    pub const MAYBE: u64 = 2;
+    /// A TLS handshake record that opens a connection (client or server hello).
+    pub const TLS_HELLO: u64 = 3;
+    /// Another TLS record.
+    pub const TLS: u64 = 4;
+}
+
+const HIGH: u64 = 0x8080_8080_8080_8080;
+const ONES: u64 = 0x0101_0101_0101_0101;
+/// "HTTP/1." as the low seven bytes of a little-endian word.
+const STATUS_LINE: u64 = u64::from_le_bytes(*b"HTTP/1.\0");
+
+/// Keeps the first `n` (at most 8) bytes of a little-endian word.
+#[inline(always)]
+fn first_bytes(word: u64, n: u32) -> u64 {
+    if n >= 8 { word } else { word & ((1 << (n * 8)) - 1) }
+}
+
+/// 0x80 in every byte that is an upper-case letter.
+#[inline(always)]
+fn upper(word: u64) -> u64 {
+    let low = word & !HIGH;
+    let at_least_a = low + ONES * (0x80 - b'A' as u64);
+    let beyond_z = low + ONES * (0x80 - b'Z' as u64 - 1);
+    at_least_a & !beyond_z & !word & HIGH
+}
+
+/// Index of the lowest byte marked with 0x80; 8 when there is none.
+#[inline(always)]
+fn lowest(mask: u64) -> u32 {
+    if mask == 0 {
+        return 8;
+    }
+    let bit = (mask & mask.wrapping_neg()) >> 7;
+    (bit.wrapping_mul(0x0001_0203_0405_0607) >> 56) as u32
+}
+
+#[inline(always)]
+fn byte(w0: u64, w1: u64, index: u32) -> u8 {
+    if index < 8 { (w0 >> (index * 8)) as u8 } else { (w1 >> ((index & 7) * 8)) as u8 }
+}
+
+/// Judges the first 16 bytes (two little-endian words), of which `available` are there.
+///
+/// A request line: 3 to 14 capital letters, a space, and what a target starts with. Real methods are upper case, and
+/// the target rule keeps other line protocols (SMTP, FTP, Redis) out.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn start_of(w0: u64, w1: u64, available: u64) -> u64 {
+    let available = if available > 16 { 16 } else { available as u32 };
+    let w0 = first_bytes(w0, available);
+    let w1 = first_bytes(w1, available.saturating_sub(8));
+    let first = w0 as u8;
+    if first == 0x16 && (w0 >> 8) as u8 == 0x03 {
+        let handshake = (w0 >> 40) as u8;
+        return if handshake == 1 || handshake == 2 { start::TLS_HELLO } else { start::TLS };
+    }
+    if first == 0x17 && (w0 >> 8) as u8 == 0x03 {
+        return start::TLS;
+    }
+    if !first.is_ascii_uppercase() {
+        return start::OTHER;
+    }
+    let status = first_bytes(STATUS_LINE, if available < 7 { available } else { 7 });
+    if first_bytes(w0, 7) == status {
+        return if available >= 7 { start::HEAD } else { start::MAYBE };
+    }
+    let run0 = lowest(!upper(w0) & HIGH);
+    let run = if run0 < 8 { run0 } else { 8 + lowest(!upper(w1) & HIGH) };
+    if run >= available {
+        return if run < 15 { start::MAYBE } else { start::OTHER };
+    }
+    if run < 3 || run > 14 || byte(w0, w1, run) != b' ' {
+        return start::OTHER;
+    }
+    if run + 1 >= available {
+        return start::MAYBE;
+    }
+    let target = byte(w0, w1, run + 1);
+    // CONNECT alone takes an authority.
+    let connect = first_bytes(w0, 8) == u64::from_le_bytes(*b"CONNECT ");
+    if target == b'/' || target == b'*' || target == b'h' || target == b'H' || connect { start::HEAD } else { start::OTHER }
+}
+
+/// 0x80 in every byte that equals `wanted`.
+#[inline(always)]
+fn equal(word: u64, wanted: u8) -> u64 {
+    let difference = word ^ (ONES * wanted as u64);
+    !(((difference & !HIGH) + !HIGH) | difference | !HIGH)
+}
+
+/// A walk through the bytes of one operation that begin with, or continue, a head.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Scan {
+    /// Newlines of the last word (before the walk: of the operation before), 0x80 a byte, last byte on top.
+    pub newlines: u64,
+    /// Carriage returns, likewise.
+    pub returns: u64,
+    /// Not 0: the bytes end inside a head.
+    pub pending: u64,
+    /// Where that head begins (0 for one that an earlier operation began).
+    pub begin: u64,
+}
+
+/// Scans the first `length` bytes of the scratch buffer's record; those behind them must be 0 up to the next word.
+///
+/// The end of a head is an empty line: `\n\n` or `\n\r\n`. When another head follows at once (pipelining), goes on.
+/// A function of its own for the verifier's sake, as [`crate::memory::read_memory`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn scan_head(length: u64) -> u64 {
+    let Some(scratch) = SCRATCH.get_ptr_mut(0) else { return 0 };
+    // SAFETY: this CPU's slot, held by the caller.
+    let (scan, buffer) =
+        unsafe { (&mut (*scratch).scan, (*scratch).record.as_ptr().add(crate::capture::BYTES).cast::<u64>()) };
+    scan.pending = 1;
+    scan.begin = 0;
+    let mut index = 0u64;
+    while index < HEAD_CAP / 8 {
+        if index * 8 >= length {
+            break;
+        }
+        // SAFETY: index * 8 is below HEAD_CAP.
+        let word = unsafe { buffer.add(index as usize).read() };
+        let newlines = equal(word, b'\n');
+        let returns = equal(word, b'\r');
+        // SAFETY: live map memory; volatile, so that it carries the state and not the verifier's registers.
+        let (before, before_returns) =
+            unsafe { ((&raw const scan.newlines).read_volatile(), (&raw const scan.returns).read_volatile()) };
+        let one_before = (newlines << 8) | (before >> 56);
+        let two_before = (newlines << 16) | (before >> 48);
+        let return_before = (returns << 8) | (before_returns >> 56);
+        let end = newlines & (one_before | (return_before & two_before));
+        scan.newlines = newlines;
+        scan.returns = returns;
+        if end != 0 {
+            scan.pending = 0;
+            // Opaque, so that the check is made on the very value that is used below.
+            let next = crate::kernel::opaque(index * 8 + u64::from(lowest(end)) + 1);
+            if next >= length || next > HEAD_CAP {
+                break;
+            }
+            // SAFETY: next is at most HEAD_CAP, and a chunk of room follows.
+            let (w0, w1) = unsafe {
+                let following = buffer.cast::<u8>().add(next as usize).cast::<u64>();
+                (following.read_unaligned(), following.add(1).read_unaligned())
+            };
+            let following = start_of(w0, w1, length - next);
+            if following != start::HEAD && following != start::MAYBE {
+                break;
+            }
+            scan.pending = 1;
+            scan.begin = next;
+        }
+        index += 1;
+    }
+    // The last word may be a partial one: realign so that its last real byte is the top one.
+    let spare = ((8 - (length & 7)) & 7) * 8;
+    scan.newlines <<= spare;
+    scan.returns <<= spare;
+    scan.pending
+}

@@ -1,0 +1,28 @@
+//! TCP connections that end.
+
+use auditor_ebpf::wire;
+use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
+
+use crate::{capture, kernel};
+
+const TCP_FIN_WAIT1: i32 = 4;
+const TCP_CLOSE: i32 = 7;
+const TCP_LAST_ACK: i32 = 9;
+/// `SHUTDOWN_MASK`: both directions, as `close()` sets it; a mere `shutdown(SHUT_WR)` still receives.
+const SHUTDOWN_BOTH: u8 = 3;
+
+/// `TP_PROTO(const struct sock *sk, const int oldstate, const int newstate)`
+///
+/// Runs in whatever context changes the state, so nothing of the current task is used here.
+#[btf_tracepoint(function = "inet_sock_set_state")]
+pub fn tcp_state(ctx: BtfTracePointContext) -> i32 {
+    let sock = ctx.arg::<u64>(0);
+    let state = ctx.arg::<i32>(2);
+    let closing = state == TCP_FIN_WAIT1 || state == TCP_LAST_ACK;
+    let closed = state == TCP_CLOSE
+        || (closing && kernel::read::<u8>(sock, &kernel::SOCK_SHUTDOWN).unwrap_or(0) == SHUTDOWN_BOTH);
+    if closed {
+        capture::close(sock, wire::CLOSE_LOCAL);
+    }
+    0
+}

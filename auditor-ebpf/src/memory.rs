@@ -1,0 +1,210 @@
+//! The user memory of a call, read as one stream of bytes whatever its shape.
+
+use aya_ebpf::helpers::{
+    bpf_probe_read_user,
+    generated::bpf_probe_read_user as raw_read_user,
+};
+
+use auditor_ebpf::wire::HEAD_CAP;
+
+use crate::{
+    maps::{MESSAGE_CURSORS, MessageCursor, SCRATCH},
+    syscall::{Call, Shape},
+    task,
+};
+
+/// Most bytes one helper call copies; keeps `offset + length` inside the buffer in the verifier's eyes.
+pub const CHUNK: u32 = 4096;
+
+/// `sizeof(struct mmsghdr)` on 64-bit.
+const MMSGHDR: u64 = 64;
+
+/// `struct iovec`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct IoVec {
+    base: u64,
+    length: u64,
+}
+
+/// The first fields of `struct msghdr` on 64-bit, and what follows it in a `struct mmsghdr`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Message {
+    name: u64,
+    name_length: u64,
+    vectors: u64,
+    vector_count: u64,
+    control: u64,
+    control_length: u64,
+    flags: u64,
+    moved: u32,
+    padding: u32,
+}
+
+/// A reader over the call's memory.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Memory {
+    base: u64,
+    left: u64,
+    vectors: u64,
+    vectors_left: u64,
+    /// Bytes the call moved of the current message.
+    message_left: u64,
+    messages: u64,
+    messages_left: u64,
+    /// Bytes copied so far.
+    filled: u64,
+}
+
+/// Pieces (iovecs and chunks) that are followed.
+const PIECES: u32 = 256;
+
+/// Copies the first bytes of the scratch buffer's `memory` to its record, at most `wanted` of them; says how many.
+///
+/// A function of its own and with its state in the map, so that the verifier walks through the loop once, and not once
+/// for everything the callers may have found out before.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn read_memory(wanted: u64) -> u64 {
+    let Some(scratch) = SCRATCH.get_ptr_mut(0) else { return 0 };
+    // SAFETY: this CPU's slot, held by the caller.
+    let (memory, buffer) =
+        unsafe { (&mut (*scratch).memory, (*scratch).record.as_mut_ptr().add(crate::capture::BYTES)) };
+    memory.filled = 0;
+    let mut piece = 0;
+    while piece < PIECES {
+        piece += 1;
+        // SAFETY: a live map value; volatile, so that it is the map's memory that carries the state.
+        let filled = unsafe { (&raw const memory.filled).read_volatile() };
+        if filled >= wanted || filled >= HEAD_CAP as u64 {
+            break;
+        }
+        if memory.left == 0 {
+            if !memory.next_piece() {
+                break;
+            }
+            continue;
+        }
+        let mut length = wanted - filled;
+        if length > memory.left {
+            length = memory.left;
+        }
+        // Clamped, never masked: `length & (CHUNK - 1)` would turn CHUNK into 0.
+        if length > u64::from(CHUNK) {
+            length = u64::from(CHUNK);
+        }
+        // SAFETY: filled < HEAD_CAP and length <= CHUNK, which the buffer has room for; the helper checks `base`.
+        let failed = unsafe {
+            raw_read_user(buffer.add(filled as usize).cast(), length as u32, memory.base as *const core::ffi::c_void)
+        };
+        if failed != 0 {
+            break;
+        }
+        memory.filled = filled + length;
+        memory.base = memory.base.wrapping_add(length);
+        memory.left -= length;
+    }
+    memory.filled
+}
+
+#[inline(always)]
+fn read_user<T>(address: u64) -> Option<T> {
+    // SAFETY: the helper checks the address.
+    unsafe { bpf_probe_read_user(address as *const T) }.ok()
+}
+
+impl Memory {
+    const EMPTY: Self =
+        Self { base: 0, left: 0, vectors: 0, vectors_left: 0, message_left: 0, messages: 0, messages_left: 0, filled: 0 };
+
+    /// The memory of a call that moved `moved` bytes. For `Shape::Messages` these are all messages' bytes together,
+    /// and the kernel has written each one's length.
+    #[inline(always)]
+    pub fn of_call(call: &Call, moved: u64) -> Self {
+        match call.shape {
+            Shape::Buffer => Self { base: call.pointer, left: moved, message_left: moved, ..Self::EMPTY },
+            Shape::Vector => {
+                Self { vectors: call.pointer, vectors_left: call.length, message_left: moved, ..Self::EMPTY }
+            }
+            Shape::Message => Self::of_header(call.pointer, moved),
+            Shape::Messages => Self { messages: call.pointer, messages_left: moved, ..Self::EMPTY },
+            Shape::Spliced => Self::EMPTY,
+        }
+    }
+
+    #[inline(always)]
+    fn of_header(address: u64, moved: u64) -> Self {
+        match read_user::<Message>(address) {
+            Some(m) => {
+                Self { vectors: m.vectors, vectors_left: m.vector_count, message_left: moved, ..Self::EMPTY }
+            }
+            None => Self::EMPTY,
+        }
+    }
+
+    /// The memory of one message of a `sendmmsg`/`recvmmsg` call, for a hook that fires once a message and is not told
+    /// which. A thread works through the array in order, so a cursor per thread tells: it starts over when the array
+    /// ends, when another array comes, and when a message was moved short or not at all, which ends the call.
+    #[inline(always)]
+    pub fn of_message(call: &Call, moved: i64) -> Self {
+        let tid = task::ids().tid;
+        let mut index = 0;
+        if let Some(cursor) = MESSAGE_CURSORS.get_ptr(&tid) {
+            // SAFETY: a live map value of this thread.
+            let cursor = unsafe { *cursor };
+            if cursor.array == call.pointer && cursor.index < call.length {
+                index = cursor.index;
+            }
+        }
+        if moved <= 0 {
+            let _ = MESSAGE_CURSORS.remove(&tid);
+            return Self::EMPTY;
+        }
+        let _ = MESSAGE_CURSORS.insert(&tid, &MessageCursor { array: call.pointer, index: index + 1 }, 0);
+        Self::of_header(call.pointer.wrapping_add(index * MMSGHDR), moved as u64)
+    }
+
+    /// Goes to the next iovec or message; false at the end.
+    #[inline(always)]
+    fn next_piece(&mut self) -> bool {
+        if self.message_left > 0 && self.vectors_left > 0 {
+            let Some(vector) = read_user::<IoVec>(self.vectors) else { return false };
+            self.vectors = self.vectors.wrapping_add(16);
+            self.vectors_left -= 1;
+            self.base = vector.base;
+            self.left = if vector.length < self.message_left { vector.length } else { self.message_left };
+            self.message_left -= self.left;
+            return true;
+        }
+        if self.messages_left > 0 {
+            let Some(message) = read_user::<Message>(self.messages) else { return false };
+            self.messages = self.messages.wrapping_add(MMSGHDR);
+            let moved = u64::from(message.moved);
+            self.messages_left = self.messages_left.saturating_sub(moved);
+            self.vectors = message.vectors;
+            self.vectors_left = message.vector_count;
+            self.message_left = moved;
+            return moved > 0;
+        }
+        false
+    }
+
+    /// The bytes all messages of a `Shape::Messages` call moved together, when `count` of them did.
+    #[inline(always)]
+    pub fn moved_by_messages(call: &Call, count: u64) -> u64 {
+        let mut total = 0;
+        let mut i = 0;
+        while i < 64 {
+            if i >= count {
+                break;
+            }
+            if let Some(message) = read_user::<Message>(call.pointer.wrapping_add(i * MMSGHDR)) {
+                total += u64::from(message.moved);
+            }
+            i += 1;
+        }
+        total
+    }
+}

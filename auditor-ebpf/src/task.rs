@@ -1,0 +1,121 @@
+//! Who is running: identity, ancestry, selection.
+
+use auditor_ebpf::wire;
+use aya_ebpf::helpers::{
+    bpf_get_current_comm, bpf_get_current_pid_tgid,
+    generated::{bpf_get_current_ancestor_cgroup_id, bpf_get_current_task_btf},
+};
+
+use crate::{kernel, maps};
+
+/// `PF_KTHREAD`: a kernel thread.
+const PF_KTHREAD: u32 = 0x0020_0000;
+/// `PF_IO_WORKER`: an io_uring worker of a user process.
+const PF_IO_WORKER: u32 = 0x0000_0010;
+/// `TS_COMPAT`: the current system call came through the 32-bit entry.
+const TS_COMPAT: u32 = 0x0002;
+
+/// What kind of task is running, as far as its saved registers go.
+pub enum Kind {
+    /// A 64-bit user thread in a system call of its own: the registers say what was called.
+    User,
+    /// An io_uring worker.
+    IoWorker,
+    /// A 32-bit user thread.
+    Compat,
+    /// A kernel thread: nothing to see.
+    Kernel,
+}
+
+/// Address of the current `task_struct`.
+#[inline(always)]
+pub fn current() -> u64 {
+    // SAFETY: always available in these program types.
+    unsafe { bpf_get_current_task_btf() as u64 }
+}
+
+#[inline(always)]
+pub fn ids() -> wire::Task {
+    let both = bpf_get_current_pid_tgid();
+    wire::Task { tgid: (both >> 32) as u32, tid: both as u32 }
+}
+
+#[inline(always)]
+pub fn kind(task: u64) -> Kind {
+    let flags = kernel::read::<u32>(task, &kernel::TASK_FLAGS).unwrap_or(PF_KTHREAD);
+    if flags & PF_KTHREAD != 0 {
+        return Kind::Kernel;
+    }
+    if flags & PF_IO_WORKER != 0 {
+        return Kind::IoWorker;
+    }
+    if kernel::has(&kernel::TASK_THREAD_STATUS)
+        && kernel::read::<u32>(task, &kernel::TASK_THREAD_STATUS).unwrap_or(0) & TS_COMPAT != 0
+    {
+        return Kind::Compat;
+    }
+    Kind::User
+}
+
+/// When the process of `task` started, boot-time ns.
+#[inline(always)]
+pub fn process_start(task: u64) -> Option<u64> {
+    let leader = kernel::pointer(task, &kernel::TASK_GROUP_LEADER)?;
+    kernel::read(leader, &kernel::TASK_START_BOOTTIME)
+}
+
+/// The threads that forked this process, its parent, …; `real_parent` is the forking thread while that lives.
+#[inline(always)]
+pub fn ancestors(task: u64, into: &mut [wire::Task; wire::ANCESTORS]) {
+    let mut at = task;
+    let mut i = 0;
+    while i < wire::ANCESTORS {
+        into[i] = wire::Task { tgid: 0, tid: 0 };
+        if let Some(parent) = kernel::pointer(at, &kernel::TASK_REAL_PARENT) {
+            let tgid = kernel::read(parent, &kernel::TASK_TGID).unwrap_or(0);
+            let tid = kernel::read(parent, &kernel::TASK_PID).unwrap_or(0);
+            into[i] = wire::Task { tgid, tid };
+            at = parent;
+        }
+        i += 1;
+    }
+}
+
+/// Whether the flags of the command line select the current task. Never the daemon itself.
+#[inline(always)]
+pub fn selected() -> bool {
+    let tgid = ids().tgid;
+    if tgid == maps::OWN_TGID.load() {
+        return false;
+    }
+    if maps::SELECT_PIDS_ON.load() != 0 && maps::SELECT_PIDS.get_ptr(&tgid).is_none() {
+        return false;
+    }
+    if maps::SELECT_COMMS_ON.load() != 0 {
+        let Ok(comm) = bpf_get_current_comm() else { return false };
+        if maps::SELECT_COMMS.get_ptr(&comm).is_none() {
+            return false;
+        }
+    }
+    if maps::SELECT_CGROUPS_ON.load() != 0 && !in_selected_cgroup() {
+        return false;
+    }
+    true
+}
+
+#[inline(always)]
+fn in_selected_cgroup() -> bool {
+    let mut i = 0;
+    while i < maps::SELECT_CGROUPS_MAX {
+        let Some(wanted) = maps::SELECT_CGROUPS.get(i) else { return false };
+        if wanted.id == 0 {
+            return false;
+        }
+        // SAFETY: the helper answers 0 for a level that does not exist.
+        if unsafe { bpf_get_current_ancestor_cgroup_id(wanted.level as i32) } == wanted.id {
+            return true;
+        }
+        i += 1;
+    }
+    false
+}

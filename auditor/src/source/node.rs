@@ -1,0 +1,40 @@
+//! This node: clocks and names.
+
+use crate::record::{BootNs, Clock};
+
+/// Now, on `CLOCK_BOOTTIME`.
+pub fn boot_now() -> BootNs {
+    clock(libc::CLOCK_BOOTTIME)
+}
+
+fn clock(id: libc::clockid_t) -> u64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: writes one timespec, which lives here.
+    let failed = unsafe { libc::clock_gettime(id, &raw mut time) };
+    if failed != 0 {
+        return 0;
+    }
+    u64::try_from(time.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(time.tv_nsec).unwrap_or(0)
+}
+
+/// Kernel release, such as `6.1.0-18-amd64`.
+pub fn kernel_release() -> String {
+    read_trimmed("/proc/sys/kernel/osrelease")
+}
+
+fn read_trimmed(path: &str) -> String {
+    std::fs::read_to_string(path).map(|text| text.trim().to_owned()).unwrap_or_default()
+}
+
+/// The first record of a run.
+pub fn clock_record(hooks: &str) -> Clock {
+    Clock {
+        boot_ns: boot_now(),
+        unix_ns: i64::try_from(clock(libc::CLOCK_REALTIME)).unwrap_or(i64::MAX),
+        host_name: read_trimmed("/proc/sys/kernel/hostname"),
+        kernel: kernel_release(),
+        hooks: hooks.to_owned(),
+        auditor_version: env!("CARGO_PKG_VERSION").to_owned(),
+        auditor_pid: std::process::id(),
+    }
+}
