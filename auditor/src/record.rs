@@ -325,6 +325,93 @@ impl Data {
     }
 }
 
+impl Data {
+    /// The record as [`Record::from_wire`] reads it, appended to `out`: what a recording holds.
+    pub fn to_wire(&self, out: &mut Vec<u8>) {
+        use zerocopy::IntoBytes;
+        let mut slot = [0u8; wire::UNIX_PATH_SLOT];
+        let (mut family, mut path_len, mut peer) = (libc::AF_INET6, 0, 0);
+        let (mut local, mut remote) = (None, None);
+        match &self.endpoints {
+            Endpoints::Tcp { local: l, remote: r } => (local, remote) = (Some(*l), Some(*r)),
+            Endpoints::Unix { path, peer_tgid } => {
+                family = libc::AF_UNIX;
+                peer = peer_tgid.unwrap_or(0);
+                for (to, from) in slot.iter_mut().zip(path.bytes().take(wire::UNIX_PATH_CAP)) {
+                    *to = from;
+                    path_len += 1;
+                }
+                if path.starts_with('@') {
+                    slot[0] = 0;
+                }
+            }
+        }
+        let unix = family == libc::AF_UNIX;
+        let length = size_of::<wire::Data>() + if unix { slot.len() } else { 0 } + self.bytes.len();
+        let header = wire::Data {
+            kind: wire::KIND_DATA,
+            flags: self.flags,
+            len: u32::try_from(length).unwrap_or(u32::MAX),
+            seq: self.seq,
+            time_ns: self.time,
+            socket: self.socket.sock,
+            inode: self.socket.inode,
+            position: self.position,
+            op_len: self.op_len,
+            captured: u32::try_from(self.bytes.len()).unwrap_or(u32::MAX),
+            task: wire::Task { tgid: self.process.tgid, tid: self.tid },
+            start_ns: self.process.start_ns,
+            cgroup: self.cgroup,
+            coroutine: self.coroutine,
+            ancestors: self.ancestors,
+            netns: self.netns,
+            family: u16::try_from(family).unwrap_or(0),
+            path_len,
+            direction: match self.direction {
+                Direction::Send => wire::DIRECTION_SEND,
+                Direction::Recv => wire::DIRECTION_RECV,
+            },
+            local: local.map_or([0; 16], address_bytes),
+            remote: remote.map_or([0; 16], address_bytes),
+            local_port: local.map_or(0, |a| a.port()),
+            remote_port: remote.map_or(0, |a| a.port()),
+            peer_tgid: peer,
+            comm: self.comm,
+        };
+        out.extend_from_slice(header.as_bytes());
+        if unix {
+            out.extend_from_slice(&slot);
+        }
+        out.extend_from_slice(&self.bytes);
+    }
+}
+
+impl Close {
+    /// As [`Data::to_wire`].
+    pub fn to_wire(&self, out: &mut Vec<u8>) {
+        use zerocopy::IntoBytes;
+        let close = wire::Close {
+            kind: wire::KIND_CLOSE,
+            flags: 0,
+            len: size_of::<wire::Close>() as u32,
+            seq: self.seq,
+            time_ns: self.time,
+            socket: self.socket.sock,
+            inode: self.socket.inode,
+            reason: if self.eof { wire::CLOSE_EOF } else { wire::CLOSE_LOCAL },
+            reserved: 0,
+        };
+        out.extend_from_slice(close.as_bytes());
+    }
+}
+
+fn address_bytes(address: SocketAddr) -> [u8; 16] {
+    match address.ip() {
+        std::net::IpAddr::V4(v4) => v4.to_ipv6_mapped().octets(),
+        std::net::IpAddr::V6(v6) => v6.octets(),
+    }
+}
+
 fn socket_addr(address: [u8; 16], port: u16) -> SocketAddr {
     SocketAddr::new(Ipv6Addr::from(address).to_canonical(), port)
 }
@@ -336,4 +423,65 @@ fn unix_path(path: &[u8]) -> Arc<str> {
         _ => String::from_utf8_lossy(path).into_owned(),
     };
     text.trim_end_matches('\0').replace('\0', "@").into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn data(endpoints: Endpoints, bytes: &[u8]) -> Data {
+        Data {
+            flags: wire::FLAG_START,
+            seq: 7,
+            time: 1,
+            socket: SocketId { sock: 2, inode: 3 },
+            position: 4,
+            op_len: 50,
+            direction: Direction::Recv,
+            process: ProcessId { tgid: 5, start_ns: 6 },
+            tid: 8,
+            ancestors: [wire::Task { tgid: 9, tid: 10 }; wire::ANCESTORS],
+            coroutine: 0,
+            cgroup: 11,
+            netns: 12,
+            comm: *b"nginx\0\0\0\0\0\0\0\0\0\0\0",
+            endpoints,
+            bytes: BytesMut::from(bytes),
+        }
+    }
+
+    #[test]
+    fn wire_round_trip() {
+        let tcp = |local: &str, remote: &str| Endpoints::Tcp {
+            local: local.parse().expect("address"),
+            remote: remote.parse().expect("address"),
+        };
+        for endpoints in [
+            tcp("127.0.0.1:80", "10.1.2.3:4567"),
+            tcp("[::1]:80", "[fe80::1]:4567"),
+            Endpoints::Unix { path: "/run/app.sock".into(), peer_tgid: Some(77) },
+            Endpoints::Unix { path: "@abstract".into(), peer_tgid: None },
+            Endpoints::Unix { path: "".into(), peer_tgid: None },
+        ] {
+            let record = Record::Data(Box::new(data(endpoints, b"GET / HTTP/1.1\r\n")));
+            let mut wire = Vec::new();
+            let Record::Data(inner) = &record else { unreachable!() };
+            inner.to_wire(&mut wire);
+            assert_eq!(Record::from_wire(&wire).expect("round trip"), record);
+            for short in 0..wire.len() {
+                assert!(Record::from_wire(&wire[..short]).is_err(), "cut at {short}");
+            }
+        }
+    }
+
+    #[test]
+    fn strange_bytes_are_errors() {
+        assert_eq!(Record::from_wire(&[]), Err(DecodeError::TooShort));
+        assert_eq!(Record::from_wire(&[99, 0, 0, 0]), Err(DecodeError::UnknownKind(99)));
+        let mut wire = Vec::new();
+        data(Endpoints::Unix { path: "/x".into(), peer_tgid: None }, b"GET").to_wire(&mut wire);
+        let direction = std::mem::offset_of!(wire::Data, direction);
+        wire[direction] = 9;
+        assert_eq!(Record::from_wire(&wire), Err(DecodeError::OutOfRange("direction")));
+    }
 }
