@@ -4,13 +4,17 @@
 //! so the header moves up to the bytes and the record starts later in the buffer.
 
 use auditor_ebpf::wire;
-use aya_ebpf::helpers::{
-    bpf_get_current_comm,
-    generated::{
-        bpf_get_current_cgroup_id, bpf_ktime_get_boot_ns, bpf_probe_read_kernel as raw_read_kernel,
-        bpf_ringbuf_output,
+use aya_ebpf::{
+    helpers::{
+        bpf_get_current_comm,
+        generated::{
+            bpf_get_current_cgroup_id, bpf_ktime_get_boot_ns, bpf_probe_read_kernel as raw_read_kernel,
+            bpf_ringbuf_output,
+        },
     },
+    programs::BtfTracePointContext,
 };
+use aya_log_ebpf::{debug, trace};
 
 use crate::{
     blind, head,
@@ -34,7 +38,9 @@ const SOCK_STREAM: u16 = 1;
 const IPPROTO_TCP: u16 = 6;
 
 /// A socket operation that has completed.
-pub struct Operation {
+pub struct Operation<'a> {
+    /// For diagnostics.
+    pub ctx: &'a BtfTracePointContext,
     pub task: u64,
     pub sock: u64,
     pub call: syscall::Call,
@@ -45,7 +51,7 @@ pub struct Operation {
 
 /// Looks at one completed operation and ships what belongs to a message head.
 #[inline(always)]
-pub fn capture(operation: &Operation) {
+pub fn capture(operation: &Operation<'_>) {
     let Some(family) = stream_family(operation.sock) else { return };
     count(wire::COUNT_OPERATIONS, 1);
     count(wire::COUNT_BYTES, operation.moved);
@@ -73,14 +79,15 @@ fn stream_family(sock: u64) -> Option<u16> {
 }
 
 #[inline(always)]
-fn follow(operation: &Operation, family: u16, scratch: &mut Scratch) {
+fn follow(operation: &Operation<'_>, family: u16, scratch: &mut Scratch) {
     let bytes = scratch.record.as_mut_ptr().wrapping_add(BYTES);
     let moved = if operation.moved > u64::from(u32::MAX) { u64::from(u32::MAX) } else { operation.moved };
 
     scratch.memory = operation.memory;
     let prefix_length = read_memory(if moved < 16 { moved } else { 16 });
     // SAFETY: the buffer starts aligned and is longer than 16 bytes.
-    let begins = unsafe { head::start_of(bytes.cast::<u64>().read(), bytes.add(8).cast::<u64>().read(), prefix_length) };
+    let begins =
+        unsafe { head::start_of(bytes.cast::<u64>().read(), bytes.add(8).cast::<u64>().read(), prefix_length) };
     let starts = prefix_length > 0 && (begins == start::HEAD || begins == start::MAYBE);
 
     let known = SOCKETS.get_ptr_mut(&operation.sock);
@@ -160,6 +167,7 @@ fn follow(operation: &Operation, family: u16, scratch: &mut Scratch) {
     }
     if captured == 0 {
         flags |= wire::FLAG_UNREADABLE;
+        debug!(operation.ctx, "pid {}: {} bytes of a head could not be read", task::ids().tgid, moved);
         count(wire::COUNT_LOST_UNREADABLE, 1);
     }
     // SAFETY: captured <= CAP, and the buffer has room behind it.
@@ -219,8 +227,7 @@ fn remember_prefix(half: &mut Half, bytes: *const u8, captured: u64, so_far: u64
     // SAFETY: have < 16 and length <= 16: 32 bytes of room; the source has a chunk of room behind any begin.
     unsafe {
         raw_read_kernel(prefix.add(have as usize).cast(), length as u32, bytes.add(begin as usize).cast());
-        let begins =
-            head::start_of(prefix.cast::<u64>().read(), prefix.add(8).cast::<u64>().read(), have + length);
+        let begins = head::start_of(prefix.cast::<u64>().read(), prefix.add(8).cast::<u64>().read(), have + length);
         begins == start::HEAD || begins == start::MAYBE
     }
 }
@@ -228,7 +235,7 @@ fn remember_prefix(half: &mut Half, bytes: *const u8, captured: u64, so_far: u64
 /// Position from TCP's own sequence numbers: exact whatever happened before, spliced bytes included. `None` where they
 /// count something else (TLS in the kernel, MPTCP) or there are none (AF_UNIX).
 #[inline(always)]
-fn tcp_position(operation: &Operation, family: u16) -> Option<u64> {
+fn tcp_position(operation: &Operation<'_>, family: u16) -> Option<u64> {
     if family == AF_UNIX {
         return None;
     }
@@ -238,11 +245,8 @@ fn tcp_position(operation: &Operation, family: u16) -> Option<u64> {
     {
         return None;
     }
-    let field = if operation.call.direction == wire::DIRECTION_SEND {
-        &kernel::TCP_WRITE_SEQ
-    } else {
-        &kernel::TCP_COPIED_SEQ
-    };
+    let field =
+        if operation.call.direction == wire::DIRECTION_SEND { &kernel::TCP_WRITE_SEQ } else { &kernel::TCP_COPIED_SEQ };
     let after = kernel::read::<u32>(sock, field)?;
     Some(u64::from(after.wrapping_sub(operation.moved as u32)))
 }
@@ -250,7 +254,7 @@ fn tcp_position(operation: &Operation, family: u16) -> Option<u64> {
 #[inline(always)]
 #[allow(clippy::too_many_arguments, reason = "inlined into one program; a struct would cost stack")]
 fn ship(
-    operation: &Operation,
+    operation: &Operation<'_>,
     family: u16,
     inode: u64,
     flags: u16,
@@ -300,12 +304,13 @@ fn ship(
         return;
     }
     // SAFETY: `length` bytes from `record` are inside the scratch buffer.
-    let failed = unsafe {
-        bpf_ringbuf_output(core::ptr::from_ref(&maps::RECORDS).cast_mut().cast(), record.cast(), length, 0)
-    };
+    let failed =
+        unsafe { bpf_ringbuf_output(core::ptr::from_ref(&maps::RECORDS).cast_mut().cast(), record.cast(), length, 0) };
     if failed != 0 {
         count(wire::COUNT_LOST_RING_FULL, 1);
+        debug!(operation.ctx, "pid {}: ring buffer full, record {} lost", header.task.tgid, header.seq);
     } else {
+        trace!(operation.ctx, "pid {}: record {} with {} bytes", header.task.tgid, header.seq, captured);
         count(wire::COUNT_RECORDS, 1);
         count(wire::COUNT_BYTES_CAPTURED, captured);
     }
@@ -355,7 +360,8 @@ fn unix_names(sock: u64, header: &mut wire::Data, slot: *mut u8) {
     // SAFETY: the helper checks the address, and the slot has room for UNIX_PATH_CAP bytes.
     if length > 0
         && length <= wire::UNIX_PATH_CAP as u64
-        && unsafe { raw_read_kernel(slot.cast(), length as u32, path as *const core::ffi::c_void) } == 0 {
+        && unsafe { raw_read_kernel(slot.cast(), length as u32, path as *const core::ffi::c_void) } == 0
+    {
         header.path_len = length as u8;
     }
 }

@@ -96,7 +96,11 @@ pub extern "C" fn start_of(w0: u64, w1: u64, available: u64) -> u64 {
     let target = byte(w0, w1, run + 1);
     // CONNECT alone takes an authority.
     let connect = first_bytes(w0, 8) == u64::from_le_bytes(*b"CONNECT ");
-    if target == b'/' || target == b'*' || target == b'h' || target == b'H' || connect { start::HEAD } else { start::OTHER }
+    if target == b'/' || target == b'*' || target == b'h' || target == b'H' || connect {
+        start::HEAD
+    } else {
+        start::OTHER
+    }
 }
 
 /// 0x80 in every byte that equals `wanted`.

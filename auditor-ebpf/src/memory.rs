@@ -1,9 +1,6 @@
 //! The user memory of a call, read as one stream of bytes whatever its shape.
 
-use aya_ebpf::helpers::{
-    bpf_probe_read_user,
-    generated::bpf_probe_read_user as raw_read_user,
-};
+use aya_ebpf::helpers::{bpf_probe_read_user, generated::bpf_probe_read_user as raw_read_user};
 
 use auditor_ebpf::wire::HEAD_CAP;
 
@@ -116,8 +113,16 @@ fn read_user<T>(address: u64) -> Option<T> {
 }
 
 impl Memory {
-    const EMPTY: Self =
-        Self { base: 0, left: 0, vectors: 0, vectors_left: 0, message_left: 0, messages: 0, messages_left: 0, filled: 0 };
+    const EMPTY: Self = Self {
+        base: 0,
+        left: 0,
+        vectors: 0,
+        vectors_left: 0,
+        message_left: 0,
+        messages: 0,
+        messages_left: 0,
+        filled: 0,
+    };
 
     /// The memory of a call that moved `moved` bytes. For `Shape::Messages` these are all messages' bytes together,
     /// and the kernel has written each one's length.
@@ -137,9 +142,7 @@ impl Memory {
     #[inline(always)]
     fn of_header(address: u64, moved: u64) -> Self {
         match read_user::<Message>(address) {
-            Some(m) => {
-                Self { vectors: m.vectors, vectors_left: m.vector_count, message_left: moved, ..Self::EMPTY }
-            }
+            Some(m) => Self { vectors: m.vectors, vectors_left: m.vector_count, message_left: moved, ..Self::EMPTY },
             None => Self::EMPTY,
         }
     }

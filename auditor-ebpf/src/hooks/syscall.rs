@@ -17,13 +17,13 @@ use crate::{
 pub fn syscall_exit(ctx: BtfTracePointContext) -> i32 {
     let result = ctx.arg::<i64>(1);
     if result >= 0 {
-        operation(ctx.arg::<u64>(0), result);
+        operation(&ctx, ctx.arg::<u64>(0), result);
     }
     0
 }
 
 #[inline(always)]
-fn operation(regs: u64, result: i64) {
+fn operation(ctx: &BtfTracePointContext, regs: u64, result: i64) {
     let nr = syscall::number(regs);
     let Some(mut call) = syscall::decode(nr, regs, wire::DIRECTION_SEND) else { return };
     if !task::selected() {
@@ -61,13 +61,14 @@ fn operation(regs: u64, result: i64) {
         }
         return;
     }
-    let moved = if call.shape == Shape::Messages { Memory::moved_by_messages(&call, result as u64) } else { result as u64 };
+    let moved =
+        if call.shape == Shape::Messages { Memory::moved_by_messages(&call, result as u64) } else { result as u64 };
     if call.flags & syscall::MSG_TRUNC != 0 && call.direction == wire::DIRECTION_RECV {
         call.shape = Shape::Spliced;
     }
     let memory = Memory::of_call(&call, moved);
     if moved > 0 {
-        capture::capture(&Operation { task: current, sock, call, memory, moved });
+        capture::capture(&Operation { ctx, task: current, sock, call, memory, moved });
     }
 }
 
