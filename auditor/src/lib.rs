@@ -19,7 +19,7 @@ pub mod http;
 pub mod pair;
 pub mod pipeline;
 
-pub mod source;
 pub mod record;
 pub mod report;
+pub mod source;
 pub mod stream;

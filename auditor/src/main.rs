@@ -1,15 +1,44 @@
-//! The `auditor` command.
-fn main() {
-    env_logger::init();
-    let k = auditor::source::kernel::Kernel::attach(&auditor::source::kernel::Options{ring_bytes: 8<<20, hooks: match std::env::args().nth(1).as_deref() {Some("syscall")=>Some(auditor::source::kernel::Hooks::Syscall),_=>None}, ..log_level: std::env::var("L").ok().and_then(|v| v.parse().ok()).unwrap_or(0), ..Default::default()});
-    let mut k = match k { Ok(k) => k, Err(auditor::source::kernel::AttachError::Refused{detail,..}) => { println!("{}", &detail[detail.len().saturating_sub(6000)..]); return }, Err(e) => { println!("{e}"); return } };
-    println!("attached {:?}", k.hooks());
-    let t = std::time::Instant::now();
-    while t.elapsed().as_secs() < 5 {
-        while let Some(r) = k.next() {
-            println!("{:.300}", format!("{:?}",auditor::record::Record::from_wire(&r)));
+//! The `auditor` command: parses, wires up, runs, and turns the result into an exit code.
+#![forbid(unsafe_code)]
+
+mod cli;
+mod commands;
+mod exit;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::{Cli, Command};
+use crate::exit::Failure;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let wanted = !error.use_stderr();
+            // A closed pipe behind `auditor --help | head` is nobody's problem.
+            let _ = error.print();
+            return if wanted { ExitCode::SUCCESS } else { ExitCode::from(exit::USAGE) };
         }
-        k.flush_log(); std::thread::sleep(std::time::Duration::from_millis(50));
+    };
+    env_logger::Builder::new()
+        .filter_level(log::LevelFilter::Warn)
+        .filter_module("auditor", cli.log_level.filter())
+        .filter_module("auditor_ebpf", cli.log_level.filter())
+        .format_timestamp_millis()
+        .init();
+    let result = match cli.command {
+        Command::Run(args) => commands::run::run(&args, cli.log_level),
+        Command::Check(args) => commands::check::run(&args, cli.log_level),
+        Command::Record(args) => commands::record::run(&args, cli.log_level),
+        Command::Replay(args) => commands::replay::run(&args),
+        Command::Doctor(args) => commands::doctor::run(&args),
+        Command::Explain { code } => commands::explain::run(code.as_deref()),
+        Command::Schema => commands::schema::run(),
+    };
+    match result {
+        Ok(code) => code,
+        Err(failure) => failure.report(),
     }
-    println!("{:?} {:?}", k.counters(), k.blind_spots(0));
 }

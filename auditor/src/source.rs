@@ -4,6 +4,7 @@ pub mod btf;
 pub mod cgroup;
 pub mod kernel;
 pub mod layout;
+pub mod live;
 pub mod node;
 pub mod privilege;
 pub mod process;

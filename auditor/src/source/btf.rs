@@ -136,7 +136,8 @@ impl Btf {
         let bitfields = info >> 31 != 0;
         for i in 0..(info & 0xffff) as usize {
             let member = at + 12 + 12 * i;
-            let (name, type_id, bits) = (self.name(member), word(&self.data, member + 4)?, word(&self.data, member + 8)?);
+            let (name, type_id, bits) =
+                (self.name(member), word(&self.data, member + 4)?, word(&self.data, member + 8)?);
             let bits = if bitfields { bits & 0x00ff_ffff } else { bits };
             if name == field {
                 return Some((bits, type_id));
@@ -198,6 +199,9 @@ mod tests {
         assert_eq!(btf.offset("sock.__sk_common.skc_rcv_saddr").expect("sock_common"), 4);
         assert!(btf.has_tracepoint("sys_exit"));
         assert!(!btf.has_tracepoint("no_such_tracepoint"));
-        assert_eq!(btf.offset("sock.no_such").expect_err("absent").to_string(), "this kernel has no field sock.no_such");
+        assert_eq!(
+            btf.offset("sock.no_such").expect_err("absent").to_string(),
+            "this kernel has no field sock.no_such"
+        );
     }
 }

@@ -1,7 +1,7 @@
 //! Loads the BPF object, attaches the hooks, and reads what they deliver.
 
 use std::collections::HashMap;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
 use auditor_ebpf::wire;
 use aya::maps::{Array, HashMap as BpfHashMap, MapData, PerCpuArray, RingBuf};
@@ -15,7 +15,8 @@ use super::{layout, privilege};
 use crate::record::{Blind, BlindReason, BootNs, ProcessId};
 
 /// The BPF object, built by `cargo xtask build-ebpf` and checked in.
-static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("CARGO_MANIFEST_DIR"), "/../auditor-ebpf/auditor.bpf.o"));
+static OBJECT: &[u8] =
+    aya::include_bytes_aligned!(concat!(env!("CARGO_MANIFEST_DIR"), "/../auditor-ebpf/auditor.bpf.o"));
 
 /// Names another object to load in place of the built-in one: `build-ebpf --check` tries a fresh build with it.
 pub const OBJECT_ENV: &str = "AUDITOR_BPF_OBJECT";
@@ -73,8 +74,11 @@ pub enum AttachError {
         missing: Vec<&'static str>,
     },
     /// The kernel does not describe its types.
-    #[error("this kernel publishes no BTF ({}): boot a kernel built with CONFIG_DEBUG_INFO_BTF=y (every major \
-             distribution since 2021 has one)", super::btf::VMLINUX)]
+    #[error(
+        "this kernel publishes no BTF ({}): boot a kernel built with CONFIG_DEBUG_INFO_BTF=y (every major \
+             distribution since 2021 has one)",
+        super::btf::VMLINUX
+    )]
     NoBtf,
     /// A structure is not as expected.
     #[error("{0}: this kernel is not supported; please report its version")]
@@ -150,7 +154,11 @@ impl Kernel {
         for (program, tracepoint) in programs(hooks, &btf) {
             attach(&mut ebpf, program, tracepoint, &kernel_types)?;
         }
-        let logger = if options.log_level > 0 { aya_log::EbpfLogger::init(&mut ebpf).ok() } else { None };
+        let logger = if options.log_level > 0 {
+            aya_log::EbpfLogger::init(&mut ebpf).inspect_err(|error| log::warn!("kernel side's log: {error}")).ok()
+        } else {
+            None
+        };
         Ok(Self {
             ring: map(&mut ebpf, "RECORDS")?,
             counters: map(&mut ebpf, "COUNTERS")?,
@@ -190,7 +198,8 @@ impl Kernel {
         let mut seen = HashMap::new();
         let mut blind = Vec::new();
         for (key, count) in self.blind.iter().filter_map(Result::ok) {
-            let (Ok(key), Ok(count)) = (wire::BlindKey::read_from_bytes(&key), wire::BlindCount::read_from_bytes(&count))
+            let (Ok(key), Ok(count)) =
+                (wire::BlindKey::read_from_bytes(&key), wire::BlindCount::read_from_bytes(&count))
             else {
                 continue;
             };
@@ -231,6 +240,13 @@ impl Kernel {
     }
 }
 
+/// For tokio, which still asks for the raw descriptor.
+impl AsRawFd for Kernel {
+    fn as_raw_fd(&self) -> RawFd {
+        self.ring.as_fd().as_raw_fd()
+    }
+}
+
 impl AsFd for Kernel {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.ring.as_fd()
@@ -262,7 +278,8 @@ fn programs(hooks: Hooks, btf: &Btf) -> Vec<(&'static str, &'static str)> {
         Hooks::Syscall => {
             let mut programs = vec![("syscall_exit", "sys_exit")];
             // Renamed in Linux 6.4; without io_uring there is neither.
-            let submit = ["io_uring_submit_req", "io_uring_submit_sqe"].into_iter().find(|name| btf.has_tracepoint(name));
+            let submit =
+                ["io_uring_submit_req", "io_uring_submit_sqe"].into_iter().find(|name| btf.has_tracepoint(name));
             programs.extend(submit.map(|name| ("io_uring_submit", name)));
             programs
         }

@@ -48,6 +48,16 @@ pub fn describe(id: ProcessId, comm: &[u8; 16], time: BootNs) -> Process {
     }
 }
 
+/// Command name of a process, NUL padded; empty when it has ended.
+pub fn comm(tgid: u32) -> [u8; 16] {
+    let mut comm = [0; 16];
+    let text = fs::read(format!("/proc/{tgid}/comm")).unwrap_or_default();
+    for (to, from) in comm.iter_mut().zip(text.into_iter().take_while(|&byte| byte != b'\n').take(15)) {
+        *to = from;
+    }
+    comm
+}
+
 fn clip(text: &str, cap: usize) -> String {
     let mut end = text.len().min(cap);
     while !text.is_char_boundary(end) {
@@ -74,9 +84,9 @@ fn cgroup_path(text: &str) -> String {
 
 /// 64 hexadecimal digits in the last part of the path, whatever the runtime puts around them.
 fn container_id(cgroup: &str) -> Option<String> {
-    cgroup.rsplit('/').find_map(|part| {
-        part.split(|c: char| !c.is_ascii_hexdigit()).find(|run| run.len() == 64).map(str::to_owned)
-    })
+    cgroup
+        .rsplit('/')
+        .find_map(|part| part.split(|c: char| !c.is_ascii_hexdigit()).find(|run| run.len() == 64).map(str::to_owned))
 }
 
 /// `…/NAME.service`; user sessions' and init's own scopes say nothing of the workload.

@@ -1,0 +1,250 @@
+//! The command line: see `shared` contract in README.md. Parsing only; the commands are in [`crate::commands`].
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use auditor::audit::Severity;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Audits trace-context propagation: which hop received traceparent and did not forward it.
+#[derive(Debug, Parser)]
+#[command(name = "auditor", version, disable_help_subcommand = true, subcommand_required = true)]
+pub(crate) struct Cli {
+    /// What goes to stderr beside errors.
+    #[arg(long, global = true, env = "AUDITOR_LOG_LEVEL", default_value = "warn", value_name = "LEVEL")]
+    pub(crate) log_level: LogLevel,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum LogLevel {
+    Off,
+    Error,
+    Warn,
+    Info,
+    Debug,
+    Trace,
+}
+
+impl LogLevel {
+    pub(crate) fn filter(self) -> log::LevelFilter {
+        match self {
+            Self::Off => log::LevelFilter::Off,
+            Self::Error => log::LevelFilter::Error,
+            Self::Warn => log::LevelFilter::Warn,
+            Self::Info => log::LevelFilter::Info,
+            Self::Debug => log::LevelFilter::Debug,
+            Self::Trace => log::LevelFilter::Trace,
+        }
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Audit until Ctrl-C, SIGTERM or the end of --duration; findings as JSON lines on stdout.
+    Run(Run),
+    /// Audit for a while, then judge: exit 0 clean, 1 findings at --fail-on or above, 3 nothing could be concluded.
+    Check(Check),
+    /// Write what the kernel delivers to a file, for `auditor replay`. Secrets and bodies are masked.
+    Record(Record),
+    /// Audit a recording: the same output, byte for byte, every time. Needs no privilege.
+    Replay(Replay),
+    /// Can this node be audited? One line a check, and a fix for each failure.
+    Doctor(Doctor),
+    /// What a finding code means, and how to fix what it found. Without a code: the list.
+    Explain {
+        /// A code such as traceparent_dropped.
+        code: Option<String>,
+    },
+    /// Print the JSON Schema (draft 2020-12) of every output record.
+    Schema,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    #[command(flatten)]
+    pub(crate) capture: Capture,
+    #[command(flatten)]
+    pub(crate) judge: Judge,
+    /// Stop after this long, such as 30s or 5m.
+    #[arg(long, env = "AUDITOR_DURATION", value_parser = duration)]
+    pub(crate) duration: Option<Duration>,
+    /// Where the lines go: `-` is stdout, anything else a file (appended to, created with mode 0600). Repeatable.
+    #[arg(long, short, default_value = "-", value_name = "-|PATH")]
+    pub(crate) output: Vec<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Check {
+    #[command(flatten)]
+    pub(crate) capture: Capture,
+    #[command(flatten)]
+    pub(crate) judge: Judge,
+    /// How long to watch.
+    #[arg(long, env = "AUDITOR_DURATION", default_value = "30s", value_parser = duration)]
+    pub(crate) duration: Duration,
+    /// The least severity that fails the check.
+    #[arg(long, default_value = "error", value_name = "SEVERITY")]
+    pub(crate) fail_on: SeverityArg,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Record {
+    #[command(flatten)]
+    pub(crate) capture: Capture,
+    /// Stop after this long, such as 30s or 5m.
+    #[arg(long, env = "AUDITOR_DURATION", value_parser = duration)]
+    pub(crate) duration: Option<Duration>,
+    /// The file; it is created with mode 0600 and must not exist.
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Replay {
+    #[command(flatten)]
+    pub(crate) judge: Judge,
+    /// The recording; `-` reads stdin.
+    pub(crate) file: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Doctor {
+    /// How the answer is printed.
+    #[arg(long, default_value = "text")]
+    pub(crate) format: Format,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    Text,
+    Json,
+}
+
+/// What is captured. Several values of one flag are alternatives; different flags must all match.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Selection and capture")]
+pub(crate) struct Capture {
+    /// Only this process. Repeatable.
+    #[arg(long, value_name = "PID")]
+    pub(crate) pid: Vec<u32>,
+    /// Only threads with this command name (at most 15 bytes count). Repeatable.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) comm: Vec<String>,
+    /// Only processes in this cgroup (v2) or below. Repeatable.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) cgroup: Vec<String>,
+    /// How socket operations are seen: `sock` (Linux 6.3+, cheapest), `syscall`, or the best this kernel has.
+    #[arg(long, env = "AUDITOR_HOOKS", default_value = "auto")]
+    pub(crate) hooks: HooksArg,
+    /// Size of the buffer between kernel and daemon, in MiB (rounded up to a power of two).
+    #[arg(long, env = "AUDITOR_BUFFER_MIB", default_value = "8", value_name = "MIB",
+          value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub(crate) buffer: u32,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum HooksArg {
+    Auto,
+    Sock,
+    Syscall,
+}
+
+/// What is reported.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Judgement and output")]
+pub(crate) struct Judge {
+    /// Report findings of at least this severity.
+    #[arg(long, env = "AUDITOR_MIN_SEVERITY", default_value = "info", value_name = "SEVERITY")]
+    pub(crate) min_severity: SeverityArg,
+    /// A drop or restart is reported when it is at least this likely not to be background work (0 to 1).
+    #[arg(long, env = "AUDITOR_MIN_CONFIDENCE", default_value = "0.99", value_name = "P", value_parser = probability)]
+    pub(crate) min_confidence: f64,
+    /// Repeat a finding at most once in this time, with a count; 0: one line per occurrence.
+    #[arg(long, env = "AUDITOR_AGGREGATION_WINDOW", default_value = "60s", value_parser = duration)]
+    pub(crate) aggregation_window: Duration,
+    /// How often every edge is summarised.
+    #[arg(long, env = "AUDITOR_SUMMARY_INTERVAL", default_value = "60s", value_parser = duration)]
+    pub(crate) summary_interval: Duration,
+    /// How often the auditor's own counters are printed.
+    #[arg(long, env = "AUDITOR_STATS_INTERVAL", default_value = "60s", value_parser = duration)]
+    pub(crate) stats_interval: Duration,
+    /// Only processes whose executable name matches (`*` and `?` match any characters and any one). Repeatable.
+    #[arg(long, value_name = "GLOB")]
+    pub(crate) exe: Vec<String>,
+    /// Only processes of this systemd unit. Repeatable.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) unit: Vec<String>,
+    /// Only processes in this container (id or its beginning). Repeatable.
+    #[arg(long, value_name = "ID")]
+    pub(crate) container: Vec<String>,
+    /// Only hops whose request came in on this local port. Repeatable.
+    #[arg(long, value_name = "PORT")]
+    pub(crate) port: Vec<u16>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum SeverityArg {
+    Error,
+    Warning,
+    Info,
+}
+
+impl SeverityArg {
+    pub(crate) fn severity(self) -> Severity {
+        match self {
+            Self::Error => Severity::Error,
+            Self::Warning => Severity::Warning,
+            Self::Info => Severity::Info,
+        }
+    }
+}
+
+/// `500ms`, `30s`, `5m`, `2h`, or plain seconds.
+fn duration(text: &str) -> Result<Duration, String> {
+    let unit_at = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(unit_at);
+    let number: f64 = number.trim().parse().map_err(|_| format!("{text:?} is not a duration such as 30s or 5m"))?;
+    let scale = match unit {
+        "ms" => 0.001,
+        "" | "s" => 1.0,
+        "m" => 60.0,
+        "h" => 3600.0,
+        "d" => 86400.0,
+        _ => return Err(format!("{unit:?} is not a unit of time; use ms, s, m, h or d")),
+    };
+    Duration::try_from_secs_f64(number * scale)
+        .ok()
+        .filter(|duration| *duration <= Duration::from_secs(10 * 365 * 86400))
+        .ok_or_else(|| format!("{text:?} is not a duration of zero to ten years"))
+}
+
+fn probability(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(p) if (0.0..=1.0).contains(&p) => Ok(p),
+        _ => Err(format!("{text:?} is not a number from 0 to 1")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_definition_is_consistent() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn durations() {
+        assert_eq!(duration("30s"), Ok(Duration::from_secs(30)));
+        assert_eq!(duration("1.5m"), Ok(Duration::from_secs(90)));
+        assert_eq!(duration("250ms"), Ok(Duration::from_millis(250)));
+        assert_eq!(duration("0"), Ok(Duration::ZERO));
+        for wrong in ["", "s", "-1s", "5 parsecs", "nan", "inf", "1e300h", "1s2s"] {
+            assert!(duration(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! Exit codes, and the errors behind them. The numbers are those of `sysexits.h`.
+
+use std::io;
+use std::process::ExitCode;
+
+use auditor::source::kernel::AttachError;
+use auditor::source::recording::RecordingError;
+
+/// `check` found something at or above `--fail-on`.
+pub(crate) const FOUND: u8 = 1;
+/// `check` could conclude nothing.
+pub(crate) const INCONCLUSIVE: u8 = 3;
+/// Wrong usage.
+pub(crate) const USAGE: u8 = 64;
+/// The kernel cannot do it.
+pub(crate) const UNAVAILABLE: u8 = 69;
+/// Input or output failed.
+const IO: u8 = 74;
+/// Missing privilege.
+pub(crate) const NO_PERMISSION: u8 = 77;
+
+/// Why a command could not do its work.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    #[error(transparent)]
+    Attach(#[from] AttachError),
+    #[error("{path}: {error}")]
+    Recording { path: String, error: RecordingError },
+    #[error("{what}: {error}")]
+    Io { what: String, error: io::Error },
+    #[error("{0}")]
+    Usage(String),
+}
+
+impl Failure {
+    pub(crate) fn io(what: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
+        let what = what.into();
+        move |error| Self::Io { what, error }
+    }
+
+    /// Says what went wrong on stderr and gives the exit code.
+    pub(crate) fn report(self) -> ExitCode {
+        eprintln!("auditor: {self}");
+        if let Self::Attach(AttachError::Refused { detail, .. }) = &self {
+            log::debug!("{detail}");
+        }
+        ExitCode::from(self.code())
+    }
+
+    fn code(&self) -> u8 {
+        match self {
+            Self::Attach(AttachError::Privilege { .. }) => NO_PERMISSION,
+            Self::Attach(AttachError::Selection(_)) | Self::Usage(_) => USAGE,
+            Self::Attach(_) => UNAVAILABLE,
+            Self::Recording { .. } | Self::Io { .. } => IO,
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! The live source: turns what the kernel side delivers into the pipeline's records, with clock, processes, blind
+//! spots and ticks beside them.
+
+use std::io;
+use std::num::NonZeroUsize;
+use std::ops::ControlFlow;
+use std::time::Duration;
+
+use lru::LruCache;
+use tokio::io::unix::AsyncFd;
+use tokio::time::{Instant, MissedTickBehavior};
+
+use super::kernel::Kernel;
+use super::{node, process};
+use crate::record::{ProcessId, Record, Tick};
+
+/// How often time is told to the pipeline.
+const TICK: Duration = Duration::from_secs(1);
+/// Records taken before timers and signals are looked at again.
+const BATCH: usize = 1024;
+
+/// Why a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stopped {
+    /// SIGINT or SIGTERM.
+    Signal,
+    /// `--duration` is over.
+    Duration,
+    /// Whoever takes the records wants no more (closed output).
+    Consumer,
+}
+
+/// Passes records to `take` until it breaks, a signal comes, or `duration` is over.
+///
+/// The first record is the clock's: when it comes, everything is attached. After the end of the run what the ring
+/// buffer still holds is delivered, and a last tick with the final counters.
+///
+/// # Errors
+/// When the ring buffer or signals cannot be waited for.
+pub async fn run(
+    kernel: Kernel,
+    duration: Option<Duration>,
+    processes: NonZeroUsize,
+    mut take: impl FnMut(Record) -> ControlFlow<()>,
+) -> io::Result<Stopped> {
+    // SAFETY: the descriptor is the ring buffer map's, which `Kernel` owns and never replaces.
+    let kernel = unsafe { AsyncFd::register(kernel) }?;
+    let mut live = Live { kernel, known: LruCache::new(processes) };
+    let mut interrupt = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt())?;
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    let mut tick = tokio::time::interval_at(Instant::now() + TICK, TICK);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    // Without a duration: a moment that does not come.
+    let end = Instant::now() + duration.unwrap_or(Duration::from_secs(60 * 60 * 24 * 365 * 30));
+    let hooks = live.kernel.get_ref().hooks().as_str();
+    if take(Record::Clock(node::clock_record(hooks))).is_break() {
+        return Ok(Stopped::Consumer);
+    }
+    let stopped = loop {
+        tokio::select! {
+            // Signals first: under full load the ring buffer is always ready.
+            biased;
+            _ = interrupt.recv() => break Stopped::Signal,
+            _ = terminate.recv() => break Stopped::Signal,
+            () = tokio::time::sleep_until(end) => break Stopped::Duration,
+            _ = tick.tick() => {
+                if live.tick(&mut take).is_break() {
+                    return Ok(Stopped::Consumer);
+                }
+            }
+            ready = live.kernel.readable_mut() => {
+                let mut ready = ready?;
+                match drain(ready.get_inner_mut(), &mut live.known, BATCH, &mut take) {
+                    // Empty now; a record that came since the last look keeps it ready.
+                    ControlFlow::Continue(taken) if taken < BATCH => ready.clear_ready(),
+                    ControlFlow::Continue(_) => {}
+                    ControlFlow::Break(()) => return Ok(Stopped::Consumer),
+                }
+            }
+        }
+    };
+    // Bounded: on a busy node records keep coming.
+    for _ in 0..64 {
+        match drain(live.kernel.get_mut(), &mut live.known, BATCH, &mut take) {
+            ControlFlow::Continue(taken) if taken == BATCH => {}
+            ControlFlow::Continue(_) => break,
+            ControlFlow::Break(()) => return Ok(Stopped::Consumer),
+        }
+    }
+    let _ = live.tick(&mut take);
+    Ok(stopped)
+}
+
+struct Live {
+    kernel: AsyncFd<Kernel>,
+    known: LruCache<ProcessId, ()>,
+}
+
+impl Live {
+    fn tick(&mut self, take: &mut impl FnMut(Record) -> ControlFlow<()>) -> ControlFlow<()> {
+        let time = node::boot_now();
+        let kernel = self.kernel.get_mut();
+        kernel.flush_log();
+        let blind = kernel.blind_spots(time);
+        let counters = kernel.counters();
+        for spot in blind {
+            if self.known.put(spot.process, ()).is_none() {
+                let process = process::describe(spot.process, &process::comm(spot.process.tgid), time);
+                take(Record::Process(Box::new(process)))?;
+            }
+            take(Record::Blind(spot))?;
+        }
+        take(Record::Tick(Tick { time, counters }))
+    }
+}
+
+/// Delivers up to `limit` records; says how many were taken.
+fn drain(
+    kernel: &mut Kernel,
+    known: &mut LruCache<ProcessId, ()>,
+    limit: usize,
+    take: &mut impl FnMut(Record) -> ControlFlow<()>,
+) -> ControlFlow<(), usize> {
+    for taken in 0..limit {
+        let record = match kernel.next() {
+            None => return ControlFlow::Continue(taken),
+            Some(bytes) => Record::from_wire(&bytes),
+        };
+        match record {
+            Ok(record) => {
+                if let Record::Data(data) = &record
+                    && known.put(data.process, ()).is_none()
+                {
+                    let process = process::describe(data.process, &data.comm, data.time);
+                    take(Record::Process(Box::new(process)))?;
+                }
+                take(record)?;
+            }
+            // Its number is missing then, so the pipeline counts it as lost.
+            Err(error) => log::warn!("a record of the kernel side cannot be read: {error}"),
+        }
+    }
+    ControlFlow::Continue(limit)
+}
