@@ -28,7 +28,7 @@ struct Step {
     run: fn(&mut Tally) -> Result<()>,
 }
 
-const STEPS: [Step; 9] = [
+const STEPS: [Step; 10] = [
     Step { name: "tools", what: "programs that the tests use as workloads", run: tools },
     Step { name: "fmt", what: "formatting", run: fmt },
     Step { name: "clippy", what: "lints, warnings denied", run: clippy },
@@ -36,6 +36,7 @@ const STEPS: [Step; 9] = [
     Step { name: "unit", what: "unit, property and replay tests (no privilege)", run: unit },
     Step { name: "ebpf", what: "the checked-in BPF object against its sources", run: ebpf },
     Step { name: "kernel", what: "kernel tests on this machine, README commands", run: kernel },
+    Step { name: "demo", what: "cargo xtask demo, for a few seconds", run: demo },
     Step { name: "vm-6.1", what: "kernel tests on Linux 6.1", run: |tally| in_vm(tally, "6.1") },
     Step { name: "vm-6.12", what: "kernel tests on Linux 6.12", run: |tally| in_vm(tally, "6.12") },
 ];
@@ -200,6 +201,10 @@ fn kernel(tally: &mut Tally) -> Result<()> {
     }
     tests.env("AUDITOR_BIN", shell::target_dir().join("release/auditor"));
     counted(tally, &mut tests)
+}
+
+fn demo(_: &mut Tally) -> Result<()> {
+    crate::demo::run(&crate::demo::Args { duration: 4 })
 }
 
 /// Major and minor version of the running kernel.
