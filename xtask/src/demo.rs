@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -25,6 +26,20 @@ pub(crate) struct Args {
 
 /// No step of the demo takes longer when it works at all.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Ctrl-C was pressed: show what there is.
+static STOP: AtomicBool = AtomicBool::new(false);
+
+extern "C" fn on_ctrl_c(_signal: libc::c_int) {
+    STOP.store(true, Ordering::Relaxed);
+}
+
+/// From here on Ctrl-C ends the traffic and not the demo: the auditor, which gets it too, flushes what it knows.
+fn stop_on_ctrl_c() {
+    let handler: extern "C" fn(libc::c_int) = on_ctrl_c;
+    // SAFETY: the handler does nothing but store to an atomic, which is safe in a signal handler.
+    unsafe { libc::signal(libc::SIGINT, handler as libc::sighandler_t) };
+}
 
 /// Builds, starts the fleet, audits it, and prints what came out.
 pub(crate) fn run(args: &Args) -> Result<()> {
@@ -51,8 +66,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         "\nAttached. Some 50 requests a second to the shop for {} seconds; findings as they come:\n",
         args.duration
     );
-    let load = Load::new(&fleet.entry().addr, "/checkout").clients(2).gap(Duration::from_millis(12));
+    let load = Load::new(&fleet.entry().addr, "/checkout").clients(2).gap(Duration::from_millis(30));
     let load = load.total(usize::MAX / 4).start();
+    stop_on_ctrl_c();
     auditor.listen(Duration::from_secs(args.duration))?;
     let report = load.stop();
     auditor.finish()?;
@@ -152,10 +168,12 @@ impl Auditor {
         Ok(auditor)
     }
 
-    /// Takes in what it says for some time.
+    /// Takes in what it says for some time, or until Ctrl-C.
     fn listen(&mut self, time: Duration) -> Result<()> {
         let deadline = Instant::now() + time;
-        while self.next(deadline)? {}
+        while Instant::now() < deadline && !STOP.load(Ordering::Relaxed) {
+            self.next(deadline.min(Instant::now() + Duration::from_millis(100)))?;
+        }
         Ok(())
     }
 

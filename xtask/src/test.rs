@@ -192,7 +192,7 @@ fn kernel(tally: &mut Tally) -> Result<()> {
     // Optimised as users run it: under full load a debug build measures itself.
     shell::run(cargo().args(["build", "--quiet", "--release", "--package", "auditor", "--bin", "auditor"]))?;
     let mut tests = cargo();
-    tests.args(["test", "--quiet", "--no-fail-fast", "--package", "auditor-tests", "--test", "*"]);
+    tests.args(["test", "--no-fail-fast", "--package", "auditor-tests", "--test", "*"]);
     if kernel_release() < (6, 3) {
         // No sock_send_length tracepoint before 6.3.
         tests.args(["--", "--test-threads=1", "--skip", "::sock"]);
