@@ -65,13 +65,13 @@ impl Audit {
         self.of_type("summary").collect()
     }
 
-    /// A counter of the last `stats` record, wherever in it.
+    /// A counter of the last `stats` record.
     ///
     /// # Panics
-    /// When there is none of that name.
-    pub fn stat(&self, name: &str) -> u64 {
+    /// When there is none of that stage and name.
+    pub fn stat(&self, stage: &str, name: &str) -> u64 {
         let stats = self.of_type("stats").last().unwrap_or_else(|| panic!("no stats record; {}", self.stderr));
-        find_number(stats, name).unwrap_or_else(|| panic!("stats have no {name}: {stats}"))
+        stats["stats"][stage][name].as_u64().unwrap_or_else(|| panic!("stats have no {stage}.{name}: {stats}"))
     }
 
     /// Outcomes of the calls that a process made to a port, over all routes and intervals.
@@ -215,13 +215,7 @@ fn pid_of(record: &Value) -> Option<u64> {
     record["resource"]["process.pid"].as_u64()
 }
 
-/// One outcome of a summary, which has them in its `summary` object.
+/// One count of a summary.
 fn outcome(summary: &Value, name: &str) -> u64 {
-    find_number(&summary["summary"], name).unwrap_or(0)
-}
-
-/// The number of that name in an object or in one of the objects in it.
-fn find_number(value: &Value, name: &str) -> Option<u64> {
-    let object = value.as_object()?;
-    object.get(name).and_then(Value::as_u64).or_else(|| object.values().find_map(|inner| find_number(inner, name)))
+    summary["edge"][name].as_u64().unwrap_or(0)
 }

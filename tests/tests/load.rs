@@ -46,7 +46,7 @@ fn full_load(hooks: &str) {
 
     let requests = requests_in(&report);
     assert!(requests > 1000, "{report}");
-    let (shipped, lost) = (audit.stat("records"), audit.stat("lost_ring_full"));
+    let (shipped, lost) = (audit.stat("kernel", "records"), audit.stat("kernel", "lost_ring_full"));
     // Four heads a request: received, sent on, and their two responses.
     assert!(shipped + lost >= 4 * requests, "{requests} requests, {shipped} records, {lost} lost: {}", audit.explain());
     let seen = audit.outcomes(|_| true);

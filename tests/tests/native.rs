@@ -61,6 +61,8 @@ with_both_hooks!(
 struct Pair {
     backend: Service,
     service: Service,
+    /// The service's name, which no other pair has.
+    name: String,
 }
 
 impl Pair {
@@ -72,8 +74,9 @@ impl Pair {
         let call = backend.call("POST", "/charge");
         let mut args = vec!["--mode", mode, "--call", &call];
         args.extend(more);
-        let service = Service::workload(&format!("{mode}-service"), &args);
-        Self { backend, service }
+        let name = format!("{mode}-in-front-of-{}", backend.pid());
+        let service = Service::workload(&name, &args);
+        Self { backend, service, name }
     }
 
     fn audit(&self, hooks: &str) -> Auditor {
@@ -101,7 +104,7 @@ fn dropping_service_is_found(hooks: &str) {
     let audit = auditor.stop();
     audit.assert_dropped(&pair.dropped(calls));
     let finding = audit.findings("traceparent_dropped")[0];
-    assert_eq!(finding["resource"]["service.name"], "drop-service", "{finding}");
+    assert_eq!(finding["resource"]["service.name"], pair.name, "{finding}");
     assert_eq!(finding["finding"]["inbound"]["http.request.method"], "GET", "{finding}");
     assert_eq!(finding["attributes"]["http.request.method"], "POST", "{finding}");
     assert_eq!(finding["attributes"]["network.peer.address"], "127.0.0.1", "{finding}");
@@ -249,7 +252,7 @@ fn upload_ships_no_body(hooks: &str) {
     let calls = pair.load().total(5).post(Body::Length(vec![0; 100_000])).run().all();
     let audit = auditor.stop();
     audit.assert_forwarded(pair.service.pid(), pair.port(), calls + 1);
-    let (seen, captured) = (audit.stat("bytes"), audit.stat("bytes_captured"));
+    let (seen, captured) = (audit.stat("kernel", "bytes"), audit.stat("kernel", "bytes_captured"));
     assert!(seen >= length, "{seen} bytes crossed the sockets, {length} were uploaded");
     assert!(captured < 64 * 1024, "{captured} bytes were captured of six small heads");
 }

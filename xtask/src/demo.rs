@@ -256,16 +256,14 @@ fn hops(records: &[Value]) -> BTreeMap<(String, String), Hop> {
     let mut hops: BTreeMap<(String, String), Hop> = BTreeMap::new();
     for record in records.iter().filter(|record| record["record_type"] == "summary") {
         let text = |value: &Value| value.as_str().unwrap_or("?").to_owned();
-        let (summary, attributes) = (&record["summary"], &record["attributes"]);
-        let inbound = summary["inbound"]["http.route"].as_str().unwrap_or("(no request)");
+        let attributes = &record["attributes"];
+        let inbound = record["inbound"]["http.route"].as_str().unwrap_or("(no request)");
         let (method, route) = (text(&attributes["http.request.method"]), text(&attributes["http.route"]));
         let port = attributes["server.port"].as_u64().map(|port| format!(":{port}")).unwrap_or_default();
         let edge = format!("{inbound} → {method} {route} {}{port}", text(&attributes["server.address"]));
         let hop = hops.entry((text(&record["resource"]["service.name"]), edge)).or_default();
         for name in OUTCOMES {
-            let outcomes = [summary, &summary["outcomes"], &summary["edge"]];
-            let count = outcomes.iter().find_map(|object| object[name].as_u64()).unwrap_or(0);
-            *hop.outcomes.entry(name).or_default() += count;
+            *hop.outcomes.entry(name).or_default() += record["edge"][name].as_u64().unwrap_or(0);
         }
     }
     hops
@@ -319,7 +317,8 @@ mod tests {
     fn summary(outcome: &str, calls: u64) -> Value {
         serde_json::json!({
             "record_type": "summary",
-            "summary": {"calls": calls, outcome: calls, "inbound": {"http.route": "/cart"}},
+            "edge": {"calls": calls, outcome: calls},
+            "inbound": {"http.route": "/cart"},
             "attributes": {"http.request.method": "POST", "http.route": "/charge", "server.address": "pay", "server.port": 80},
             "resource": {"service.name": "shop"},
         })
