@@ -171,15 +171,15 @@ impl Audit {
         let mut essence = BTreeMap::new();
         for record in self.of_type("finding") {
             let finding = &record["finding"];
-            let key =
-                format!("finding {} {} {}", finding["code"], finding["fingerprint"], finding["correlation"]["method"]);
+            let key = format!("finding {} {}", finding["code"], finding["fingerprint"]);
             *essence.entry(key).or_default() += finding["count"].as_u64().unwrap_or(0);
         }
         for summary in self.summaries() {
-            let attributes = &summary["attributes"];
+            let (inbound, attributes) = (&summary["inbound"]["http.route"], &summary["attributes"]);
+            let edge = format!("{inbound} {} {}", attributes["http.route"], attributes["server.port"]);
             for name in OUTCOMES {
                 let pid = pid_of(summary).unwrap_or(0);
-                let key = format!("summary {pid} {} {} {name}", attributes["http.route"], attributes["server.port"]);
+                let key = format!("summary {pid} {edge} {name}");
                 *essence.entry(key).or_default() += outcome(summary, name);
             }
         }
