@@ -1,2 +1,48 @@
-//! Tasks.
-fn main() {}
+//! `cargo xtask …`: what a person or CI does with this repository. One module per subcommand.
+
+mod build_ebpf;
+mod demo;
+mod shell;
+mod test;
+mod toolchain;
+mod vm;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Tasks of the auditor repository.
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask", arg_required_else_help = true)]
+struct Args {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Show the auditor at work on a small fleet on loopback (needs root)
+    Demo(demo::Args),
+    /// Check everything: lints, licences, tests, kernel tests, README, the BPF object, other kernels
+    Test(test::Args),
+    /// Build the BPF object that the auditor embeds, or check the one that is there
+    BuildEbpf(build_ebpf::Args),
+    /// Run the kernel tests on other kernels, in QEMU
+    Vm(vm::Args),
+}
+
+fn main() -> ExitCode {
+    let result = match Args::parse().task {
+        Task::Demo(args) => demo::run(&args),
+        Task::Test(args) => test::run(&args),
+        Task::BuildEbpf(args) => build_ebpf::run(&args),
+        Task::Vm(args) => vm::run(&args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,80 @@
+"""An HTTP service as Python people write them: ThreadingHTTPServer that calls a backend for every request.
+
+server.py {forward|drop} {http.client|urllib|cgi} BACKEND_PORT
+Prints "listening ADDR" and ends when its standard input does.
+"""
+
+import http.client
+import http.server
+import os
+import subprocess
+import sys
+import threading
+import urllib.request
+import uuid
+
+MODE, CLIENT, BACKEND = sys.argv[1], sys.argv[2], int(sys.argv[3])
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+def outgoing(received):
+    """The headers of a call that is made because of a request."""
+    if received is None or MODE == "drop":
+        return {}
+    version, trace, _parent, flags = received.split("-")
+    return {"traceparent": "-".join([version, trace, uuid.uuid4().hex[:16], flags])}
+
+
+def call_http_client(headers):
+    connection = http.client.HTTPConnection("127.0.0.1", BACKEND, timeout=30)
+    try:
+        connection.request("POST", "/charge", body=b"{}", headers=headers)
+        connection.getresponse().read()
+    finally:
+        connection.close()
+
+
+def call_urllib(headers):
+    request = urllib.request.Request(f"http://127.0.0.1:{BACKEND}/charge", data=b"{}", headers=headers)
+    with urllib.request.urlopen(request, timeout=30) as response:
+        response.read()
+
+
+def call_cgi(headers):
+    """As a CGI server does: a new process, the headers in its environment."""
+    environment = dict(os.environ, BACKEND=f"http://127.0.0.1:{BACKEND}")
+    environment.update({f"HTTP_{name.upper()}": value for name, value in headers.items()})
+    script = os.path.join(HERE, "script.cgi")
+    subprocess.run(["/bin/sh", script], env=environment, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+
+
+CALL = {"http.client": call_http_client, "urllib": call_urllib, "cgi": call_cgi}[CLIENT]
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self):
+        CALL(outgoing(self.headers.get("traceparent")))
+        self.send_response(200)
+        self.send_header("Content-Length", "3")
+        self.end_headers()
+        self.wfile.write(b"ok\n")
+
+    def log_message(self, *_arguments):
+        pass
+
+
+class Server(http.server.ThreadingHTTPServer):
+    request_queue_size = 128
+    daemon_threads = True
+
+
+def main():
+    server = Server(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    print(f"listening 127.0.0.1:{server.server_address[1]}", flush=True)
+    sys.stdin.read()
+
+
+main()

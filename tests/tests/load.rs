@@ -1,0 +1,83 @@
+//! As much load as a small machine can make, for 20 seconds: what is lost is accounted for, and memory stays flat.
+
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use auditor_tests::auditor::Auditor;
+use auditor_tests::fleet::Nginx;
+use auditor_tests::http::TraceParent;
+use auditor_tests::kernel::resident_kib;
+use auditor_tests::process::{Service, eventually};
+
+/// How long wrk runs.
+const DURATION: Duration = Duration::from_secs(20);
+/// When the auditor's tables should have the size that they keep.
+const WARM: Duration = Duration::from_secs(5);
+
+fn full_load(hooks: &str) {
+    let backend = Service::workload("backend", &[]);
+    let nginx = Nginx::start(&backend.addr);
+    let auditor = Auditor::run(hooks, &nginx.pids());
+    let started = Instant::now();
+    let mut wrk = Command::new("wrk")
+        .args(["--threads", "2", "--connections", "32", "--duration", &format!("{}s", DURATION.as_secs())])
+        .args(["--header", &format!("traceparent: {}", TraceParent::new())])
+        .arg(format!("http://{}/cart", nginx.addr))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("wrk starts; install it (wrk)");
+    eventually(WARM * 2, || started.elapsed() > WARM);
+    let warm = resident_kib(auditor.pid());
+    let ended = eventually(DURATION * 3, || wrk.try_wait().is_ok_and(|status| status.is_some()));
+    let hot = resident_kib(auditor.pid());
+    if !ended {
+        let _ = wrk.kill();
+    }
+    let output = wrk.wait_with_output().expect("wrk can be waited for");
+    let report = String::from_utf8_lossy(&output.stdout);
+    assert!(ended && output.status.success(), "{report}");
+    println!("{hooks}: {report}\nresident: {warm} KiB after {WARM:?}, {hot} KiB at the end");
+
+    let audit = auditor.stop();
+    // Nobody may be accused because of what was lost.
+    audit.assert_no_errors();
+    assert!(warm > 0 && hot <= warm + warm / 2 + 16 * 1024, "memory grew from {warm} to {hot} KiB");
+
+    let requests = requests_in(&report);
+    assert!(requests > 1000, "{report}");
+    let (shipped, lost) = (audit.stat("kernel", "records"), audit.stat("kernel", "lost_ring_full"));
+    // Four heads a request: received, sent on, and their two responses.
+    assert!(shipped + lost >= 4 * requests, "{requests} requests, {shipped} records, {lost} lost: {}", audit.explain());
+    let seen = audit.outcomes(|_| true);
+    if lost == 0 {
+        assert!(seen["passed_through"] >= requests, "nothing is lost, and of {requests} requests: {seen:?}");
+    }
+}
+
+/// `12345 requests in 20.00s, …`
+fn requests_in(report: &str) -> u64 {
+    report
+        .lines()
+        .find_map(|line| line.trim().split_once(" requests in "))
+        .and_then(|(count, _)| count.parse().ok())
+        .unwrap_or(0)
+}
+
+macro_rules! with_both_hooks {
+    ($($name:ident),+) => {$(
+        mod $name {
+            #[test]
+            fn sock() {
+                super::$name("sock");
+            }
+
+            #[test]
+            fn syscall() {
+                super::$name("syscall");
+            }
+        }
+    )+};
+}
+
+with_both_hooks!(full_load);

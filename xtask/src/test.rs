@@ -1,0 +1,245 @@
+//! Runs everything the project checks, one step after the other, and ends with a table and one line of totals.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+use crate::shell::{self, cargo};
+use crate::vm;
+
+/// Options of `cargo xtask test`.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Leave out the other kernels
+    #[arg(long)]
+    skip_vm: bool,
+    /// Only this step
+    #[arg(long, value_name = "STEP", value_parser = clap::builder::PossibleValuesParser::new(STEPS.map(|step| step.name)))]
+    only: Vec<String>,
+}
+
+/// One thing that is checked.
+struct Step {
+    name: &'static str,
+    what: &'static str,
+    run: fn(&mut Tally) -> Result<()>,
+}
+
+const STEPS: [Step; 10] = [
+    Step { name: "tools", what: "programs that the tests use as workloads", run: tools },
+    Step { name: "fmt", what: "formatting", run: fmt },
+    Step { name: "clippy", what: "lints, warnings denied", run: clippy },
+    Step { name: "deny", what: "licences, sources, duplicates of dependencies", run: deny },
+    Step { name: "unit", what: "unit, property and replay tests (no privilege)", run: unit },
+    Step { name: "ebpf", what: "the checked-in BPF object against its sources", run: ebpf },
+    Step { name: "kernel", what: "kernel tests on this machine, README commands", run: kernel },
+    Step { name: "demo", what: "cargo xtask demo, for a few seconds", run: demo },
+    Step { name: "vm-6.1", what: "kernel tests on Linux 6.1", run: |tally| in_vm(tally, "6.1") },
+    Step { name: "vm-6.12", what: "kernel tests on Linux 6.12", run: |tally| in_vm(tally, "6.12") },
+];
+
+/// Runs the steps.
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let wanted = |step: &&Step| {
+        let skipped = args.skip_vm && step.name.starts_with("vm");
+        !skipped && (args.only.is_empty() || args.only.iter().any(|only| only == step.name))
+    };
+    let mut rows = Vec::new();
+    for step in STEPS.iter().filter(wanted) {
+        println!("\n=== {}: {}", step.name, step.what);
+        let started = Instant::now();
+        let mut tally = Tally::default();
+        let result = (step.run)(&mut tally);
+        tally.settle(&result);
+        if let Err(error) = &result {
+            eprintln!("FAILED {}: {error:#}", step.name);
+        }
+        rows.push((step.name, tally, started.elapsed(), result.err()));
+    }
+    print_table(&rows);
+    let sum = |of: fn(&Tally) -> u64| rows.iter().map(|(_, tally, _, _)| of(tally)).sum::<u64>();
+    println!("{} passed, {} failed", sum(|tally| tally.passed), sum(|tally| tally.failed));
+    let failed: Vec<&str> = rows.iter().filter(|(.., error)| error.is_some()).map(|(name, ..)| *name).collect();
+    if !failed.is_empty() {
+        // After the totals nothing more goes to stdout: they are its last line.
+        bail!("failed: {}", failed.join(", "));
+    }
+    Ok(())
+}
+
+fn print_table(rows: &[(&str, Tally, Duration, Option<anyhow::Error>)]) {
+    println!("\n{:<9} {:<7} {:>7} {:>7} {:>8}", "step", "", "passed", "failed", "seconds");
+    for (name, tally, time, error) in rows {
+        let verdict = if error.is_some() { "FAILED" } else { "ok" };
+        println!("{name:<9} {verdict:<7} {:>7} {:>7} {:>8.1}", tally.passed, tally.failed, time.as_secs_f64());
+    }
+    for (name, _, _, error) in rows {
+        if let Some(error) = error {
+            println!("{name}: {error:#}");
+        }
+    }
+    println!();
+}
+
+/// How many tests a step ran; a step that runs none counts as one.
+#[derive(Default)]
+struct Tally {
+    passed: u64,
+    failed: u64,
+}
+
+impl Tally {
+    /// Takes in a line of libtest: `test result: ok. 12 passed; 0 failed; …`.
+    fn read(&mut self, line: &str) {
+        let Some((_, counts)) = line.trim().strip_prefix("test result: ").and_then(|rest| rest.split_once(". ")) else {
+            return;
+        };
+        let counts: BTreeMap<&str, u64> = counts
+            .split("; ")
+            .filter_map(|part| part.split_once(' '))
+            .filter_map(|(count, what)| Some((what, count.parse().ok()?)))
+            .collect();
+        self.passed += counts.get("passed").unwrap_or(&0);
+        self.failed += counts.get("failed").unwrap_or(&0);
+    }
+
+    fn settle(&mut self, result: &Result<()>) {
+        match result {
+            Ok(()) if self.passed == 0 => self.passed = 1,
+            Err(_) if self.failed == 0 => self.failed = 1,
+            _ => {}
+        }
+    }
+}
+
+/// Runs a test command, shows its output as it comes and counts its tests.
+fn counted(tally: &mut Tally, command: &mut Command) -> Result<()> {
+    println!("  $ {}", shell::display(command));
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("cannot start {}", shell::display(command)))?;
+    let stdout = child.stdout.take().context("no output")?;
+    for line in BufReader::new(stdout).split(b'\n').map_while(Result::ok) {
+        let line = String::from_utf8_lossy(&line).into_owned();
+        tally.read(&line);
+        println!("{line}");
+    }
+    let status = child.wait()?;
+    if !status.success() {
+        bail!("{} failed ({status})", shell::display(command));
+    }
+    Ok(())
+}
+
+/// Programs and the Debian packages that have them.
+const TOOLS: [(&str, &str); 7] = [
+    ("nginx", "nginx-light"),
+    ("wrk", "wrk"),
+    ("curl", "curl"),
+    ("node", "nodejs"),
+    ("python3", "python3"),
+    ("qemu-system-x86_64", "qemu-system-x86"),
+    ("busybox", "busybox-static"),
+];
+
+fn tools(_: &mut Tally) -> Result<()> {
+    let missing: Vec<(&str, &str)> = TOOLS.into_iter().filter(|(program, _)| shell::find(program).is_none()).collect();
+    if missing.is_empty() {
+        println!("all there: {}", TOOLS.map(|(program, _)| program).join(", "));
+        return Ok(());
+    }
+    let nginx_is_new = missing.iter().any(|(program, _)| *program == "nginx");
+    let packages: Vec<&str> = missing.iter().map(|(_, package)| *package).collect();
+    shell::apt_install(&packages, "the tests' workloads")?;
+    if nginx_is_new {
+        // The package starts its service where it can; the tests start their own.
+        let _ = shell::command("service").args(["nginx", "stop"]).stderr(Stdio::null()).status();
+    }
+    Ok(())
+}
+
+fn fmt(_: &mut Tally) -> Result<()> {
+    shell::run(cargo().args(["fmt", "--all", "--check"]))
+}
+
+fn clippy(_: &mut Tally) -> Result<()> {
+    shell::run(cargo().args(["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"]))
+}
+
+fn deny(_: &mut Tally) -> Result<()> {
+    if shell::find("cargo-deny").is_none() {
+        shell::run(cargo().args(["install", "--quiet", "--locked", "cargo-deny"]))?;
+    }
+    // Not `advisories`: its database comes from a place that an offline machine cannot reach.
+    shell::run(cargo().args(["deny", "--log-level", "error", "check", "bans", "licenses", "sources"]))
+}
+
+fn unit(tally: &mut Tally) -> Result<()> {
+    counted(tally, cargo().args(["test", "--quiet", "--workspace", "--exclude", "auditor-tests"]))?;
+    counted(tally, cargo().args(["test", "--quiet", "--package", "auditor-tests", "--lib", "--bins"]))
+}
+
+fn ebpf(_: &mut Tally) -> Result<()> {
+    crate::build_ebpf::check()
+}
+
+fn kernel(tally: &mut Tally) -> Result<()> {
+    // Optimised as users run it: under full load a debug build measures itself.
+    shell::run(cargo().args(["build", "--quiet", "--release", "--package", "auditor", "--bin", "auditor"]))?;
+    let mut tests = cargo();
+    tests.args(["test", "--no-fail-fast", "--package", "auditor-tests", "--test", "*"]);
+    if kernel_release() < (6, 3) {
+        // No sock_send_length tracepoint before 6.3.
+        tests.args(["--", "--test-threads=1", "--skip", "::sock"]);
+    } else {
+        tests.args(["--", "--test-threads=1"]);
+    }
+    tests.env("AUDITOR_BIN", shell::target_dir().join("release/auditor"));
+    counted(tally, &mut tests)
+}
+
+fn demo(_: &mut Tally) -> Result<()> {
+    crate::demo::run(&crate::demo::Args { duration: 4 })
+}
+
+/// Major and minor version of the running kernel.
+fn kernel_release() -> (u32, u32) {
+    let text = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let mut numbers = text.split(|c: char| !c.is_ascii_digit()).map(|part| part.parse().unwrap_or(0));
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
+}
+
+fn in_vm(tally: &mut Tally, version: &str) -> Result<()> {
+    let line = vm::LINES.iter().find(|line| line.version == version).context("no such kernel line")?;
+    let payload = vm::Payload::build()?;
+    vm::boot(line, &payload, "", |text| {
+        tally.read(text);
+        println!("{text}");
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_counts_of_libtest_add_up() {
+        let mut tally = Tally::default();
+        tally.read("test result: ok. 12 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.10s");
+        tally.read("test result: FAILED. 3 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out");
+        tally.read("test native::a ... ok");
+        assert_eq!((tally.passed, tally.failed), (15, 2));
+    }
+
+    #[test]
+    fn a_step_without_tests_counts_once() {
+        let mut tally = Tally::default();
+        tally.settle(&Ok(()));
+        assert_eq!((tally.passed, tally.failed), (1, 0));
+    }
+}

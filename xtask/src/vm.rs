@@ -1,0 +1,353 @@
+//! Runs the kernel tests on kernels that this machine does not run: Debian's cloud kernels in QEMU, with an initramfs
+//! that holds busybox, the auditor and the test binary, all linked statically. Nothing is installed on this machine.
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+use crate::shell::{self, command};
+use crate::toolchain::utf8;
+
+/// A kernel line to test, and which tests it cannot run.
+pub(crate) struct Line {
+    /// Version prefix.
+    pub(crate) version: &'static str,
+    /// Arguments of the test binary: a line older than 6.3 has no `sock_send_length` tracepoint.
+    skip: &'static str,
+}
+
+/// The kernels: the oldest that a current Debian supports, and the newest that it packages.
+pub(crate) const LINES: [Line; 2] =
+    [Line { version: "6.1", skip: "--skip ::sock" }, Line { version: "6.12", skip: "" }];
+
+/// Emulated, a test takes some ten times as long as on the machine itself.
+const TIMEOUT: Duration = Duration::from_secs(1200);
+
+/// What a kernel or a verifier prints when something is wrong that the tests themselves may not notice.
+const ALARMS: [&str; 8] = [
+    "WARNING: CPU",
+    "] WARNING:",
+    "] BUG:",
+    "Oops:",
+    "Kernel panic",
+    "cut here ]---",
+    "BPF_PROG_LOAD` syscall failed",
+    "Verifier output:",
+];
+
+/// Options of `cargo xtask vm`.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Only this kernel line, such as 6.1
+    #[arg(long)]
+    kernel: Option<String>,
+    /// Only the tests whose name contains this
+    #[arg(long, default_value = "")]
+    filter: String,
+    /// Run this statically linked program in place of the tests
+    #[arg(long, hide = true)]
+    program: Option<PathBuf>,
+}
+
+/// Boots every line in turn.
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let lines: Vec<&Line> =
+        LINES.iter().filter(|line| args.kernel.as_deref().is_none_or(|only| only == line.version)).collect();
+    if lines.is_empty() {
+        bail!("no such kernel line; there are {}", LINES.map(|line| line.version).join(" and "));
+    }
+    let payload = match &args.program {
+        Some(program) => Payload { files: vec![("native", program.clone())] },
+        None => Payload::build()?,
+    };
+    for line in lines {
+        boot(line, &payload, &args.filter, |text| println!("{text}"))?;
+    }
+    Ok(())
+}
+
+/// The programs that run in the VM, by their name in `/bin`.
+pub(crate) struct Payload {
+    files: Vec<(&'static str, PathBuf)>,
+}
+
+impl Payload {
+    /// Builds auditor, workload and tests without any shared library.
+    pub(crate) fn build() -> Result<Self> {
+        let target = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
+        let build = |args: &[&str]| -> Result<Vec<serde_json::Value>> {
+            let mut cargo = shell::cargo();
+            cargo
+                .args(args)
+                .args(["--release", "--quiet", "--message-format=json-render-diagnostics", "--target", &target])
+                .env("CARGO_TARGET_DIR", shell::target_dir().join("static"))
+                .env("CARGO_PROFILE_RELEASE_STRIP", "true")
+                .env_remove("CARGO_ENCODED_RUSTFLAGS")
+                .env("RUSTFLAGS", "-C target-feature=+crt-static")
+                .stderr(Stdio::inherit());
+            eprintln!("  $ {}", shell::display(&cargo));
+            Ok(shell::output(&mut cargo)?.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
+        };
+        let mut messages = build(&["build", "--package", "auditor", "--bin", "auditor"])?;
+        messages.extend(build(&["test", "--no-run", "--package", "auditor-tests", "--test", "native"])?);
+        let executable = |name: &'static str| {
+            messages
+                .iter()
+                .filter(|message| message["target"]["name"] == name)
+                .filter_map(|message| message["executable"].as_str())
+                .next_back()
+                .map(|path| (name, PathBuf::from(path)))
+                .with_context(|| format!("cargo built no program {name}"))
+        };
+        Ok(Self { files: vec![executable("auditor")?, executable("auditor-workload")?, executable("native")?] })
+    }
+}
+
+/// Boots one kernel line with the payload; every line of its console goes to `log` and to a file.
+pub(crate) fn boot(line: &Line, payload: &Payload, filter: &str, mut log: impl FnMut(&str)) -> Result<()> {
+    install_tools()?;
+    let dir = shell::target_dir().join("vm");
+    std::fs::create_dir_all(&dir)?;
+    let kernel = kernel(&dir, line)?;
+    let initramfs = dir.join(format!("{}.cpio", line.version));
+    write_initramfs(&initramfs, payload, &format!("--test-threads=1 {} {filter}", line.skip))?;
+
+    let mut qemu = command("qemu-system-x86_64");
+    qemu.args(["-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", "1G", "-no-reboot"])
+        .args(["-nodefaults", "-display", "none", "-serial", "stdio"])
+        .arg("-kernel")
+        .arg(&kernel)
+        .arg("-initrd")
+        .arg(&initramfs)
+        // Emulation is slow and the host may be busy: its watchdogs would cry wolf.
+        .args(["-append", "console=ttyS0 loglevel=5 panic=-1 nowatchdog rcupdate.rcu_cpu_stall_suppress=1"]);
+    log(&format!("booting {}", kernel.file_name().unwrap_or_default().to_string_lossy()));
+    let console = dir.join(format!("{}.log", line.version));
+    let mut file = std::fs::File::create(&console)?;
+    let started = Instant::now();
+    let mut verdicts = Vec::new();
+    let mut alarms = Vec::new();
+    let mut machine = Machine::start(&mut qemu)?;
+    while let Some(text) = machine.line(TIMEOUT.saturating_sub(started.elapsed())).with_context(|| {
+        format!("{}: no end after {} s; the console is in {}", line.version, TIMEOUT.as_secs(), console.display())
+    })? {
+        writeln!(file, "{text}")?;
+        log(&text);
+        if let Some(verdict) = text.strip_prefix("init: ") {
+            verdicts.push(verdict.to_owned());
+        }
+        if ALARMS.iter().any(|alarm| text.contains(alarm)) {
+            alarms.push(text);
+        }
+    }
+    let seen = format!("the console is in {}", console.display());
+    if let Some(alarm) = alarms.first() {
+        bail!("kernel {}: {alarm}; {seen}", line.version);
+    }
+    match verdicts.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["success"] => Ok(()),
+        ["failure"] => bail!("kernel {}: tests failed; {seen}", line.version),
+        [] => bail!("kernel {}: it ended without a verdict; {seen}", line.version),
+        _ => bail!("kernel {}: several verdicts; {seen}", line.version),
+    }
+}
+
+/// A running QEMU and the lines of its console; ended when dropped.
+struct Machine {
+    child: Child,
+    lines: mpsc::Receiver<String>,
+}
+
+impl Machine {
+    fn start(qemu: &mut std::process::Command) -> Result<Self> {
+        let mut child = qemu
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit())
+            .spawn()
+            .context("cannot start qemu-system-x86_64")?;
+        let stdout = child.stdout.take().context("no console")?;
+        let (sender, lines) = mpsc::channel();
+        std::thread::spawn(move || {
+            for line in BufReader::new(stdout).split(b'\n').map_while(Result::ok) {
+                let text = String::from_utf8_lossy(&line);
+                let text: String = text.chars().filter(|c| *c == '\t' || !c.is_control()).collect();
+                if sender.send(text).is_err() {
+                    break;
+                }
+            }
+        });
+        Ok(Self { child, lines })
+    }
+
+    /// The next line; `None` when the machine is off.
+    fn line(&mut self, timeout: Duration) -> Result<Option<String>> {
+        match self.lines.recv_timeout(timeout) {
+            Ok(line) => Ok(Some(line)),
+            Err(mpsc::RecvTimeoutError::Disconnected) => Ok(None),
+            Err(mpsc::RecvTimeoutError::Timeout) => bail!("timed out"),
+        }
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn install_tools() -> Result<()> {
+    let needed = [("qemu-system-x86_64", "qemu-system-x86"), ("busybox", "busybox-static"), ("dpkg", "dpkg")];
+    let missing: Vec<&str> =
+        needed.iter().filter(|(program, _)| shell::find(program).is_none()).map(|(_, package)| *package).collect();
+    if missing.is_empty() { Ok(()) } else { shell::apt_install(&missing, "booting other kernels") }
+}
+
+/// The newest packaged kernel of a line: `vmlinuz`, unpacked below `dir`.
+fn kernel(dir: &Path, line: &Line) -> Result<PathBuf> {
+    let pattern = format!("^linux-image-{}\\.[0-9].*-cloud-amd64(-unsigned)?$", line.version.replace('.', "\\."));
+    let mut names = shell::apt_search(&pattern)?;
+    if names.is_empty() && shell::is_root() {
+        // A new machine has no package lists.
+        shell::run(command("apt-get").args(["update", "-qq"]))?;
+        names = shell::apt_search(&pattern)?;
+    }
+    let name = names.last().with_context(|| format!("apt knows no cloud kernel {}", line.version))?;
+    let unpacked = dir.join(name);
+    if let Some(image) = vmlinuz(&unpacked) {
+        return Ok(image);
+    }
+    let download = dir.join("download");
+    std::fs::create_dir_all(&download)?;
+    // apt drops to an unprivileged user for downloads, which may not reach this directory; root's own is all right.
+    shell::run(command("apt-get").current_dir(&download).args([
+        "-o",
+        "APT::Sandbox::User=root",
+        "download",
+        "-qq",
+        name,
+    ]))?;
+    let package = std::fs::read_dir(&download)?
+        .flatten()
+        .map(|entry| entry.path())
+        .find(|path| path.file_name().is_some_and(|file| file.to_string_lossy().starts_with(&format!("{name}_"))))
+        .context("apt-get download left no package")?;
+    // Unpacked beside and then moved: an interrupted run leaves nothing half done behind.
+    let partial = dir.join(format!("{name}.partial"));
+    let _ = std::fs::remove_dir_all(&partial);
+    shell::run(command("dpkg").arg("-x").arg(&package).arg(&partial))?;
+    // The modules are not used and are most of the package.
+    let _ = std::fs::remove_dir_all(partial.join("lib"));
+    let _ = std::fs::remove_dir_all(partial.join("usr/lib"));
+    std::fs::rename(&partial, &unpacked)?;
+    std::fs::remove_file(&package)?;
+    vmlinuz(&unpacked).with_context(|| format!("{name} holds no kernel"))
+}
+
+fn vmlinuz(package: &Path) -> Option<PathBuf> {
+    let entries = std::fs::read_dir(package.join("boot")).ok()?;
+    entries
+        .flatten()
+        .map(|entry| entry.path())
+        .find(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("vmlinuz-")))
+}
+
+fn write_initramfs(path: &Path, payload: &Payload, arguments: &str) -> Result<()> {
+    let busybox = shell::find("busybox").context("no busybox")?;
+    let mut archive = Cpio::default();
+    for dir in ["bin", "dev", "proc", "sys", "tmp", "etc"] {
+        archive.add(dir, 0o040755, (0, 0), &[]);
+    }
+    archive.add("dev/console", 0o020600, (5, 1), &[]);
+    archive.add("bin/busybox", 0o100755, (0, 0), &std::fs::read(&busybox)?);
+    for (name, file) in &payload.files {
+        let bytes = std::fs::read(file).with_context(|| format!("cannot read {}", utf8(file).unwrap_or(name)))?;
+        archive.add(&format!("bin/{name}"), 0o100755, (0, 0), &bytes);
+    }
+    archive.add("init", 0o100755, (0, 0), init_script(arguments).as_bytes());
+    std::fs::write(path, archive.finish()).with_context(|| format!("cannot write {}", path.display()))
+}
+
+fn init_script(arguments: &str) -> String {
+    let timeout = TIMEOUT.as_secs() - 60;
+    format!(
+        r#"#!/bin/busybox sh
+# Prints exactly one verdict, then powers off.
+/bin/busybox --install -s /bin
+export PATH=/bin HOME=/ TMPDIR=/tmp RUST_BACKTRACE=1
+export AUDITOR_BIN=/bin/auditor AUDITOR_WORKLOAD=/bin/auditor-workload AUDITOR_TEST_SMALL=1
+mount -t proc proc /proc
+mount -t sysfs sys /sys
+mount -t devtmpfs dev /dev
+ln -s /proc/self/fd /dev/fd
+mount -t tmpfs tmp /tmp
+mount -t cgroup2 cgroup2 /sys/fs/cgroup
+mount -t tracefs tracefs /sys/kernel/tracing
+ip link set lo up
+echo "kernel $(uname -r)"
+if timeout {timeout} /bin/native {arguments}; then
+    echo "init: success"
+else
+    echo "init: failure"
+fi
+poweroff -f
+"#
+    )
+}
+
+/// A `newc` archive, the format of an initramfs.
+#[derive(Default)]
+struct Cpio {
+    bytes: Vec<u8>,
+    entries: u32,
+}
+
+impl Cpio {
+    fn add(&mut self, name: &str, mode: u32, device: (u32, u32), content: &[u8]) {
+        self.entries += 1;
+        let size = u32::try_from(content.len()).unwrap_or(u32::MAX);
+        let name_size = u32::try_from(name.len() + 1).unwrap_or(u32::MAX);
+        // ino, mode, uid, gid, nlink, mtime, filesize, devmajor, devminor, rdevmajor, rdevminor, namesize, check
+        let fields = [self.entries, mode, 0, 0, 1, 0, size, 0, 0, device.0, device.1, name_size, 0];
+        self.bytes.extend_from_slice(b"070701");
+        for field in fields {
+            self.bytes.extend_from_slice(format!("{field:08X}").as_bytes());
+        }
+        self.bytes.extend_from_slice(name.as_bytes());
+        self.bytes.push(0);
+        self.pad();
+        self.bytes.extend_from_slice(content);
+        self.pad();
+    }
+
+    fn pad(&mut self) {
+        self.bytes.resize(self.bytes.len().next_multiple_of(4), 0);
+    }
+
+    fn finish(mut self) -> Vec<u8> {
+        self.add("TRAILER!!!", 0, (0, 0), &[]);
+        self.bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_archive_is_aligned_and_ends_with_its_trailer() {
+        let mut archive = Cpio::default();
+        archive.add("a", 0o100644, (0, 0), b"hello");
+        let bytes = archive.finish();
+        assert_eq!(bytes.len() % 4, 0);
+        // 110 bytes of header, the name, padding to 112, five bytes, padding to 120.
+        assert_eq!(&bytes[112..117], b"hello");
+        assert_eq!(&bytes[120..126], b"070701");
+        assert!(bytes.windows(10).any(|window| window == b"TRAILER!!!"));
+    }
+}
