@@ -152,6 +152,10 @@ fn follow(operation: &Operation<'_>, family: u16, scratch: &mut Scratch) {
     }
     count(wire::COUNT_HEADS, u64::from(!continues));
     flags |= if continues { wire::FLAG_CONTINUES } else { wire::FLAG_START };
+    if begins == start::HEAD {
+        // Also while a head is followed: what was followed may have been a look-alike.
+        flags |= wire::FLAG_START;
+    }
     if !continues {
         half.head_len = 0;
         half.newlines = 0;

@@ -8,3 +8,4 @@ pub(crate) mod record;
 pub(crate) mod replay;
 pub(crate) mod run;
 pub(crate) mod schema;
+mod session;

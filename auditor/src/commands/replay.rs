@@ -1,0 +1,45 @@
+//! `auditor replay`: the same pipeline over a recording.
+
+use std::fs::File;
+use std::io::{self, BufReader, Read};
+use std::process::ExitCode;
+
+use auditor::pipeline::Pipeline;
+use auditor::source::recording::Reader;
+
+use super::lines::{Outputs, Written};
+use super::session;
+use crate::cli::Replay;
+use crate::exit::Failure;
+
+pub(crate) fn run(args: &Replay) -> Result<ExitCode, Failure> {
+    let path = args.file.display().to_string();
+    let input: Box<dyn Read> = if path == "-" {
+        Box::new(io::stdin())
+    } else {
+        Box::new(File::open(&args.file).map_err(Failure::io(&path))?)
+    };
+    let damaged = |error| Failure::Recording { path: path.clone(), error };
+    let mut reader = Reader::new(BufReader::new(input)).map_err(damaged)?;
+    let mut pipeline = Pipeline::new(session::settings(&args.judge).for_recording());
+    let mut outputs = Outputs::stdout();
+    let mut lines = Vec::new();
+    // A recording that is cut off is replayed as far as it goes; the error comes after the lines.
+    let mut failure = None;
+    loop {
+        match reader.next_record() {
+            Ok(Some(record)) => pipeline.push(record, &mut lines),
+            Ok(None) => break,
+            Err(error) => {
+                failure = Some(damaged(error));
+                break;
+            }
+        }
+        if let Written::Closed = session::flush(&mut lines, &mut outputs)? {
+            return Ok(ExitCode::SUCCESS);
+        }
+    }
+    pipeline.finish(&mut lines);
+    session::flush(&mut lines, &mut outputs)?;
+    failure.map_or(Ok(ExitCode::SUCCESS), Err)
+}

@@ -1,0 +1,15 @@
+//! `auditor run`.
+
+use std::process::ExitCode;
+
+use super::lines::Outputs;
+use super::session;
+use crate::cli::{LogLevel, Run};
+use crate::exit::Failure;
+
+pub(crate) fn run(args: &Run, log_level: LogLevel) -> Result<ExitCode, Failure> {
+    let mut outputs = Outputs::open(&args.output)?;
+    let kernel = session::attach(&args.capture, log_level)?;
+    session::audit(kernel, args.duration, session::settings(&args.judge), &mut outputs)?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,126 @@
+//! What `run` and `check` share: capture, pipeline, lines.
+
+use std::num::NonZeroUsize;
+use std::ops::ControlFlow;
+use std::time::Duration;
+
+use auditor::pipeline::{Pipeline, Settings};
+use auditor::report::Line;
+use auditor::source::kernel::{Hooks, Kernel, Options, Selection};
+use auditor::source::live::{self, Stopped};
+use auditor::source::{cgroup, privilege};
+
+use super::lines::{Outputs, Written};
+use crate::cli::{Capture, HooksArg, Judge, LogLevel};
+use crate::exit::Failure;
+
+/// Processes whose description is not read again.
+pub(crate) const KNOWN_PROCESSES: NonZeroUsize = NonZeroUsize::new(8192).unwrap();
+
+/// Loads and attaches as the flags say.
+pub(crate) fn attach(capture: &Capture, log_level: LogLevel) -> Result<Kernel, Failure> {
+    let cgroups = capture
+        .cgroup
+        .iter()
+        .map(|path| cgroup::subtree(path).map_err(|error| Failure::Usage(format!("--cgroup {error}"))))
+        .collect::<Result<_, _>>()?;
+    let kernel = Kernel::attach(&Options {
+        hooks: match capture.hooks {
+            HooksArg::Auto => None,
+            HooksArg::Sock => Some(Hooks::Sock),
+            HooksArg::Syscall => Some(Hooks::Syscall),
+        },
+        selection: Selection { pids: capture.pid.clone(), comms: capture.comm.clone(), cgroups },
+        ring_bytes: capture.buffer.next_power_of_two() << 20,
+        log_level: kernel_log_level(log_level),
+    })?;
+    if !privilege::can_inspect_processes(privilege::effective()) {
+        log::warn!("without CAP_SYS_PTRACE other users' processes are named by their command only");
+    }
+    Ok(kernel)
+}
+
+/// The kernel side's diagnostics cost a little, so they are only made when somebody reads them.
+fn kernel_log_level(level: LogLevel) -> u8 {
+    match level {
+        LogLevel::Debug => 4,
+        LogLevel::Trace => 5,
+        _ => 0,
+    }
+}
+
+/// The pipeline as the flags say.
+pub(crate) fn settings(judge: &Judge) -> Settings {
+    let mut settings = Settings::default();
+    settings.back.aggregation_window = judge.aggregation_window;
+    settings.back.summary_interval = judge.summary_interval;
+    settings.back.stats_interval = judge.stats_interval;
+    settings.back.min_confidence = judge.min_confidence;
+    settings.back.min_severity = judge.min_severity.severity();
+    settings.filter.executables = judge.exe.clone();
+    settings.filter.units = judge.unit.clone();
+    settings.filter.containers = judge.container.clone();
+    settings.filter.ports = judge.port.clone();
+    settings
+}
+
+/// Takes the pipeline's lines.
+pub(crate) trait Take {
+    /// Some lines, at least one. `Closed`: nobody reads any more.
+    fn take(&mut self, lines: &[Line]) -> Result<Written, Failure>;
+}
+
+impl Take for Outputs {
+    fn take(&mut self, lines: &[Line]) -> Result<Written, Failure> {
+        let json: Vec<String> = lines.iter().map(Line::to_json).collect();
+        self.write(json.iter().map(String::as_str))
+    }
+}
+
+/// Runs the pipeline over the live source until it ends; gives the pipeline back for its totals.
+pub(crate) fn audit(
+    kernel: Kernel,
+    duration: Option<Duration>,
+    settings: Settings,
+    sink: &mut impl Take,
+) -> Result<(Pipeline, Stopped), Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .enable_time()
+        .build()
+        .map_err(Failure::io("starting"))?;
+    let mut pipeline = Pipeline::new(settings);
+    let mut lines = Vec::new();
+    let mut failure = None;
+    let stopped = runtime
+        .block_on(live::run(kernel, duration, KNOWN_PROCESSES, |record| {
+            pipeline.push(record, &mut lines);
+            match flush(&mut lines, sink) {
+                Ok(Written::Yes) => ControlFlow::Continue(()),
+                Ok(Written::Closed) => ControlFlow::Break(()),
+                Err(error) => {
+                    failure = Some(error);
+                    ControlFlow::Break(())
+                }
+            }
+        }))
+        .map_err(Failure::io("waiting for the kernel"))?;
+    if let Some(failure) = failure {
+        return Err(failure);
+    }
+    if stopped != Stopped::Consumer {
+        pipeline.finish(&mut lines);
+        flush(&mut lines, sink)?;
+    }
+    Ok((pipeline, stopped))
+}
+
+/// Passes lines on, if there are any.
+pub(crate) fn flush(lines: &mut Vec<Line>, sink: &mut impl Take) -> Result<Written, Failure> {
+    if lines.is_empty() {
+        return Ok(Written::Yes);
+    }
+    let written = sink.take(lines);
+    lines.clear();
+    written
+}
