@@ -21,3 +21,5 @@ pub mod pipeline;
 pub mod record;
 pub mod report;
 pub mod stream;
+#[doc(hidden)]
+pub mod testing;
