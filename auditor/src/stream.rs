@@ -156,7 +156,7 @@ mod tests {
     use auditor_ebpf::wire;
 
     fn close(seq: u64) -> Record {
-        Record::Close(Close { seq, time: seq * 10, socket: SocketId { sock: 1, inode: 1 }, eof: false })
+        Record::Close(Close { seq, time: seq, socket: SocketId { sock: 1, inode: 1 }, eof: false })
     }
 
     fn tick(time: u64) -> Record {
@@ -170,7 +170,7 @@ mod tests {
         let mut out = |ordered: Ordered| {
             left.push(match ordered {
                 Ordered::Record(record) => record.seq().map_or(0, |seq| seq as i64),
-                Ordered::Lost { count, .. } => -(count as i64),
+                Ordered::Lost { count, .. } => (count as i64).wrapping_neg(),
             });
         };
         for record in records {

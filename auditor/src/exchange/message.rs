@@ -1,6 +1,6 @@
 //! Complete heads: opens exchanges with requests and answers them with responses.
 
-use super::connection::{Connection, Context, Orphan, request, request_direction, request_role, send};
+use super::connection::{Connection, Context, request, request_direction, request_role, send};
 use super::open::{Completion, Open};
 use super::{End, Event, RequestHead, Role, Visibility};
 use crate::http::{Body, Framing, Kind, ParsedRequest, ParsedResponse, Upgrade, parse_request, parse_response};
@@ -76,7 +76,7 @@ impl Connection {
         send(request(id, role, data, started, visibility, parsed.head), context);
 
         // On another CPU the response's record can overtake the request's: then this is whose response that was.
-        if let Some(Orphan { status, .. }) = self.orphan.take()
+        if let Some(status) = self.orphan.take()
             && let Some(open) = self.open.awaiting()
         {
             open.answer = Some(Completion::Unknown);
@@ -138,7 +138,7 @@ impl Connection {
                 return self.close_off(context);
             }
             if self.side(asked).framer.is_positioned() {
-                self.orphan = Some(Orphan { time: data.time, status: parsed.status });
+                self.orphan = Some(parsed.status);
             }
         }
     }
