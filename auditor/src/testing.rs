@@ -72,6 +72,8 @@ impl Script {
         let bytes = bytes.as_ref();
         let side = self.side(n, direction);
         let flags = match &mut side.head {
+            // What was followed may have been part of a body all along.
+            Some(_) if begins_a_head(bytes) => wire::FLAG_CONTINUES | wire::FLAG_START,
             Some(_) => wire::FLAG_CONTINUES,
             None if starts_like_a_head(bytes) => {
                 side.head = Some(Vec::new());
@@ -223,12 +225,26 @@ pub fn run(records: &mut Vec<Record>) -> Vec<Event> {
     events
 }
 
+const FIRST_WORDS: [&[u8]; 10] = [
+    b"GET ",
+    b"HEAD ",
+    b"POST ",
+    b"PUT ",
+    b"DELETE ",
+    b"CONNECT ",
+    b"OPTIONS ",
+    b"PATCH ",
+    b"HTTP/1.",
+    b"PRI * HTTP/2",
+];
+
 /// What the kernel side takes for the start of a head, or for a too short beginning of one.
 fn starts_like_a_head(bytes: &[u8]) -> bool {
-    let words: [&[u8]; 10] = [
-        b"GET ", b"HEAD ", b"POST ", b"PUT ", b"DELETE ", b"CONNECT ", b"OPTIONS ", b"PATCH ", b"HTTP/1.", b"PRI * HTTP/2",
-    ];
-    !bytes.is_empty() && words.iter().any(|word| bytes.starts_with(word) || word.starts_with(bytes))
+    begins_a_head(bytes) || !bytes.is_empty() && FIRST_WORDS.iter().any(|word| word.starts_with(bytes))
+}
+
+fn begins_a_head(bytes: &[u8]) -> bool {
+    FIRST_WORDS.iter().any(|word| bytes.starts_with(word))
 }
 
 fn ends_a_head(bytes: &[u8]) -> bool {

@@ -55,10 +55,7 @@ fn keep_alive_both_roles() {
 fn pipelined_in_one_operation() {
     let mut s = Script::new();
     s.recv(1, format!("{GET}\r\n{GET}")).send(1, format!("{OK}{OK}"));
-    gives(
-        &s,
-        &["1 Server Whole GET /a", "2 Server Whole GET /a", "1 200", "1 Complete", "2 200", "2 Complete"],
-    );
+    gives(&s, &["1 Server Whole GET /a", "2 Server Whole GET /a", "1 200", "1 Complete", "2 200", "2 Complete"]);
 }
 
 #[test]
@@ -125,10 +122,7 @@ fn a_length_body_hides_a_fake_request() {
     s.recv(1, format!("POST /p HTTP/1.1\r\nContent-Length: {}\r\n\r\n", GET.len() + 1000));
     s.skip(1, Direction::Recv, 400).recv(1, GET).skip(1, Direction::Recv, 600);
     s.send(1, OK).recv(1, GET).send(1, OK);
-    gives(
-        &s,
-        &["1 Server Whole POST /p", "1 200", "1 Complete", "2 Server Whole GET /a", "2 200", "2 Complete"],
-    );
+    gives(&s, &["1 Server Whole POST /p", "1 200", "1 Complete", "2 Server Whole GET /a", "2 200", "2 Complete"]);
 }
 
 #[test]
@@ -218,10 +212,7 @@ fn a_known_length_out_of_sight_is_complete_by_what_follows() {
     let response = "HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n";
     let mut s = Script::new();
     s.send(1, GET).recv(1, response).skip(1, Direction::Recv, 100_000).send(1, GET).recv(1, response).close(1);
-    gives(
-        &s,
-        &["1 Client Whole GET /a", "1 200", "1 Complete", "2 Client Whole GET /a", "2 200", "2 Complete"],
-    );
+    gives(&s, &["1 Client Whole GET /a", "1 200", "1 Complete", "2 Client Whole GET /a", "2 200", "2 Complete"]);
 }
 
 #[test]
@@ -261,7 +252,9 @@ fn tunnels_and_http2() {
             "7 OutOfSight",
         ],
     );
-    assert!(matches!(s.events()[9], Event::Blind(blind) if blind.reason == BlindReason::Http2 && blind.connections == 1));
+    assert!(
+        matches!(s.events()[9], Event::Blind(blind) if blind.reason == BlindReason::Http2 && blind.connections == 1)
+    );
 }
 
 #[test]
@@ -296,14 +289,7 @@ fn a_lost_request_that_was_answered() {
     let lines = lines(&s.events());
     assert_eq!(
         lines[3..],
-        [
-            "lost 1",
-            "2 Server Lost  ",
-            "2 OutOfSight",
-            "3 Server Whole GET /a",
-            "3 200",
-            "3 Complete"
-        ]
+        ["lost 1", "2 Server Lost  ", "2 OutOfSight", "3 Server Whole GET /a", "3 200", "3 Complete"]
     );
 }
 
@@ -359,17 +345,7 @@ fn open_before_attach() {
     let mut s = Script::new();
     s.send(1, OK).recv(1, GET).send(1, OK);
     s.recv(2, OK).send(2, GET).recv(2, OK);
-    gives(
-        &s,
-        &[
-            "1 Server Whole GET /a",
-            "1 200",
-            "1 Complete",
-            "2 Client Whole GET /a",
-            "2 200",
-            "2 Complete",
-        ],
-    );
+    gives(&s, &["1 Server Whole GET /a", "1 200", "1 Complete", "2 Client Whole GET /a", "2 200", "2 Complete"]);
 }
 
 #[test]

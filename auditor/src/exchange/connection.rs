@@ -40,7 +40,7 @@ pub(super) struct Side {
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Connection {
-    /// It was seen from its first record on.
+    /// It was seen from its first record on, and nothing was missed before the first head.
     fresh: bool,
     pub(super) role: Option<Role>,
     pub(super) send: Side,
@@ -170,7 +170,8 @@ impl Connection {
                 }
             }
             None => {
-                self.side(data.direction).tentative = damaged;
+                // Until a head was seen that can be no part of a body, whatever looks like one may be one.
+                self.fresh &= start && !damaged;
                 if !start {
                     self.push_lost(data, context);
                 }
@@ -178,7 +179,10 @@ impl Connection {
             }
         };
         if begins {
-            self.side(data.direction).framer.begin();
+            let tentative = self.role.is_none() && !self.fresh;
+            let side = self.side(data.direction);
+            side.tentative = tentative;
+            side.framer.begin();
         } else if start {
             context.counters.lookalikes += 1;
         }

@@ -16,7 +16,7 @@ impl Connection {
         };
         let tentative = std::mem::take(&mut self.side(data.direction).tentative);
         if self.role.is_some_and(|known| known != role) {
-            return self.contradicted(role, kind, data, context);
+            return self.contradicted(role, data, context);
         }
         self.role = Some(role);
         match kind {
@@ -28,16 +28,14 @@ impl Connection {
     }
 
     /// Requests cross the other way than so far: what was believed of this connection is wrong.
-    fn contradicted(&mut self, role: Role, kind: Kind, data: &Data, context: &mut Context<'_>) {
+    fn contradicted(&mut self, role: Role, data: &Data, context: &mut Context<'_>) {
         context.counters.gaps += 1;
         self.open.end_all(data.time, context, |_| End::OutOfSight);
         self.orphan = None;
         self.role = Some(role);
         self.send.framer.lose();
         self.recv.framer.lose();
-        if kind == Kind::Request {
-            self.push_lost(data, context);
-        }
+        self.push_lost(data, context);
     }
 
     fn request(&mut self, role: Role, whole: bool, tentative: bool, data: &Data, context: &mut Context<'_>) {
@@ -68,11 +66,7 @@ impl Connection {
         let read = !parsed.head.method.is_empty();
         let to_head = read.then(|| &*parsed.head.method == "HEAD");
         let lost = visibility == Visibility::Lost;
-        self.open.push(
-            Open { id, role, lost, to_head, upgrade: parsed.upgrade, answer: None },
-            data.time,
-            context,
-        );
+        self.open.push(Open { id, role, lost, to_head, upgrade: parsed.upgrade, answer: None }, data.time, context);
         send(request(id, role, data, started, visibility, parsed.head), context);
 
         // On another CPU the response's record can overtake the request's: then this is whose response that was.

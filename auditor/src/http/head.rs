@@ -300,10 +300,7 @@ mod tests {
             let text = format!("GET / HTTP/1.1\r\n{line}\r\n\r\n");
             assert_eq!(parse_request(text.as_bytes(), true), Err(Unparsable::Ambiguous), "{line}");
         }
-        assert_eq!(
-            parse_request(b"GET / HTTP/1.1\r\n traceparent: 00-a\r\n\r\n", true),
-            Err(Unparsable::Ambiguous)
-        );
+        assert_eq!(parse_request(b"GET / HTTP/1.1\r\n traceparent: 00-a\r\n\r\n", true), Err(Unparsable::Ambiguous));
     }
 
     #[test]

@@ -337,11 +337,7 @@ mod tests {
 
     #[test]
     fn targets() {
-        masks_to(
-            "GET http://u:p@h/p?q HTTP/1.1\n\r\n",
-            "GET http://xxxxx/p?x HTTP/1.1\n\r\n",
-            Verdict::Complete,
-        );
+        masks_to("GET http://u:p@h/p?q HTTP/1.1\n\r\n", "GET http://xxxxx/p?x HTTP/1.1\n\r\n", Verdict::Complete);
         masks_to("CONNECT h:443 HTTP/1.1\n\n", "CONNECT h:443 HTTP/1.1\n\n", Verdict::Complete);
         masks_to("OPTIONS * HTTP/1.0\n\n", "OPTIONS * HTTP/1.0\n\n", Verdict::Complete);
         masks_to("AUTH hunter2\r\n", "AUTH hxxxxxx\r\n", Verdict::NotHttp);
