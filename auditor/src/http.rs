@@ -11,6 +11,7 @@ pub mod fields;
 mod framer;
 mod head;
 mod mask;
+mod method;
 
 pub use framer::{Arrival, Framer, Step};
 pub use head::{Framing, ParsedRequest, ParsedResponse, Unparsable, Upgrade, parse_request, parse_response};

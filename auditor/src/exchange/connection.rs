@@ -159,7 +159,7 @@ impl Connection {
             }
             Some(Kind::Response) => {
                 let due = self.open.awaits();
-                let unread = !start && (arrival == Arrival::First || data.has(wire::FLAG_UNREADABLE));
+                let unread = !start && (lossy || arrival == Arrival::First || data.has(wire::FLAG_UNREADABLE));
                 // A lost record may have been the response to the first of several: whose this one is, nobody knows.
                 let whose = lossy && self.open.awaited() > 1;
                 if due && (gap || unread || whose) {

@@ -97,12 +97,8 @@ impl Connection {
         let status = parsed.map(|parsed| parsed.status);
         context.events.push(Event::Response { id, time: data.time, status });
 
-        let tunnels = match (status, upgrade) {
-            (Some(101), _) => true,
-            (Some(200..=299), Some(Upgrade::Connect)) => true,
-            _ => false,
-        };
-        if tunnels {
+        let connected = matches!((status, upgrade), (Some(200..=299), Some(Upgrade::Connect)));
+        if connected || status == Some(101) {
             self.open.end_all(data.time, context, |_| End::Tunnel);
             if status == Some(101) && upgrade == Some(Upgrade::Http2) {
                 return self.http2(data, context);

@@ -7,6 +7,9 @@ pub const AUDITED: [&str; 2] = ["traceparent", "tracestate"];
 pub const STRUCTURAL: [&str; 7] =
     ["host", "content-length", "transfer-encoding", "connection", "upgrade", "user-agent", "expect"];
 
+/// The longest name above.
+pub(super) const LONGEST: usize = "transfer-encoding".len();
+
 /// Whether the lines of this field travel on.
 pub fn is_audited(name: &[u8]) -> bool {
     AUDITED.iter().any(|field| name.eq_ignore_ascii_case(field.as_bytes()))

@@ -4,14 +4,14 @@
 //! replays to what the live run saw. For that, a byte that ends the walk as "not HTTP" is replaced by NUL, which ends it
 //! again at the same place; a masked value byte is `x`, which is accepted wherever a value is.
 
-use super::fields;
+use super::{fields, method};
 
 /// Stands for a byte of a value, a query or a reason phrase.
 const MASKED: u8 = b'x';
 /// Stands for a byte of a body, or of anything that is not understood.
 pub(super) const BLANK: u8 = 0;
-/// Longest first word (method or version) of a head.
-const FIRST_WORD_CAP: usize = 24;
+/// Longest word that has to be known: a first word, or the name of a field that is kept.
+const WORD_CAP: usize = if fields::LONGEST > method::LONGEST { fields::LONGEST } else { method::LONGEST };
 /// Longest field name that is kept; what is longer on a line without a colon may be anything.
 const NAME_CAP: usize = 64;
 
@@ -98,6 +98,7 @@ impl HeadMask {
         match *byte {
             b'\r' | b'\n' if self.place == Place::Before => return Verdict::Before,
             b' ' | b'\t' if self.place == Place::FirstWord => {
+                // A word cut short finds no target or version after it.
                 self.kind = if self.word.is(b"HTTP/1.1") || self.word.is(b"HTTP/1.0") {
                     self.place = Place::Status(0);
                     Kind::Response
@@ -106,11 +107,7 @@ impl HeadMask {
                     Kind::Request
                 };
             }
-            // Only the version of a response has a slash in its first word.
-            b'/' if self.word.is(b"HTTP") => {
-                self.word.push(b'/');
-            }
-            other if is_token(other) && self.word.len < FIRST_WORD_CAP => {
+            other if other > b' ' && self.word.can_go_on(other) => {
                 self.place = Place::FirstWord;
                 self.word.push(other);
             }
@@ -258,7 +255,7 @@ pub(super) fn is_token(byte: u8) -> bool {
 /// The beginning of a word, kept without allocation.
 #[derive(Clone, Debug, Default)]
 struct Word {
-    bytes: [u8; FIRST_WORD_CAP],
+    bytes: [u8; WORD_CAP],
     len: usize,
     /// White space (or worse) followed the last byte.
     spaced: bool,
@@ -277,6 +274,13 @@ impl Word {
 
     fn space(&mut self) {
         self.spaced = true;
+    }
+
+    /// Whether a head can begin with this word and `byte`.
+    fn can_go_on(&self, byte: u8) -> bool {
+        let mut longer = self.clone();
+        longer.push(byte);
+        longer.get().is_some_and(method::can_begin)
     }
 
     fn get(&self) -> Option<&[u8]> {
@@ -301,12 +305,10 @@ mod tests {
         let mut bytes = text.as_bytes().to_vec();
         let mut end = None;
         for byte in &mut bytes {
-            match mask.walk(byte) {
-                verdict @ (Verdict::Complete | Verdict::NotHttp) => {
-                    end = Some(verdict);
-                    break;
-                }
-                _ => {}
+            let verdict = mask.walk(byte);
+            if matches!(verdict, Verdict::Complete | Verdict::NotHttp) {
+                end = Some(verdict);
+                break;
             }
         }
         (String::from_utf8(bytes).unwrap(), end)
@@ -340,7 +342,8 @@ mod tests {
         masks_to("GET http://u:p@h/p?q HTTP/1.1\n\r\n", "GET http://xxxxx/p?x HTTP/1.1\n\r\n", Verdict::Complete);
         masks_to("CONNECT h:443 HTTP/1.1\n\n", "CONNECT h:443 HTTP/1.1\n\n", Verdict::Complete);
         masks_to("OPTIONS * HTTP/1.0\n\n", "OPTIONS * HTTP/1.0\n\n", Verdict::Complete);
-        masks_to("AUTH hunter2\r\n", "AUTH hxxxxxx\r\n", Verdict::NotHttp);
+        masks_to("GET hunter2 HTTP/1.1\n", "GET hxxxxxx HTTP/1.1\n", Verdict::NotHttp);
+        masks_to("P4", "P\0", Verdict::NotHttp);
         masks_to("GET /?a secret HTTP/1.1\n", "GET /?x xxxxxx xxxxxxxx\n", Verdict::NotHttp);
     }
 
@@ -351,7 +354,7 @@ mod tests {
             "HTTP/1.1 404 xxx xxx\r\nSet-Cookie: xxx\r\nContent-Length: 3\r\n\r\n",
             Verdict::Complete,
         );
-        masks_to("HTTP/1.1 2x0 OK\r\n\r\n", "HTTP/1.1 2\00 OK\r\n\r\n", Verdict::NotHttp);
+        masks_to("HTTP/1.1 2x0 OK\r\n\r\n", "HTTP/1.1 2\x000 OK\r\n\r\n", Verdict::NotHttp);
     }
 
     #[test]
