@@ -56,7 +56,7 @@ pub struct RequestHead {
     pub path: Box<str>,
     /// Minor version: 0 or 1.
     pub minor_version: u8,
-    /// `Host` header (or the authority of an absolute target), as sent.
+    /// `Host` header, as sent. The authority of an absolute target does not survive: it can hold a password.
     pub host: Option<Box<str>>,
     /// `User-Agent`, cut at 256 bytes: tells health checks and scrapers.
     pub user_agent: Option<Box<str>>,

@@ -360,6 +360,15 @@ fn a_response_that_overtook_its_request() {
 }
 
 #[test]
+fn a_response_on_an_idle_connection_answers_no_later_request() {
+    let mut s = Script::new();
+    s.recv(1, GET).send(1, OK).send(1, "HTTP/1.1 408 Timeout\r\nContent-Length: 0\r\n\r\n");
+    s.time += 1_000_000_000;
+    s.recv(1, GET).send(1, OK);
+    assert_eq!(lines(&s.events())[3..], ["2 Server Whole GET /a", "2 200", "2 Complete"]);
+}
+
+#[test]
 fn a_truncated_head() {
     let head = format!("GET /t HTTP/1.1\r\ntraceparent: 1\r\ncookie: {}\r\ntraceparent: 2\r\n\r\n", "c".repeat(20_000));
     for split in [20_000_usize, 9_000, 16_384, 16_383, 40] {

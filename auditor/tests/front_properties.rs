@@ -208,7 +208,7 @@ fn bytes_of(records: &[Record]) -> Vec<&[u8]> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn any_split_and_interleaving_gives_the_same_exchanges(talks in talks(), picks in prop::collection::vec(any::<u8>(), 1..50)) {

@@ -37,6 +37,13 @@ pub(super) struct Side {
     pub(super) tentative: bool,
 }
 
+/// A final response nobody asked for: its request crossed unseen, or its record comes later.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Orphan {
+    pub(super) time: BootNs,
+    pub(super) status: u16,
+}
+
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Connection {
@@ -46,8 +53,7 @@ pub(super) struct Connection {
     pub(super) send: Side,
     pub(super) recv: Side,
     pub(super) open: Queue,
-    /// Status of a final response nobody asked for: its request crossed unseen, or its record comes later.
-    pub(super) orphan: Option<u16>,
+    pub(super) orphan: Option<Orphan>,
     pub(super) opaque: bool,
     /// A received head is under way: the request it becomes should the connection close now.
     partial: Option<Box<Request>>,

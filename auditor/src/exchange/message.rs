@@ -1,10 +1,14 @@
 //! Complete heads: opens exchanges with requests and answers them with responses.
 
-use super::connection::{Connection, Context, request, request_direction, request_role, send};
+use super::connection::{Connection, Context, Orphan, request, request_direction, request_role, send};
 use super::open::{Completion, Open};
 use super::{End, Event, RequestHead, Role, Visibility};
 use crate::http::{Body, Framing, Kind, ParsedRequest, ParsedResponse, Upgrade, parse_request, parse_response};
-use crate::record::{Blind, BlindReason, Data};
+use crate::record::{Blind, BlindReason, BootNs, Data};
+
+/// How much later than the response's the request's record can come: the sender was preempted between the operation and
+/// its end.
+const OVERTAKEN_NS: BootNs = 100_000_000;
 
 impl Connection {
     /// The head under way in the record's direction is complete, or (not `whole`) will never be.
@@ -70,7 +74,8 @@ impl Connection {
         send(request(id, role, data, started, visibility, parsed.head), context);
 
         // On another CPU the response's record can overtake the request's: then this is whose response that was.
-        if let Some(status) = self.orphan.take()
+        if let Some(Orphan { time, status }) = self.orphan.take()
+            && data.time.saturating_sub(time) <= OVERTAKEN_NS
             && let Some(open) = self.open.awaiting()
         {
             open.answer = Some(Completion::Unknown);
@@ -128,7 +133,7 @@ impl Connection {
                 return self.close_off(context);
             }
             if self.side(asked).framer.is_positioned() {
-                self.orphan = Some(parsed.status);
+                self.orphan = Some(Orphan { time: data.time, status: parsed.status });
             }
         }
     }
