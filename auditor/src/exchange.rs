@@ -1,4 +1,17 @@
 //! Exchanges: one request and its response on one connection of one process.
+//!
+//! [`Exchanges`] is a bounded table of connections. A `connection` has one framer per direction and decides, from
+//! positions, flags and what the other direction showed, whether bytes that look like a head are one; `message` reads
+//! the heads and answers requests; `open` is the queue of requests that have not ended.
+//!
+//! The rule behind every choice here: a request head is [`Visibility::Whole`] only if it can be no part of a body.
+//! Where bytes were not seen, the most that may be said is that a request may have crossed: [`Visibility::Lost`].
+#![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::unwrap_used))]
+
+mod connection;
+mod message;
+mod open;
+mod table;
 
 use std::sync::Arc;
 
@@ -6,6 +19,8 @@ use auditor_ebpf::wire;
 use bytes::Bytes;
 
 use crate::record::{Blind, BootNs, Clock, Endpoints, Process, ProcessId, SocketId, Tick};
+
+pub use table::{Counters, Exchanges, Limits};
 
 /// Identity of an exchange within one run: a counter, so that replays agree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -41,7 +56,7 @@ pub struct RequestHead {
     pub path: Box<str>,
     /// Minor version: 0 or 1.
     pub minor_version: u8,
-    /// `Host` header (or the authority of an absolute target), as sent.
+    /// `Host` header, as sent. The authority of an absolute target does not survive: it can hold a password.
     pub host: Option<Box<str>>,
     /// `User-Agent`, cut at 256 bytes: tells health checks and scrapers.
     pub user_agent: Option<Box<str>>,

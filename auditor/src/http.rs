@@ -1,1 +1,29 @@
-//! (room)
+//! HTTP/1 framing of one direction of one connection, and parsing of the heads in it.
+//!
+//! Three concerns, one file each: [`Framer`] knows where heads and bodies are, `mask` blanks in the record's own bytes
+//! whatever must not travel on, and `head` reads a complete (masked) head. The framer does not decide whether a head
+//! may begin where the end of the message before it is unknown; that needs the other direction, so
+//! [`crate::exchange`] tells it.
+#![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::unwrap_used))]
+
+mod chunked;
+pub mod fields;
+mod framer;
+mod head;
+mod mask;
+mod method;
+
+pub use framer::{Arrival, Framer, Step};
+pub use head::{Framing, ParsedRequest, ParsedResponse, Unparsable, Upgrade, parse_request, parse_response};
+pub use mask::Kind;
+
+/// What follows a head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Body {
+    /// So many bytes; none is 0.
+    Length(u64),
+    /// Chunks.
+    Chunked,
+    /// Something whose end is known only from the other direction, or from the close.
+    Unknown,
+}

@@ -23,3 +23,5 @@ pub mod record;
 pub mod report;
 pub mod source;
 pub mod stream;
+#[doc(hidden)]
+pub mod testing;

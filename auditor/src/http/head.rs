@@ -1,0 +1,360 @@
+//! Reads a complete head.
+//!
+//! `httparse` refuses what real servers accept: folded lines, bare LF, white space around names, odd bytes in values
+//! nobody asks for. So the lines are put straight first, and only the fields that are needed are handed to it.
+
+use bytes::Bytes;
+
+use super::{Body, fields, mask};
+use crate::exchange::RequestHead;
+
+/// A head that no reading makes sense of: nothing may be concluded from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unparsable {
+    /// `httparse` refused it.
+    #[error("not an HTTP/1 head: {0}")]
+    Syntax(#[from] httparse::Error),
+    /// A line that a lenient server might read as an audited field, and a strict one might not.
+    #[error("a line can be read in two ways")]
+    Ambiguous,
+}
+
+/// What a head asks the connection to become.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Upgrade {
+    /// `CONNECT`.
+    Connect,
+    /// HTTP/2 without TLS.
+    Http2,
+    /// Anything else, such as WebSocket.
+    Other,
+}
+
+/// How the message goes on after its head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Framing {
+    /// No field says.
+    Unsaid,
+    /// `Content-Length`.
+    Length(u64),
+    /// `Transfer-Encoding: chunked`.
+    Chunked,
+    /// The fields contradict each other or are malformed.
+    Unclear,
+}
+
+/// A request head.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParsedRequest {
+    /// What travels on.
+    pub head: RequestHead,
+    /// What its fields say of the body.
+    pub framing: Framing,
+    /// What it asks for.
+    pub upgrade: Option<Upgrade>,
+    /// It is the HTTP/2 preface and no request at all.
+    pub http2_preface: bool,
+}
+
+/// A response head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ParsedResponse {
+    /// Status code.
+    pub status: u16,
+    /// What its fields say of the body.
+    pub framing: Framing,
+}
+
+impl ParsedRequest {
+    /// What follows the head.
+    pub fn body(&self) -> Body {
+        match self.framing {
+            // What comes next may already be the other protocol; the response tells.
+            _ if self.upgrade.is_some() => Body::Unknown,
+            Framing::Unsaid => Body::Length(0),
+            Framing::Length(length) => Body::Length(length),
+            Framing::Chunked => Body::Chunked,
+            Framing::Unclear => Body::Unknown,
+        }
+    }
+}
+
+impl ParsedResponse {
+    /// What follows the head. `to_head`: whether it answers a HEAD request, where that is known.
+    pub fn body(&self, to_head: Option<bool>) -> Body {
+        match self.framing {
+            _ if matches!(self.status, 100..=199 | 204 | 304) || to_head == Some(true) => Body::Length(0),
+            Framing::Length(0) => Body::Length(0),
+            // If it answers a HEAD request then no body follows whatever the fields say.
+            _ if to_head.is_none() => Body::Unknown,
+            Framing::Length(length) => Body::Length(length),
+            Framing::Chunked => Body::Chunked,
+            Framing::Unsaid | Framing::Unclear => Body::Unknown,
+        }
+    }
+}
+
+/// Reads the head of a request. Of a head that is not `whole` the last, unfinished line is left out.
+///
+/// # Errors
+/// When it makes no sense.
+pub fn parse_request(bytes: &[u8], whole: bool) -> Result<ParsedRequest, Unparsable> {
+    let lines = Lines::read(bytes, whole)?;
+    if lines.start.starts_with(b"PRI * HTTP/2.0") {
+        let framing = Framing::Unclear;
+        return Ok(ParsedRequest { head: RequestHead::default(), framing, upgrade: None, http2_preface: true });
+    }
+    let clean = lines.clean();
+    let mut headers = vec![httparse::EMPTY_HEADER; lines.fields.len()];
+    let mut request = httparse::Request::new(&mut headers);
+    let mut config = httparse::ParserConfig::default();
+    config.allow_multiple_spaces_in_request_line_delimiters(true);
+    config.parse_request(&mut request, &clean)?;
+    let target = request.path.unwrap_or_default();
+    let target = target.split(['?', '#']).next().unwrap_or_default();
+    let mut head = RequestHead {
+        method: request.method.unwrap_or_default().into(),
+        path: path(target).into(),
+        minor_version: request.version.unwrap_or_default(),
+        ..RequestHead::default()
+    };
+    let mut upgrade = None;
+    for header in request.headers.iter() {
+        let value = header.value.trim_ascii();
+        let name = header.name;
+        if fields::is_audited(name.as_bytes()) {
+            head.fields.push((Bytes::copy_from_slice(name.as_bytes()), Bytes::copy_from_slice(value)));
+        } else if name.eq_ignore_ascii_case("host") && head.host.is_none() {
+            head.host = Some(String::from_utf8_lossy(value).into());
+        } else if name.eq_ignore_ascii_case("user-agent") && head.user_agent.is_none() {
+            let value = value.get(..256).unwrap_or(value);
+            head.user_agent = Some(String::from_utf8_lossy(value).into());
+        } else if name.eq_ignore_ascii_case("upgrade") {
+            let http2 = value.split(|&byte| byte == b',').any(|part| part.trim_ascii().eq_ignore_ascii_case(b"h2c"));
+            upgrade = Some(if http2 { Upgrade::Http2 } else { Upgrade::Other });
+        }
+    }
+    if &*head.method == "CONNECT" {
+        upgrade = Some(Upgrade::Connect);
+    }
+    Ok(ParsedRequest { head, framing: framing(request.headers), upgrade, http2_preface: false })
+}
+
+/// Reads the head of a response.
+///
+/// # Errors
+/// When it makes no sense.
+pub fn parse_response(bytes: &[u8]) -> Result<ParsedResponse, Unparsable> {
+    let lines = Lines::read(bytes, true)?;
+    let clean = lines.clean();
+    let mut headers = vec![httparse::EMPTY_HEADER; lines.fields.len()];
+    let mut response = httparse::Response::new(&mut headers);
+    let mut config = httparse::ParserConfig::default();
+    config.allow_multiple_spaces_in_response_status_delimiters(true);
+    config.parse_response(&mut response, &clean)?;
+    Ok(ParsedResponse { status: response.code.unwrap_or_default(), framing: framing(response.headers) })
+}
+
+/// An absolute target's path; its authority is masked.
+fn path(target: &str) -> &str {
+    match target.split_once("://") {
+        Some((scheme, rest)) if !scheme.contains('/') => rest.find('/').and_then(|at| rest.get(at..)).unwrap_or("/"),
+        _ => target,
+    }
+}
+
+/// RFC 9112, 6.3: `Transfer-Encoding` beats `Content-Length`; lengths that differ are no length.
+fn framing(headers: &[httparse::Header<'_>]) -> Framing {
+    let mut length = None;
+    let mut last_coding = None;
+    for header in headers {
+        if header.name.eq_ignore_ascii_case("transfer-encoding") {
+            last_coding = header.value.rsplit(|&byte| byte == b',').map(<[u8]>::trim_ascii).next().or(last_coding);
+        } else if header.name.eq_ignore_ascii_case("content-length") {
+            for value in header.value.split(|&byte| byte == b',') {
+                let parsed = digits(value.trim_ascii());
+                length = match (parsed, length) {
+                    (None, _) => Some(Err(())),
+                    (Some(value), None) => Some(Ok(value)),
+                    (Some(value), Some(Ok(before))) if value == before => length,
+                    (Some(_), Some(_)) => Some(Err(())),
+                };
+            }
+        }
+    }
+    match (last_coding, length) {
+        (Some(coding), _) if coding.eq_ignore_ascii_case(b"chunked") => Framing::Chunked,
+        (Some(_), _) | (None, Some(Err(()))) => Framing::Unclear,
+        (None, Some(Ok(length))) => Framing::Length(length),
+        (None, None) => Framing::Unsaid,
+    }
+}
+
+fn digits(value: &[u8]) -> Option<u64> {
+    if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    std::str::from_utf8(value).ok()?.parse().ok()
+}
+
+/// A head put straight: the start line and the lines of the fields that are needed, unfolded.
+struct Lines<'a> {
+    start: &'a [u8],
+    fields: Vec<(&'a [u8], Vec<u8>)>,
+}
+
+impl<'a> Lines<'a> {
+    fn read(bytes: &'a [u8], whole: bool) -> Result<Self, Unparsable> {
+        let mut lines = bytes.split_inclusive(|&byte| byte == b'\n').filter(|line| whole || line.ends_with(b"\n"));
+        let start = lines.next().unwrap_or_default().trim_ascii();
+        let mut fields: Vec<(&[u8], Vec<u8>)> = Vec::new();
+        // Whether a folded line continues the last of `fields`, a field that is not needed, or no field at all.
+        let mut last = Last::Start;
+        for line in lines {
+            let folded = line.first().is_some_and(|&byte| byte == b' ' || byte == b'\t');
+            let line = line.trim_ascii_end();
+            if line.is_empty() && !folded {
+                continue;
+            }
+            if folded {
+                match (last, fields.last_mut()) {
+                    (Last::Start, _) => return Err(Unparsable::Ambiguous),
+                    (Last::Needed, Some((_, value))) => {
+                        value.push(b' ');
+                        value.extend_from_slice(line.trim_ascii());
+                    }
+                    _ => {}
+                }
+                continue;
+            }
+            let (name, value) = match line.iter().position(|&byte| byte == b':') {
+                Some(colon) => (line.get(..colon).unwrap_or_default(), line.get(colon + 1..).unwrap_or_default()),
+                None => (line, b"".as_slice()),
+            };
+            let name = name.trim_ascii();
+            let is_name = name.iter().all(|&byte| mask::is_token(byte)) && line.contains(&b':');
+            if is_name && fields::is_kept(name) {
+                fields.push((name, value.trim_ascii().to_vec()));
+                last = Last::Needed;
+            } else if !is_name && fields::mentions_audited(line) {
+                return Err(Unparsable::Ambiguous);
+            } else {
+                last = Last::Skipped;
+            }
+        }
+        Ok(Self { start, fields })
+    }
+
+    fn clean(&self) -> Vec<u8> {
+        let values: usize = self.fields.iter().map(|(name, value)| name.len() + value.len() + 4).sum();
+        let mut clean = Vec::with_capacity(self.start.len() + values + 4);
+        if std::str::from_utf8(self.start).is_ok() {
+            clean.extend_from_slice(self.start);
+        } else {
+            clean.extend(self.start.iter().map(|&byte| if byte.is_ascii() { byte } else { b'_' }));
+        }
+        clean.extend_from_slice(b"\r\n");
+        for (name, value) in &self.fields {
+            clean.extend_from_slice(name);
+            clean.extend_from_slice(b": ");
+            // A control byte makes any value malformed, and so does a question mark any audited value.
+            clean.extend(value.iter().map(|&byte| if byte.is_ascii_control() && byte != b'\t' { b'?' } else { byte }));
+            clean.extend_from_slice(b"\r\n");
+        }
+        clean.extend_from_slice(b"\r\n");
+        clean
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Last {
+    Start,
+    Needed,
+    Skipped,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fields(text: &str) -> Vec<(String, String)> {
+        let text_of = |bytes: &Bytes| String::from_utf8(bytes.to_vec()).unwrap();
+        let parsed = parse_request(text.as_bytes(), true).unwrap();
+        parsed.head.fields.iter().map(|(name, value)| (text_of(name), text_of(value))).collect()
+    }
+
+    #[test]
+    fn sloppy_lines_are_read() {
+        let text = "GET  /p  HTTP/1.1\nHost:h\nTRACEPARENT:00-a\ntraceparent \t:\t00-b \t\r\ntracestate: a=1,\r\n\tb=2\n\
+                    X@y: z\nno colon here\nBad\0: b\nuser-agent: c\x01\r\n\r\n";
+        let expected = [("TRACEPARENT", "00-a"), ("traceparent", "00-b"), ("tracestate", "a=1, b=2")];
+        assert_eq!(fields(text), expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        let head = parse_request(text.as_bytes(), true).unwrap().head;
+        assert_eq!((&*head.method, &*head.path, head.minor_version), ("GET", "/p", 1));
+        assert_eq!((head.host.as_deref(), head.user_agent.as_deref()), (Some("h"), Some("c?")));
+    }
+
+    #[test]
+    fn what_could_be_an_audited_field_is_never_skipped() {
+        for line in ["traceparent 00-a", "x traceparent: 00-a"] {
+            let text = format!("GET / HTTP/1.1\r\n{line}\r\n\r\n");
+            assert_eq!(parse_request(text.as_bytes(), true), Err(Unparsable::Ambiguous), "{line}");
+        }
+        assert_eq!(parse_request(b"GET / HTTP/1.1\r\n traceparent: 00-a\r\n\r\n", true), Err(Unparsable::Ambiguous));
+    }
+
+    #[test]
+    fn hundreds_of_fields_are_read() {
+        let mut text = String::from("GET / HTTP/1.1\r\n");
+        for n in 0..300 {
+            text += &format!("x-{n}: v\r\ntracestate: a={n}\r\n");
+        }
+        text += "\r\n";
+        assert_eq!(fields(&text).len(), 300);
+    }
+
+    #[test]
+    fn a_cut_head_gives_its_complete_lines() {
+        let parsed = parse_request(b"GET /a HTTP/1.1\r\ntraceparent: 1\r\ntracestate: a", false).unwrap();
+        assert_eq!((&*parsed.head.path, parsed.head.fields.len()), ("/a", 1));
+    }
+
+    #[test]
+    fn body_lengths() {
+        let of = |fields: &str| {
+            let text = format!("POST / HTTP/1.1\r\n{fields}\r\n");
+            parse_request(text.as_bytes(), true).unwrap().framing
+        };
+        assert_eq!(of(""), Framing::Unsaid);
+        assert_eq!(of("Content-Length: 5\r\n"), Framing::Length(5));
+        assert_eq!(of("Content-Length: 5, 5\r\nContent-Length:5\r\n"), Framing::Length(5));
+        assert_eq!(of("Content-Length: 5\r\nContent-Length: 6\r\n"), Framing::Unclear);
+        assert_eq!(of("Content-Length: +5\r\n"), Framing::Unclear);
+        assert_eq!(of("Content-Length: 99999999999999999999999\r\n"), Framing::Unclear);
+        assert_eq!(of("Content-Length: 5\r\nTransfer-Encoding: gzip, Chunked\r\n"), Framing::Chunked);
+        assert_eq!(of("Transfer-Encoding: gzip\r\n"), Framing::Unclear);
+    }
+
+    #[test]
+    fn responses_without_body() {
+        let of = |status, framing, to_head| ParsedResponse { status, framing }.body(to_head);
+        assert_eq!(of(204, Framing::Unsaid, Some(false)), Body::Length(0));
+        assert_eq!(of(304, Framing::Length(9), None), Body::Length(0));
+        assert_eq!(of(200, Framing::Length(9), Some(true)), Body::Length(0));
+        assert_eq!(of(200, Framing::Length(9), Some(false)), Body::Length(9));
+        assert_eq!(of(200, Framing::Length(9), None), Body::Unknown);
+        assert_eq!(of(200, Framing::Unsaid, Some(false)), Body::Unknown);
+    }
+
+    #[test]
+    fn targets() {
+        let path = |target: &str| {
+            let text = format!("GET {target} HTTP/1.1\r\n\r\n");
+            parse_request(text.as_bytes(), true).unwrap().head.path
+        };
+        assert_eq!(&*path("/a?xx"), "/a");
+        assert_eq!(&*path("http://xxx/a/b?x"), "/a/b");
+        assert_eq!(&*path("http://xxx"), "/");
+        assert_eq!(&*path("/a://b/c"), "/a://b/c");
+    }
+}

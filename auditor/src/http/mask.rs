@@ -1,0 +1,365 @@
+//! Walks a message head byte by byte, masks what must not travel on, and finds the head's end.
+//!
+//! Everything after this stage sees only masked bytes, and masking masked bytes changes nothing: a recording therefore
+//! replays to what the live run saw. For that, a byte that ends the walk as "not HTTP" is replaced by NUL, which ends it
+//! again at the same place; a masked value byte is `x`, which is accepted wherever a value is.
+
+use super::{fields, method};
+
+/// Stands for a byte of a value, a query or a reason phrase.
+const MASKED: u8 = b'x';
+/// Stands for a byte of a body, or of anything that is not understood.
+pub(super) const BLANK: u8 = 0;
+/// Longest word that has to be known: a first word, or the name of a field that is kept.
+const WORD_CAP: usize = if fields::LONGEST > method::LONGEST { fields::LONGEST } else { method::LONGEST };
+/// Longest field name that is kept; what is longer on a line without a colon may be anything.
+const NAME_CAP: usize = 64;
+
+/// Which kind of message a head begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A request.
+    Request,
+    /// A response.
+    Response,
+}
+
+/// What the walk knows after a byte.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// An empty line before the head.
+    Before,
+    /// The byte belongs to the head.
+    Within,
+    /// The byte completed the head.
+    Complete,
+    /// These bytes are no HTTP/1 head.
+    NotHttp,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    Before,
+    FirstWord,
+    TargetStart,
+    Scheme(usize),
+    Authority { masked: bool },
+    Path,
+    Query,
+    OddTarget,
+    Version(usize),
+    OddVersion,
+    Status(usize),
+    Reason,
+    LineStart,
+    LineStartCr,
+    Name,
+    Value,
+}
+
+/// State of the walk through one head.
+#[derive(Clone, Debug)]
+pub(super) struct HeadMask {
+    place: Place,
+    kind: Kind,
+    /// The target is of no known form.
+    odd: bool,
+    /// The first word, then the current field name.
+    word: Word,
+    /// Whether the current field's value stays readable; a folded line inherits it.
+    keep: bool,
+}
+
+impl HeadMask {
+    pub(super) fn new() -> Self {
+        Self { place: Place::Before, kind: Kind::Request, odd: false, word: Word::default(), keep: false }
+    }
+
+    /// Which kind the head is; meaningful once its first line was walked.
+    pub(super) fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Masks one byte in place.
+    pub(super) fn walk(&mut self, byte: &mut u8) -> Verdict {
+        match self.place {
+            Place::Before | Place::FirstWord => self.first_word(byte),
+            Place::TargetStart => self.target_start(byte),
+            Place::Scheme(_) | Place::Authority { .. } | Place::Path | Place::Query | Place::OddTarget => {
+                self.target(byte)
+            }
+            Place::Version(_) | Place::OddVersion => self.version(byte),
+            Place::Status(_) | Place::Reason => self.status(byte),
+            Place::LineStart | Place::LineStartCr | Place::Name | Place::Value => self.field(byte),
+        }
+    }
+
+    fn first_word(&mut self, byte: &mut u8) -> Verdict {
+        match *byte {
+            b'\r' | b'\n' if self.place == Place::Before => return Verdict::Before,
+            b' ' | b'\t' if self.place == Place::FirstWord => {
+                // A word cut short finds no target or version after it.
+                self.kind = if self.word.is(b"HTTP/1.1") || self.word.is(b"HTTP/1.0") {
+                    self.place = Place::Status(0);
+                    Kind::Response
+                } else {
+                    self.place = Place::TargetStart;
+                    Kind::Request
+                };
+            }
+            other if other > b' ' && self.word.can_go_on(other) => {
+                self.place = Place::FirstWord;
+                self.word.push(other);
+            }
+            b'\n' | b'\r' => return Verdict::NotHttp,
+            _ => {
+                *byte = BLANK;
+                return Verdict::NotHttp;
+            }
+        }
+        Verdict::Within
+    }
+
+    fn target_start(&mut self, byte: &mut u8) -> Verdict {
+        self.place = match *byte {
+            b' ' | b'\t' => return Verdict::Within,
+            b'\n' => return Verdict::NotHttp,
+            b'/' | b'*' => Place::Path,
+            _ if self.word.is(b"CONNECT") => Place::Authority { masked: false },
+            _ => Place::Scheme(0),
+        };
+        self.target(byte)
+    }
+
+    fn target(&mut self, byte: &mut u8) -> Verdict {
+        match (*byte, self.place) {
+            (b'\n', _) => return Verdict::NotHttp,
+            (b' ' | b'\t', place) => {
+                self.odd |= matches!(place, Place::Scheme(_) | Place::OddTarget);
+                self.place = Place::Version(0);
+            }
+            (b'\r', _) | (_, Place::Authority { masked: false }) => {}
+            (b'?' | b'#', Place::Path | Place::Authority { .. }) => self.place = Place::Query,
+            (b'/', Place::Authority { .. }) => self.place = Place::Path,
+            (_, Place::Path) => {}
+            (other, Place::Scheme(at)) => match scheme_step(at, other) {
+                Some(7) => self.place = Place::Authority { masked: true },
+                Some(next) => self.place = Place::Scheme(next),
+                None => {
+                    self.place = Place::OddTarget;
+                    *byte = MASKED;
+                }
+            },
+            // Who the user is can stand before the host, and that is known only at the `@`: mask both.
+            _ => *byte = MASKED,
+        }
+        Verdict::Within
+    }
+
+    fn version(&mut self, byte: &mut u8) -> Verdict {
+        match (*byte, self.place) {
+            (b'\n', Place::Version(8)) if !self.odd => self.place = Place::LineStart,
+            (b'\n', _) => return Verdict::NotHttp,
+            (b'\r' | b' ' | b'\t', _) => {}
+            (other, Place::Version(at)) if version_accepts(at, other) => self.place = Place::Version(at + 1),
+            _ => {
+                self.place = Place::OddVersion;
+                *byte = MASKED;
+            }
+        }
+        Verdict::Within
+    }
+
+    fn status(&mut self, byte: &mut u8) -> Verdict {
+        match (*byte, self.place) {
+            (b'\n', Place::Reason | Place::Status(3)) => self.place = Place::LineStart,
+            (b'\n', _) => return Verdict::NotHttp,
+            (b' ' | b'\t', Place::Status(3)) => self.place = Place::Reason,
+            (b'\r' | b' ' | b'\t', _) => {}
+            (b'0'..=b'9', Place::Status(at @ 0..3)) => self.place = Place::Status(at + 1),
+            (_, Place::Reason) => *byte = MASKED,
+            _ => {
+                *byte = BLANK;
+                return Verdict::NotHttp;
+            }
+        }
+        Verdict::Within
+    }
+
+    fn field(&mut self, byte: &mut u8) -> Verdict {
+        match (*byte, self.place) {
+            (b'\n', Place::LineStart | Place::LineStartCr) => return Verdict::Complete,
+            (b'\n', _) => self.place = Place::LineStart,
+            (b'\r', Place::LineStart) => self.place = Place::LineStartCr,
+            // A folded line continues the value before it.
+            (b' ' | b'\t', Place::LineStart) => self.place = Place::Value,
+            (b' ' | b'\t' | b'\r', Place::Value) => {}
+            (_, Place::Value) if self.keep => {}
+            (_, Place::Value) => *byte = MASKED,
+            (other, Place::LineStart | Place::LineStartCr) => {
+                self.word = Word::default();
+                self.keep = false;
+                self.place = Place::Name;
+                self.name(byte, other);
+            }
+            (other, _) => self.name(byte, other),
+        }
+        Verdict::Within
+    }
+
+    fn name(&mut self, byte: &mut u8, value: u8) {
+        match value {
+            b':' => {
+                self.keep = self.word.kept();
+                self.place = Place::Value;
+            }
+            b' ' | b'\t' | b'\r' => self.word.space(),
+            _ if self.word.len >= NAME_CAP => *byte = MASKED,
+            _ if is_token(value) => self.word.push(value),
+            _ => {
+                *byte = BLANK;
+                self.word.space();
+            }
+        }
+    }
+}
+
+/// The next index into `http://` (7: done), where the `s` of `https` may stand at 4.
+fn scheme_step(at: usize, byte: u8) -> Option<usize> {
+    match (at, byte.to_ascii_lowercase()) {
+        (0, b'h') => Some(1),
+        (1 | 2, b't') => Some(at + 1),
+        (3, b'p') => Some(4),
+        (4, b's') => Some(8),
+        (4 | 8, b':') => Some(5),
+        (5, b'/') => Some(6),
+        (6, b'/') => Some(7),
+        _ => None,
+    }
+}
+
+fn version_accepts(at: usize, byte: u8) -> bool {
+    match at {
+        0..5 => b"HTTP/".get(at) == Some(&byte),
+        5 | 7 => byte.is_ascii_digit(),
+        6 => byte == b'.',
+        _ => false,
+    }
+}
+
+/// RFC 9110 `tchar`.
+pub(super) fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+/// The beginning of a word, kept without allocation.
+#[derive(Clone, Debug, Default)]
+struct Word {
+    bytes: [u8; WORD_CAP],
+    len: usize,
+    /// White space (or worse) followed the last byte.
+    spaced: bool,
+    /// …and then the word went on: it is not one word.
+    broken: bool,
+}
+
+impl Word {
+    fn push(&mut self, byte: u8) {
+        self.broken |= self.spaced;
+        if let Some(slot) = self.bytes.get_mut(self.len) {
+            *slot = byte;
+        }
+        self.len += 1;
+    }
+
+    fn space(&mut self) {
+        self.spaced = true;
+    }
+
+    /// Whether a head can begin with this word and `byte`.
+    fn can_go_on(&self, byte: u8) -> bool {
+        let mut longer = self.clone();
+        longer.push(byte);
+        longer.get().is_some_and(method::can_begin)
+    }
+
+    fn get(&self) -> Option<&[u8]> {
+        self.bytes.get(..self.len)
+    }
+
+    fn is(&self, other: &[u8]) -> bool {
+        self.get() == Some(other)
+    }
+
+    fn kept(&self) -> bool {
+        !self.broken && self.get().is_some_and(fields::is_kept)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mask(text: &str) -> (String, Option<Verdict>) {
+        let mut mask = HeadMask::new();
+        let mut bytes = text.as_bytes().to_vec();
+        let mut end = None;
+        for byte in &mut bytes {
+            let verdict = mask.walk(byte);
+            if matches!(verdict, Verdict::Complete | Verdict::NotHttp) {
+                end = Some(verdict);
+                break;
+            }
+        }
+        (String::from_utf8(bytes).unwrap(), end)
+    }
+
+    fn masks_to(text: &str, expected: &str, end: Verdict) {
+        assert_eq!(mask(text), (expected.to_owned(), Some(end)), "{text:?}");
+        assert_eq!(mask(expected), (expected.to_owned(), Some(end)), "again: {expected:?}");
+    }
+
+    #[test]
+    fn only_listed_values_stay() {
+        masks_to(
+            "GET /a/b?key=1&t HTTP/1.1\r\nHost: h:1\r\nAuthorization: Bearer abc\r\nTraceParent : 00-aa\r\n\r\n",
+            "GET /a/b?xxxxxxx HTTP/1.1\r\nHost: h:1\r\nAuthorization: xxxxxx xxx\r\nTraceParent : 00-aa\r\n\r\n",
+            Verdict::Complete,
+        );
+    }
+
+    #[test]
+    fn folded_lines_share_the_fate_of_their_field() {
+        masks_to(
+            "GET / HTTP/1.1\n odd\nCookie: a\n\tb: c\ntracestate: a=1,\n b=2\n\n",
+            "GET / HTTP/1.1\n xxx\nCookie: x\n\txx x\ntracestate: a=1,\n b=2\n\n",
+            Verdict::Complete,
+        );
+    }
+
+    #[test]
+    fn targets() {
+        masks_to("GET http://u:p@h/p?q HTTP/1.1\n\r\n", "GET http://xxxxx/p?x HTTP/1.1\n\r\n", Verdict::Complete);
+        masks_to("CONNECT h:443 HTTP/1.1\n\n", "CONNECT h:443 HTTP/1.1\n\n", Verdict::Complete);
+        masks_to("OPTIONS * HTTP/1.0\n\n", "OPTIONS * HTTP/1.0\n\n", Verdict::Complete);
+        masks_to("GET hunter2 HTTP/1.1\n", "GET hxxxxxx HTTP/1.1\n", Verdict::NotHttp);
+        masks_to("P4", "P\0", Verdict::NotHttp);
+        masks_to("GET /?a secret HTTP/1.1\n", "GET /?x xxxxxx xxxxxxxx\n", Verdict::NotHttp);
+    }
+
+    #[test]
+    fn responses_keep_their_status_only() {
+        masks_to(
+            "HTTP/1.1 404 Not You\r\nSet-Cookie: s=1\r\nContent-Length: 3\r\n\r\n",
+            "HTTP/1.1 404 xxx xxx\r\nSet-Cookie: xxx\r\nContent-Length: 3\r\n\r\n",
+            Verdict::Complete,
+        );
+        masks_to("HTTP/1.1 2x0 OK\r\n\r\n", "HTTP/1.1 2\x000 OK\r\n\r\n", Verdict::NotHttp);
+    }
+
+    #[test]
+    fn names_that_only_resemble_a_kept_one_are_masked() {
+        let (masked, _) = mask("GET / HTTP/1.1\r\nhost x: s\r\nhos: s\r\nhostx: s\r\n: s\r\nho@st: s\r\n\r\n");
+        assert!(!masked.contains(": s"), "{masked}");
+    }
+}
