@@ -1,1 +1,3 @@
-//! (room)
+//! Output.
+pub mod address;
+pub mod route;

@@ -139,7 +139,9 @@ impl Context {
                 }
             }
             let id = joined.split(|b| *b == b',').find_map(lenient_trace_id);
-            return Self::Duplicated(id, text(&joined));
+            // However the values were joined, on lines or by commas, the same values read the same.
+            let values: Vec<_> = joined.split(|b| *b == b',').map(trim).collect();
+            return Self::Duplicated(id, text(&values.join(&b", "[..])));
         }
         match TraceParent::parse(first) {
             Ok(parent) => Self::Valid(parent, text(first)),

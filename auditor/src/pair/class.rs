@@ -46,7 +46,7 @@ const LOSS_PENALTY: f64 = 7.0;
 const LOSS_FLOOR: f64 = -20.0;
 /// Fewest calls that make an accusation.
 const MIN_HITS: u64 = 5;
-const THREADS: NonZeroUsize = NonZeroUsize::new(64).unwrap();
+const THREADS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(63);
 
 /// What a class of calls is suspected of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -141,7 +141,7 @@ impl Class {
         }
     }
 
-    /// A call of the class is made. `counts`: whether it is evidence; otherwise only what speaks for the service is.
+    /// A call of the class is made. The `first` is no evidence; while `tainted` only what speaks for the service is.
     pub(super) fn observe(&mut self, now: BootNs, tid: Option<u32>, first: bool, tainted: bool) {
         self.rhythm.beat(now);
         let weigh = |log: &mut f64, found: Option<bool>, fraction: f64| {
