@@ -1,1 +1,16 @@
-//! (room)
+//! What leaves the pipeline: output records, how findings are folded, and the counts behind them.
+
+pub mod address;
+mod edges;
+mod fold;
+mod line;
+pub mod route;
+mod time;
+mod totals;
+
+pub(crate) use edges::round4;
+pub use edges::{Counts, Edge, EdgeKey, Edges};
+pub use fold::{Fold, Occurrence, fingerprint};
+pub use line::*;
+pub use time::Timeline;
+pub use totals::Totals;

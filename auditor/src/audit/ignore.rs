@@ -1,0 +1,68 @@
+//! Requests that are not hops: telemetry, scrapes, health checks, cloud metadata, tunnels.
+//!
+//! They are counted and otherwise left alone: nobody expects a trace to go through them.
+
+use crate::exchange::RequestHead;
+
+const HEALTH_PATHS: [&str; 7] = ["/health", "/healthz", "/livez", "/readyz", "/ready", "/live", "/ping"];
+const HEALTH_AGENTS: [&str; 3] = ["kube-probe", "ELB-HealthChecker", "GoogleHC"];
+const EXPORT_PATHS: [&str; 5] = ["/v1/traces", "/v1/metrics", "/v1/logs", "/api/v2/spans", "/api/traces"];
+const METADATA_HOSTS: [&str; 2] = ["169.254.169.254", "metadata.google.internal"];
+
+/// Whether `head` is such a request; `peer` is the address the client talks to, where it is TCP.
+pub fn is_ignored(head: &RequestHead, peer: Option<std::net::IpAddr>) -> bool {
+    let (method, path) = (&*head.method, &*head.path);
+    if method == "CONNECT" {
+        return true;
+    }
+    if method == "POST" && (EXPORT_PATHS.contains(&path) || path.starts_with("/opentelemetry")) {
+        return true;
+    }
+    if method == "GET" || method == "HEAD" {
+        if path == "/metrics" || HEALTH_PATHS.contains(&path) {
+            return true;
+        }
+        let agent = head.user_agent.as_deref().unwrap_or("");
+        if agent.starts_with("Prometheus") || HEALTH_AGENTS.iter().any(|name| agent.starts_with(name)) {
+            return true;
+        }
+    }
+    let host = head.host.as_deref().map(|host| super::super::report::address::split_host(host).0);
+    METADATA_HOSTS.iter().any(|name| host == Some(name) || peer.is_some_and(|peer| peer.to_string() == *name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn head(method: &str, path: &str, agent: &str, host: &str) -> RequestHead {
+        RequestHead {
+            method: method.into(),
+            path: path.into(),
+            user_agent: Some(agent.into()),
+            host: Some(host.into()),
+            ..RequestHead::default()
+        }
+    }
+
+    #[test]
+    fn telemetry_health_and_metadata_are_not_hops() {
+        for (method, path, agent, host) in [
+            ("POST", "/v1/traces", "", "collector:4318"),
+            ("POST", "/api/v2/spans", "", "zipkin"),
+            ("GET", "/metrics", "", "a"),
+            ("GET", "/anything", "Prometheus/3.0", "a"),
+            ("GET", "/healthz", "curl", "a"),
+            ("GET", "/", "kube-probe/1.33", "a"),
+            ("PUT", "/latest/api/token", "", "169.254.169.254"),
+            ("GET", "/computeMetadata/v1/", "", "metadata.google.internal:80"),
+            ("CONNECT", "a:443", "", "a:443"),
+        ] {
+            assert!(is_ignored(&head(method, path, agent, host), None), "{method} {path}");
+        }
+        for (method, path) in [("GET", "/v1/traces"), ("GET", "/cart"), ("POST", "/health"), ("GET", "/healthy")] {
+            assert!(!is_ignored(&head(method, path, "python-requests", "shop"), None), "{method} {path}");
+        }
+        assert!(is_ignored(&head("GET", "/x", "", "x"), "169.254.169.254".parse().ok()));
+    }
+}

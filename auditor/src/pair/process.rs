@@ -1,0 +1,265 @@
+//! What is open in one process, on which thread, and the classes of calls under test.
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::hash::Hasher;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use lru::LruCache;
+use siphasher::sip::SipHasher13;
+
+use super::class::{Class, ClassKey};
+use super::clock::{Clock, State};
+use super::inbound::{Held, Inbound};
+use super::scope::{Counts, Kind};
+use crate::context::w3c::Context;
+use crate::exchange::ExchangeId;
+use crate::record::BootNs;
+
+const THREADS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1023);
+const CLASSES: NonZeroUsize = NonZeroUsize::MIN.saturating_add(31);
+/// Requests with one trace-id that are told apart.
+const SAME_TRACE: usize = 16;
+/// How long a request is remembered after its response, for calls that carry its trace-id.
+const REMEMBERED: BootNs = 60_000_000_000;
+/// How long nothing is concluded from absence after a loss.
+pub(super) const TAINT: BootNs = 30_000_000_000;
+/// Parents whose routes are compared; with more of them open they are taken to differ.
+pub(super) const COMPARED: usize = 64;
+
+/// Open requests of a process or a thread.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Open {
+    pub(super) ids: BTreeSet<ExchangeId>,
+    pub(super) counts: Counts,
+}
+
+/// A thread that receives requests.
+#[derive(Debug)]
+pub(super) struct Thread {
+    pub(super) open: Open,
+    clock: Clock,
+    /// When the last response to a request received here was sent.
+    pub(super) responded: Option<BootNs>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum TraceKey {
+    Id(u128),
+    /// Hash of a value that is not a valid context.
+    Raw(u64),
+}
+
+impl TraceKey {
+    fn of(context: &Context) -> impl Iterator<Item = Self> {
+        let raw = match context {
+            Context::Malformed(_, _, raw) | Context::Duplicated(_, raw) => Some(Self::raw(raw)),
+            _ => None,
+        };
+        raw.into_iter().chain(context.trace_id().map(Self::Id))
+    }
+
+    fn raw(raw: &str) -> Self {
+        let mut hasher = SipHasher13::new();
+        hasher.write(raw.as_bytes());
+        Self::Raw(hasher.finish())
+    }
+}
+
+/// State of one process that receives requests.
+#[derive(Debug)]
+pub(super) struct Process {
+    pub(super) open: Open,
+    pub(super) threads: LruCache<u32, Thread>,
+    pub(super) held: HashMap<ExchangeId, Held>,
+    traces: HashMap<TraceKey, Vec<ExchangeId>>,
+    recent: VecDeque<(BootNs, ExchangeId)>,
+    pub(super) classes: LruCache<ClassKey, Class>,
+    /// Kinds of requests it ever received.
+    pub(super) kinds: BTreeSet<Kind>,
+    pub(super) tainted_until: BootNs,
+    /// Requests up to this one were open at a loss.
+    tainted_through: Option<ExchangeId>,
+    pub(super) after_loss: bool,
+    /// Losses this state knows of.
+    pub(super) epoch: u64,
+}
+
+impl Process {
+    pub(super) fn new(epoch: u64, tainted_until: BootNs) -> Self {
+        Self {
+            open: Open::default(),
+            threads: LruCache::new(THREADS),
+            held: HashMap::new(),
+            traces: HashMap::new(),
+            recent: VecDeque::new(),
+            classes: LruCache::new(CLASSES),
+            kinds: BTreeSet::new(),
+            tainted_until,
+            tainted_through: None,
+            after_loss: tainted_until > 0,
+            epoch,
+        }
+    }
+
+    /// A request was received. Says how many threads were evicted.
+    pub(super) fn opened(&mut self, now: BootNs, inbound: Arc<Inbound>) -> u64 {
+        let (id, tid, kind) = (inbound.id, inbound.tid, inbound.kind);
+        let mut evicted = 0;
+        if !self.threads.contains(&tid) {
+            let thread = Thread { open: Open::default(), clock: Clock::new(now), responded: None };
+            if let Some((_, old)) = self.threads.push(tid, thread) {
+                evicted = 1;
+                if !old.open.ids.is_empty() {
+                    self.taint(now, now + TAINT);
+                }
+            }
+        }
+        self.open.ids.insert(id);
+        self.open.counts.add(kind);
+        if let Some(thread) = self.threads.get_mut(&tid) {
+            thread.settle(now);
+            thread.clock.cycles += 1;
+            thread.open.ids.insert(id);
+            thread.open.counts.add(kind);
+        }
+        for (_, class) in self.classes.iter_mut() {
+            class.process.opened(now, id, kind);
+            if let Some(scope) = class.threads.peek_mut(&tid) {
+                scope.opened(now, id, kind);
+            }
+            class.rhythm.opened(inbound.route_key);
+        }
+        self.kinds.insert(kind);
+        for key in TraceKey::of(&inbound.context) {
+            let ids = self.traces.entry(key).or_default();
+            if ids.len() < SAME_TRACE {
+                ids.push(id);
+            }
+        }
+        self.held.insert(id, Held { inbound, used: Vec::new(), open: true });
+        evicted
+    }
+
+    /// The response was sent, or the exchange ended.
+    pub(super) fn closed(&mut self, now: BootNs, id: ExchangeId, responded: bool) {
+        let Some(held) = self.held.get_mut(&id).filter(|held| held.open) else { return };
+        held.open = false;
+        let tid = held.inbound.tid;
+        let kind = if self.tainted_through >= Some(id) { Kind::Other } else { held.inbound.kind };
+        self.open.ids.remove(&id);
+        self.open.counts.remove(kind);
+        if let Some(thread) = self.threads.peek_mut(&tid) {
+            thread.settle(now);
+            if thread.open.ids.remove(&id) {
+                thread.open.counts.remove(kind);
+            }
+            if responded {
+                thread.responded = Some(now);
+            }
+        }
+        for (_, class) in self.classes.iter_mut() {
+            let used = held.used(class.seq);
+            class.process.closed(now, id, kind, used);
+            if let Some(scope) = class.threads.peek_mut(&tid) {
+                scope.closed(now, id, kind, used);
+            }
+        }
+        self.recent.push_back((now, id));
+    }
+
+    /// Forgets requests that were answered long ago; says which.
+    pub(super) fn expired(&mut self, now: BootNs) -> Option<ExchangeId> {
+        let (closed, id) = *self.recent.front()?;
+        if closed + REMEMBERED > now {
+            return None;
+        }
+        self.recent.pop_front();
+        self.forget(id);
+        Some(id)
+    }
+
+    /// Drops a request from every index. It must be closed.
+    pub(super) fn forget(&mut self, id: ExchangeId) {
+        let Some(held) = self.held.remove(&id) else { return };
+        for key in TraceKey::of(&held.inbound.context) {
+            if let Some(ids) = self.traces.get_mut(&key) {
+                ids.retain(|other| *other != id);
+                if ids.is_empty() {
+                    self.traces.remove(&key);
+                }
+            }
+        }
+        if self.recent.front().is_some_and(|(_, front)| *front == id) {
+            self.recent.pop_front();
+        }
+    }
+
+    /// Requests whose context this call carries on, best first: byte for byte, then received on this thread, then the
+    /// latest; with how many there are.
+    pub(super) fn by_trace(&self, sent: &Context, tid: u32) -> Option<(Arc<Inbound>, usize)> {
+        let matches = TraceKey::of(sent)
+            .filter_map(|key| self.traces.get(&key))
+            .flatten()
+            .filter_map(|id| self.held.get(id))
+            // A hash is not proof, and an inbound that carries the id is not one that carries the broken value.
+            .filter(|held| {
+                sent.trace_id().is_some_and(|id| held.inbound.context.trace_id() == Some(id))
+                    || sent.raw().is_some_and(|raw| held.inbound.carried(raw))
+            });
+        let mut best: Option<((bool, bool, bool, ExchangeId), &Held)> = None;
+        let mut count = 0;
+        for held in matches {
+            count += 1;
+            let inbound = &held.inbound;
+            let same = sent.raw().is_some_and(|raw| inbound.carried(raw));
+            let rank = (same, inbound.tid == tid, held.open, inbound.id);
+            if best.as_ref().is_none_or(|(other, _)| rank > *other) {
+                best = Some((rank, held));
+            }
+        }
+        best.map(|(_, held)| (held.inbound.clone(), count))
+    }
+
+    /// The one inbound route that all of these requests share.
+    pub(super) fn shared_route(&self, ids: &BTreeSet<ExchangeId>) -> bool {
+        let mut routes = ids.iter().filter_map(|id| self.held.get(id)).map(|held| held.inbound.route_key);
+        let first = routes.next();
+        ids.len() <= COMPARED && routes.all(|route| Some(route) == first)
+    }
+
+    /// History of a thread, for a class it joins: (open, clock).
+    pub(super) fn thread_history(&mut self, now: BootNs, tid: u32) -> Option<(Open, Clock)> {
+        let thread = self.threads.get_mut(&tid)?;
+        thread.settle(now);
+        Some((thread.open.clone(), thread.clock.clone()))
+    }
+
+    /// Of `open`, those of a kind.
+    pub(super) fn of_kind(&self, open: &BTreeSet<ExchangeId>, kind: Kind) -> BTreeSet<ExchangeId> {
+        let known = open.iter().copied().filter(|id| self.tainted_through < Some(*id));
+        known.filter(|id| self.held.get(id).is_some_and(|held| held.inbound.kind == kind)).collect()
+    }
+
+    /// Records are missing, or state was evicted: what is open may be anything, for all we know.
+    pub(super) fn taint(&mut self, now: BootNs, until: BootNs) {
+        self.tainted_until = self.tainted_until.max(until);
+        self.after_loss = true;
+        self.tainted_through = self.open.ids.last().copied().max(self.tainted_through);
+        self.open.counts.taint();
+        for (_, thread) in self.threads.iter_mut() {
+            thread.open.counts.taint();
+        }
+        for (_, class) in self.classes.iter_mut() {
+            class.taint(now);
+        }
+    }
+}
+
+impl Thread {
+    fn settle(&mut self, now: BootNs) {
+        let state = if self.open.ids.is_empty() { State::Idle } else { State::Fresh };
+        self.clock.advance(now, state);
+        self.clock.touch(now);
+    }
+}

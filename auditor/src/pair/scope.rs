@@ -1,0 +1,194 @@
+//! The requests a class of calls could have come from, in one process or on one thread, and how fresh they are.
+
+use std::collections::BTreeSet;
+
+use super::clock::{Clock, State};
+use crate::exchange::ExchangeId;
+use crate::record::BootNs;
+
+/// How many calls of one class a request may make before it stops being fresh. Nobody tells us whether a service makes
+/// one call a request or ten, so each supposition runs in a lane of its own.
+pub(super) const CAPACITY: [u32; LANES] = [1, 2, 3, u32::MAX];
+/// Number of lanes.
+pub(super) const LANES: usize = 4;
+
+/// What is known of the context of a request that could be a parent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) enum Kind {
+    /// It carried a valid one.
+    Valid,
+    /// It carried none.
+    Absent,
+    /// Malformed, not wholly seen, older than a loss, or exempt: no verdict may rest on it.
+    Other,
+}
+
+/// Open requests by kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Counts {
+    valid: u32,
+    absent: u32,
+    other: u32,
+}
+
+impl Counts {
+    pub(super) fn total(self) -> u32 {
+        self.valid + self.absent + self.other
+    }
+
+    pub(super) fn only(self, kind: Kind) -> bool {
+        self.total() > 0 && self.total() == self.of(kind)
+    }
+
+    /// Nothing is known any more of what is open.
+    pub(super) fn taint(&mut self) {
+        *self = Self { valid: 0, absent: 0, other: self.total() };
+    }
+
+    pub(super) fn add(&mut self, kind: Kind) {
+        *self.slot(kind) += 1;
+    }
+
+    pub(super) fn remove(&mut self, kind: Kind) {
+        let slot = self.slot(kind);
+        *slot = slot.saturating_sub(1);
+    }
+
+    fn of(self, kind: Kind) -> u32 {
+        match kind {
+            Kind::Valid => self.valid,
+            Kind::Absent => self.absent,
+            Kind::Other => self.other,
+        }
+    }
+
+    fn slot(&mut self, kind: Kind) -> &mut u32 {
+        match kind {
+            Kind::Valid => &mut self.valid,
+            Kind::Absent => &mut self.absent,
+            Kind::Other => &mut self.other,
+        }
+    }
+}
+
+/// One supposition on the calls a request may make.
+#[derive(Clone, Debug)]
+pub(super) struct Lane {
+    pub(super) clock: Clock,
+    fresh: u32,
+    /// A call was counted since the lane was last without a fresh request. The next ones would count the same
+    /// coincidence again: a burst of background calls inside one busy moment is one piece of evidence, not ten.
+    spent: bool,
+}
+
+/// A class's view of a process or of a thread.
+#[derive(Clone, Debug)]
+pub(super) struct Scope {
+    want: Kind,
+    counts: Counts,
+    pub(super) lanes: [Lane; LANES],
+    /// Open requests of the wanted kind without a call of the class.
+    pub(super) unused: BTreeSet<ExchangeId>,
+}
+
+impl Scope {
+    /// A view that begins now, with these requests open.
+    pub(super) fn new(now: BootNs, want: Kind, counts: Counts, unused: BTreeSet<ExchangeId>, history: &Clock) -> Self {
+        let fresh = u32::try_from(unused.len()).unwrap_or(u32::MAX);
+        let mut clock = history.clone();
+        clock.touch(now);
+        let lanes = std::array::from_fn(|_| Lane { clock: clock.clone(), fresh, spent: false });
+        Self { want, counts, lanes, unused }
+    }
+
+    /// Accounts for the time up to `now`.
+    pub(super) fn settle(&mut self, now: BootNs) {
+        let neutral = !self.counts.only(self.want);
+        let idle = self.counts.total() == 0;
+        for lane in &mut self.lanes {
+            let state = match (idle, neutral, lane.fresh) {
+                (true, _, _) => State::Idle,
+                (_, true, _) => State::Neutral,
+                (_, _, 0) => State::Used,
+                _ => State::Fresh,
+            };
+            lane.clock.advance(now, state);
+        }
+    }
+
+    pub(super) fn opened(&mut self, now: BootNs, id: ExchangeId, kind: Kind) {
+        self.settle(now);
+        self.counts.add(kind);
+        if kind == self.want {
+            self.unused.insert(id);
+        }
+        for lane in &mut self.lanes {
+            lane.clock.touch(now);
+            if kind == self.want {
+                lane.clock.cycles += 1;
+                lane.fresh += 1;
+            }
+        }
+    }
+
+    /// `used`: calls of the class this request has made.
+    pub(super) fn closed(&mut self, now: BootNs, id: ExchangeId, kind: Kind, used: u32) {
+        self.settle(now);
+        self.counts.remove(kind);
+        self.unused.remove(&id);
+        for (lane, capacity) in self.lanes.iter_mut().zip(CAPACITY) {
+            lane.clock.touch(now);
+            if kind == self.want && used < capacity {
+                lane.leave();
+            }
+        }
+    }
+
+    /// The request made its `used`-th call of the class.
+    pub(super) fn assigned(&mut self, id: ExchangeId, used: u32) {
+        self.unused.remove(&id);
+        for (lane, capacity) in self.lanes.iter_mut().zip(CAPACITY) {
+            if used == capacity {
+                lane.leave();
+            }
+        }
+    }
+
+    /// A call of the class is made: per lane, whether it finds a fresh request (`None`: says nothing).
+    pub(super) fn look(&mut self, now: BootNs) -> [Option<bool>; LANES] {
+        self.settle(now);
+        let usable = self.counts.total() == 0 || self.counts.only(self.want);
+        let mut found = [None; LANES];
+        for (lane, found) in self.lanes.iter_mut().zip(&mut found) {
+            lane.clock.touch(now);
+            lane.clock.mark();
+            if usable && lane.fresh == 0 {
+                *found = Some(false);
+            } else if usable && !lane.spent {
+                *found = Some(true);
+                lane.spent = true;
+            }
+        }
+        found
+    }
+
+    /// Nothing is known any more of what is open.
+    pub(super) fn taint(&mut self, now: BootNs) {
+        self.settle(now);
+        self.counts.taint();
+        self.unused.clear();
+        for lane in &mut self.lanes {
+            lane.fresh = 0;
+            lane.spent = false;
+        }
+    }
+}
+
+impl Lane {
+    fn leave(&mut self) {
+        self.fresh = self.fresh.saturating_sub(1);
+        if self.fresh == 0 {
+            self.spent = false;
+        }
+    }
+}

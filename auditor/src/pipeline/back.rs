@@ -1,0 +1,570 @@
+//! From exchanges to lines: pairs, audits, folds, and writes on time.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Duration;
+
+use lru::LruCache;
+
+use super::config::Config;
+use super::lines::{self, Answer, Fault};
+use crate::audit::ignore::is_ignored;
+use crate::audit::{Code, Outcome, Verdict, judge, judge_inbound};
+use crate::context::w3c::{Context, Reason};
+use crate::exchange::{End, Event, ExchangeId, Request, Role, Visibility};
+use crate::pair::{ClassRef, Inbound, Method, Pairer, Pairing, Suspicion, Target};
+use crate::record::{Blind, BlindReason, BootNs, Clock, Process, ProcessId};
+use crate::report::address::{Destination, peer_ip};
+use crate::report::{
+    AuditorInfo, BlindSpot, BlindSpotLine, Correlation, Counters, EdgeKey, Edges, Fold, LifecycleLine, Line,
+    Occurrence, Resource, SCHEMA_VERSION, StatsLine, SummaryLine, Timeline, Totals, fingerprint, round4,
+};
+
+/// A call is judged when it is answered, or after this long.
+const PATIENCE: BootNs = 10_000_000_000;
+/// Processes with blind spots.
+const MAX_BLIND: usize = 4096;
+
+/// A call that waits for its answer.
+#[derive(Debug)]
+struct Hop {
+    request: Arc<Request>,
+    sent: Context,
+    destination: Destination,
+    pairing: Pairing,
+    verdict: Verdict,
+    edge: EdgeKey,
+    resource: Resource,
+}
+
+/// The stages behind the exchanges as one state machine.
+#[derive(Debug)]
+pub struct Back {
+    config: Config,
+    clock: Option<Arc<Clock>>,
+    timeline: Timeline,
+    now: BootNs,
+    pairer: Pairer,
+    processes: LruCache<ProcessId, Arc<Process>>,
+    hops: BTreeMap<ExchangeId, Hop>,
+    /// Suspected findings by class and fingerprint, until the class is certain.
+    suspects: LruCache<u64, BTreeMap<u64, Occurrence>>,
+    fold: Fold,
+    edges: Edges,
+    totals: Totals,
+    blind: BTreeMap<(Option<ProcessId>, Code), (BlindSpot, bool)>,
+    stages: BTreeMap<String, Counters>,
+    interval_start: BootNs,
+    next_stats: BootNs,
+    evicted: Counters,
+}
+
+impl Back {
+    /// With these settings.
+    pub fn new(config: Config) -> Self {
+        let size = |limit| NonZeroUsize::new(limit).unwrap_or(NonZeroUsize::MIN);
+        Self {
+            clock: None,
+            timeline: Timeline::default(),
+            now: 0,
+            pairer: Pairer::new(config.pairing),
+            processes: LruCache::new(size(config.max_processes)),
+            hops: BTreeMap::new(),
+            suspects: LruCache::new(size(config.max_fingerprints)),
+            fold: Fold::new(nanos(config.aggregation_window), config.max_fingerprints),
+            edges: Edges::new(config.max_edges),
+            totals: Totals::default(),
+            blind: BTreeMap::new(),
+            stages: BTreeMap::new(),
+            interval_start: 0,
+            next_stats: 0,
+            evicted: Counters::new(),
+            config,
+        }
+    }
+
+    /// Takes an event; what is to be written goes to `out`.
+    pub fn handle(&mut self, event: Event, out: &mut Vec<Line>) {
+        match event {
+            Event::Request(request) => {
+                self.advance(request.time, out);
+                self.totals_truncated(&request, out);
+                match request.role {
+                    Role::Server => self.received(&request, out),
+                    Role::Client => self.sent(request, out),
+                }
+            }
+            Event::Response { id, time, status } => {
+                self.advance(time, out);
+                self.pairer.closed(time, id, true);
+                self.answered(id, Answer { status, error: None }, out);
+            }
+            Event::End { id, time, end } => {
+                self.advance(time, out);
+                self.pairer.closed(time, id, false);
+                let error = (end == End::ClosedWithoutResponse).then_some("connection_closed");
+                self.answered(id, Answer { status: None, error }, out);
+            }
+            Event::Lost { count, time } => {
+                self.advance(time, out);
+                self.totals.lost += count;
+                self.pairer.lost(self.now);
+                self.blind_spot(None, Code::CaptureLost, (count, 0, 0, 0), out);
+            }
+            Event::Blind(blind) => {
+                self.advance(blind.time, out);
+                self.unseen(&blind, out);
+            }
+            Event::Clock(clock) => self.begin(clock, out),
+            Event::Process(process) => {
+                self.processes.put(process.id, process);
+            }
+            Event::Tick(tick) => {
+                self.advance(tick.time, out);
+                let named = KERNEL.iter().zip(tick.counters).map(|(name, count)| ((*name).to_owned(), count));
+                self.stages.insert("kernel".to_owned(), named.collect());
+            }
+        }
+    }
+
+    /// Writes what is pending, and the totals.
+    pub fn finish(&mut self, out: &mut Vec<Line>) {
+        while let Some((_, hop)) = self.hops.pop_first() {
+            self.judged(hop, Answer::default(), out);
+        }
+        let mut ready = Vec::new();
+        self.fold.finish(&mut ready);
+        self.write(ready, out);
+        self.summarise(out);
+        self.write_stats(out);
+        out.push(Line::Lifecycle(Box::new(LifecycleLine {
+            schema_version: SCHEMA_VERSION,
+            timestamp: self.timeline.format(self.now),
+            event_name: "auditor.stopped",
+            message: format!(
+                "{} calls for {} requests with context audited, {} records lost",
+                self.totals.hops.values().sum::<u64>(),
+                self.totals.requests_with_context,
+                self.totals.lost
+            ),
+            auditor: None,
+            totals: Some(self.totals.info()),
+        })));
+    }
+
+    /// What the run amounts to so far.
+    pub fn totals(&self) -> &Totals {
+        &self.totals
+    }
+
+    /// Sets the counters of another stage (cumulative); they turn up in `stats`.
+    pub fn set_stage_counters<'a>(&mut self, stage: &str, counters: impl IntoIterator<Item = (&'a str, u64)>) {
+        let counters = counters.into_iter().map(|(name, count)| (name.to_owned(), count)).collect();
+        self.stages.insert(stage.to_owned(), counters);
+    }
+
+    fn begin(&mut self, clock: Arc<Clock>, out: &mut Vec<Line>) {
+        self.timeline = Timeline::new(&clock);
+        self.now = clock.boot_ns;
+        self.interval_start = clock.boot_ns;
+        self.next_stats = clock.boot_ns.saturating_add(nanos(self.config.stats_interval));
+        out.push(Line::Lifecycle(Box::new(LifecycleLine {
+            schema_version: SCHEMA_VERSION,
+            timestamp: self.timeline.format(self.now),
+            event_name: "auditor.attached",
+            message: format!("auditing {} with {} hooks", clock.host_name, clock.hooks),
+            auditor: Some(AuditorInfo {
+                version: clock.auditor_version.clone(),
+                hooks: clock.hooks.clone(),
+                kernel: clock.kernel.clone(),
+                host_name: clock.host_name.clone(),
+            }),
+            totals: None,
+        })));
+        self.clock = Some(clock);
+    }
+
+    /// Time passes: what is due is written.
+    fn advance(&mut self, time: BootNs, out: &mut Vec<Line>) {
+        self.now = self.now.max(time);
+        while let Some(entry) = self.hops.first_entry() {
+            let late = entry.get().request.time.saturating_add(PATIENCE) <= self.now;
+            if !late && self.hops.len() <= self.config.max_pending {
+                break;
+            }
+            if !late {
+                *self.evicted.entry("hops".to_owned()).or_default() += 1;
+            }
+            if let Some((_, hop)) = self.hops.pop_first() {
+                self.judged(hop, Answer::default(), out);
+            }
+        }
+        let mut ready = Vec::new();
+        self.fold.advance(self.now, &mut ready);
+        self.write(ready, out);
+        let interval = nanos(self.config.summary_interval);
+        if interval > 0 && self.now >= self.interval_start.saturating_add(interval) {
+            self.summarise(out);
+        }
+        let interval = nanos(self.config.stats_interval);
+        if interval > 0 && self.now >= self.next_stats {
+            self.write_stats(out);
+            self.next_stats = self.now.saturating_add(interval);
+        }
+    }
+
+    fn received(&mut self, request: &Arc<Request>, out: &mut Vec<Line>) {
+        let context = Context::of(&request.head, request.visibility);
+        let ignored = is_ignored(&request.head, None);
+        self.totals.ignored += u64::from(ignored);
+        self.totals.requests += u64::from(!ignored);
+        self.totals.requests_with_context += u64::from(!ignored && context.valid().is_some());
+        if let Some((code, reason)) = judge_inbound(&context).filter(|_| !ignored) {
+            let process = self.process(request.process, request);
+            let resource = self.resource(&process);
+            let target = Target::of(request);
+            let mark = fingerprint(code, &process.service, &[&target.method, &target.route, "", ""], "");
+            let line = Fault {
+                code,
+                reason,
+                outcome: None,
+                fingerprint: mark,
+                received: Some(&context),
+                sent: None,
+                correlation: None,
+                inbound: None,
+                destination: None,
+                attributes: lines::received(request),
+                resource,
+            }
+            .line();
+            self.found(mark, Occurrence { line, code, edge: None, count: 1, seen: (self.now, self.now) }, out);
+        } else {
+            self.process(request.process, request);
+        }
+        self.pairer.opened(self.now, Arc::new(Inbound::new(request, context, ignored)));
+    }
+
+    fn sent(&mut self, request: Arc<Request>, _out: &mut [Line]) {
+        if is_ignored(&request.head, peer_ip(&request.endpoints)) {
+            self.totals.ignored += 1;
+            return;
+        }
+        let sent = Context::of(&request.head, request.visibility);
+        let destination = Destination::of(&request);
+        let pairing = self.pairer.outbound(self.now, &request, &sent, &destination);
+        let verdict = judge(&pairing, &sent);
+        let process = match self.processes.peek(&pairing.service) {
+            Some(process) => process.clone(),
+            None => self.process(request.process, &request),
+        };
+        let edge = EdgeKey {
+            service: process.service.as_str().into(),
+            inbound: pairing.parent.as_ref().map(|parent| parent.target.clone()),
+            destination: destination.clone(),
+            outbound: Target::of(&request),
+        };
+        let resource = self.resource(&process);
+        self.hops.insert(request.id, Hop { request, sent, destination, pairing, verdict, edge, resource });
+    }
+
+    fn answered(&mut self, id: ExchangeId, answer: Answer, out: &mut Vec<Line>) {
+        if let Some(hop) = self.hops.remove(&id) {
+            self.judged(hop, answer, out);
+        }
+    }
+
+    /// A call is done: it is counted, and reported if it is certain.
+    fn judged(&mut self, hop: Hop, answer: Answer, out: &mut Vec<Line>) {
+        let class = hop.pairing.suspect.as_ref().filter(|_| hop.verdict.suspicion.is_some()).map(|(_, class)| class);
+        let standing = class.and_then(|class| self.pairer.standing(class));
+        let certain = standing.is_some_and(|s| s.solid && s.confidence >= self.config.min_confidence);
+        let (outcome, suspicion) = match hop.verdict.suspicion {
+            Some(suspicion) if certain => (Outcome::of(suspicion), None),
+            suspicion => (hop.verdict.outcome, suspicion),
+        };
+        *self.totals.hops.entry(outcome).or_default() += 1;
+        self.totals.suspected += u64::from(suspicion.is_some());
+        let transport = lines::transport(&hop.request.endpoints);
+        if let Some((key, edge)) = self.edges.count(&hop.edge, &hop.resource, transport, outcome, suspicion) {
+            out.push(self.summary(key, &edge));
+        }
+        if answer.error.is_some() {
+            self.edges.failed(&hop.edge);
+        }
+        if let Some((code, reason)) = hop.verdict.finding {
+            let correlation = (hop.pairing.method == Method::TraceId).then_some(Correlation {
+                method: Method::TraceId.as_str(),
+                confidence: 1.0,
+                candidates: hop.pairing.candidates,
+            });
+            let (mark, occurrence) = occurrence(&hop, code, reason, outcome, answer, correlation);
+            self.found(mark, occurrence, out);
+        }
+        let (Some(suspicion), Some(class), Some(standing)) = (hop.verdict.suspicion, class, standing) else { return };
+        let code = code_of(suspicion);
+        let correlation = Correlation {
+            method: hop.pairing.method.as_str(),
+            confidence: round4(standing.confidence),
+            candidates: hop.pairing.candidates,
+        };
+        let (mark, found) = occurrence(&hop, code, None, Outcome::of(suspicion), answer, Some(correlation));
+        if certain {
+            self.convict(class, suspicion, standing.confidence, (mark, found), out);
+            return;
+        }
+        if !self.suspects.contains(&class.seq) && self.suspects.push(class.seq, BTreeMap::new()).is_some() {
+            *self.evicted.entry("suspects".to_owned()).or_default() += 1;
+        }
+        if let Some(suspects) = self.suspects.get_mut(&class.seq) {
+            match suspects.get_mut(&mark) {
+                Some(earlier) => earlier.absorb(found),
+                None => {
+                    suspects.insert(mark, found);
+                }
+            }
+        }
+    }
+
+    /// A class is certain: its earlier calls count as well.
+    fn convict(
+        &mut self,
+        class: &ClassRef,
+        suspicion: Suspicion,
+        confidence: f64,
+        (mark, mut found): (u64, Occurrence),
+        out: &mut Vec<Line>,
+    ) {
+        for (other, mut earlier) in self.suspects.pop(&class.seq).unwrap_or_default() {
+            if let Some(edge) = &earlier.edge {
+                self.edges.confirm(edge, suspicion, earlier.count);
+            }
+            let unknown = self.totals.hops.entry(Outcome::Unknown).or_default();
+            *unknown = unknown.saturating_sub(earlier.count);
+            *self.totals.hops.entry(Outcome::of(suspicion)).or_default() += earlier.count;
+            self.totals.suspected = self.totals.suspected.saturating_sub(earlier.count);
+            if other == mark {
+                earlier.absorb(found);
+                found = earlier;
+            } else {
+                if let Some(correlation) = &mut earlier.line.finding.correlation {
+                    correlation.confidence = round4(confidence);
+                }
+                self.found(other, earlier, out);
+            }
+        }
+        self.found(mark, found, out);
+    }
+
+    fn found(&mut self, mark: u64, occurrence: Occurrence, out: &mut Vec<Line>) {
+        *self.totals.findings.entry(occurrence.code).or_default() += occurrence.count;
+        if occurrence.code.severity() >= self.config.min_severity {
+            let mut ready = Vec::new();
+            self.fold.add(self.now, mark, occurrence, &mut ready);
+            self.write(ready, out);
+        }
+    }
+
+    fn write(&self, ready: Vec<Occurrence>, out: &mut Vec<Line>) {
+        for Occurrence { mut line, edge, count, seen, .. } in ready {
+            line.timestamp = self.timeline.format(self.now);
+            line.finding.count = count;
+            line.finding.first_seen = self.timeline.format(seen.0);
+            line.finding.last_seen = self.timeline.format(seen.1);
+            line.finding.edge = edge.and_then(|edge| self.edges.total(&edge));
+            out.push(Line::Finding(Box::new(line)));
+        }
+    }
+
+    fn summarise(&mut self, out: &mut Vec<Line>) {
+        for (key, edge) in self.edges.drain() {
+            out.push(self.summary(key, &edge));
+        }
+        self.write_blind(out);
+        self.interval_start = self.now;
+    }
+
+    fn summary(&self, key: EdgeKey, edge: &crate::report::Edge) -> Line {
+        Line::Summary(Box::new(SummaryLine {
+            schema_version: SCHEMA_VERSION,
+            timestamp: self.timeline.format(self.now),
+            event_name: "auditor.summary",
+            interval_start: self.timeline.format(self.interval_start),
+            edge: edge.interval.info(),
+            coverage: edge.interval.coverage(),
+            inbound: key.inbound.as_ref().map(lines::inbound_of_edge),
+            attributes: lines::edge(&key, edge.transport),
+            resource: edge.resource.clone(),
+        }))
+    }
+
+    fn write_stats(&mut self, out: &mut Vec<Line>) {
+        let mut stats = self.stages.clone();
+        let count = |name: &str, count: u64| (name.to_owned(), count);
+        let size = |name: &str, size: usize| (name.to_owned(), u64::try_from(size).unwrap_or(u64::MAX));
+        let pair = self.pairer.counters();
+        let (processes, requests) = self.pairer.held();
+        let mut evicted = self.evicted.clone();
+        evicted.extend([
+            count("processes", pair.processes_evicted),
+            count("requests", pair.requests_evicted),
+            count("threads", pair.threads_evicted),
+            count("classes", pair.classes_evicted),
+            count("edges", self.edges.evicted),
+            count("fingerprints", self.fold.evicted),
+        ]);
+        stats.insert("evicted".to_owned(), evicted);
+        let tables = [
+            size("processes", processes),
+            size("requests", requests),
+            size("hops", self.hops.len()),
+            size("edges", self.edges.len()),
+            size("fingerprints", self.fold.len()),
+            size("suspects", self.suspects.len()),
+        ];
+        stats.insert("tables".to_owned(), Counters::from(tables));
+        let mut audit = Counters::from([
+            count("requests", self.totals.requests),
+            count("requests_with_context", self.totals.requests_with_context),
+            count("ignored", self.totals.ignored),
+            count("lost", self.totals.lost),
+            count("suspected", self.totals.suspected),
+        ]);
+        audit.extend(self.totals.hops.iter().map(|(outcome, n)| count(&format!("hops_{}", outcome.as_str()), *n)));
+        stats.insert("audit".to_owned(), audit);
+        out.push(Line::Stats(Box::new(StatsLine {
+            schema_version: SCHEMA_VERSION,
+            timestamp: self.timeline.format(self.now),
+            event_name: "auditor.stats",
+            stats,
+        })));
+    }
+
+    fn unseen(&mut self, blind: &Blind, out: &mut Vec<Line>) {
+        let code = match blind.reason {
+            BlindReason::Tls => Code::TlsNotVisible,
+            BlindReason::Http2 => Code::Http2NotVisible,
+            BlindReason::IoUring => Code::IoUringNotVisible,
+            BlindReason::CompatSyscall => Code::CompatSyscallNotVisible,
+        };
+        let counts = (1, blind.connections, blind.operations, blind.bytes);
+        self.blind_spot(Some(blind.process), code, counts, out);
+    }
+
+    fn totals_truncated(&mut self, request: &Request, out: &mut Vec<Line>) {
+        if request.visibility == Visibility::Truncated {
+            self.process(request.process, request);
+            self.blind_spot(Some(request.process), Code::HeadTruncated, (1, 0, 0, 0), out);
+        }
+    }
+
+    /// Written at once when it is new, then with the summaries.
+    fn blind_spot(&mut self, who: Option<ProcessId>, code: Code, add: (u64, u64, u64, u64), out: &mut Vec<Line>) {
+        if self.blind.len() >= MAX_BLIND && !self.blind.contains_key(&(who, code)) {
+            *self.evicted.entry("blind_spots".to_owned()).or_default() += 1;
+            return;
+        }
+        let none = BlindSpot { code: code.as_str(), count: 0, connections: 0, operations: 0, bytes: 0 };
+        let (spot, written) = self.blind.entry((who, code)).or_insert((none, false));
+        spot.count += add.0;
+        spot.connections += add.1;
+        spot.operations += add.2;
+        spot.bytes += add.3;
+        if !*written {
+            self.write_blind(out);
+        }
+    }
+
+    fn write_blind(&mut self, out: &mut Vec<Line>) {
+        let mut spots = std::mem::take(&mut self.blind);
+        for ((who, code), (spot, written)) in &mut spots {
+            if spot.count == 0 {
+                continue;
+            }
+            let empty = BlindSpot { code: spot.code, count: 0, connections: 0, operations: 0, bytes: 0 };
+            let spot = std::mem::replace(spot, empty);
+            *written = true;
+            let process = who.map(|id| self.processes.peek(&id).cloned().unwrap_or_else(|| lines::by_comm(id, [0; 16])));
+            let resource = process.map(|process| self.resource(&process));
+            let whose = resource.as_ref().map_or("this node".to_owned(), |r| format!("{} (pid {})", r.service_name, r.pid));
+            let sentence = code.rule().meaning.split_inclusive(". ").next().unwrap_or("").trim();
+            out.push(Line::BlindSpot(Box::new(BlindSpotLine {
+                schema_version: SCHEMA_VERSION,
+                timestamp: self.timeline.format(self.now),
+                event_name: "auditor.blind_spot",
+                message: format!("{whose}: {sentence}"),
+                blind_spot: spot,
+                resource,
+            })));
+        }
+        self.blind = spots;
+    }
+
+    fn process(&mut self, id: ProcessId, request: &Request) -> Arc<Process> {
+        self.processes.get_or_insert(id, || lines::by_comm(id, request.comm)).clone()
+    }
+
+    fn resource(&self, process: &Process) -> Resource {
+        lines::resource(process, self.clock.as_ref().map_or("", |clock| &clock.host_name))
+    }
+}
+
+/// Names of the kernel side's counters, by index.
+const KERNEL: [&str; 10] = [
+    "operations",
+    "bytes",
+    "records",
+    "bytes_captured",
+    "heads",
+    "lost_ring_full",
+    "lost_unreadable",
+    "lost_busy",
+    "truncated",
+    "lost_socket_table",
+];
+
+fn code_of(suspicion: Suspicion) -> Code {
+    match suspicion {
+        Suspicion::Dropped => Code::TraceparentDropped,
+        Suspicion::Restarted => Code::TraceRestarted,
+        Suspicion::NotStarted => Code::TraceNotStarted,
+    }
+}
+
+/// A finding on a call.
+fn occurrence(
+    hop: &Hop,
+    code: Code,
+    reason: Option<Reason>,
+    outcome: Outcome,
+    answer: Answer,
+    correlation: Option<Correlation>,
+) -> (u64, Occurrence) {
+    // Only what the pairing stands for is named: a broken value needs no request to be broken.
+    let parent = hop.pairing.parent.as_deref().filter(|_| correlation.is_some());
+    let (method, route) = parent.map_or(("", ""), |parent| (&*parent.target.method, &*parent.target.route));
+    let outbound = &hop.edge.outbound;
+    let destination = hop.destination.to_string();
+    let mark = fingerprint(code, &hop.edge.service, &[method, route, &outbound.method, &outbound.route], &destination);
+    let line = Fault {
+        code,
+        reason,
+        outcome: Some(outcome),
+        fingerprint: mark,
+        received: parent.map(|parent| &parent.context),
+        sent: Some(&hop.sent),
+        correlation,
+        inbound: parent,
+        destination: Some(&hop.destination),
+        attributes: lines::call(&hop.request, &hop.destination, answer),
+        resource: hop.resource.clone(),
+    }
+    .line();
+    let time = hop.request.time;
+    (mark, Occurrence { line, code, edge: Some(hop.edge.clone()), count: 1, seen: (time, time) })
+}
+
+fn nanos(duration: Duration) -> BootNs {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,48 @@
+//! What a user may set of the stages behind the exchanges.
+
+use std::time::Duration;
+
+use crate::audit::Severity;
+use crate::pair;
+
+/// Settings of [`super::Back`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// One line per finding and window; zero: one per occurrence.
+    pub aggregation_window: Duration,
+    /// Time between summaries; zero: only at the end.
+    pub summary_interval: Duration,
+    /// Time between stats; zero: only at the end.
+    pub stats_interval: Duration,
+    /// What is less certain is not reported.
+    pub min_confidence: f64,
+    /// What is less severe is counted but not written.
+    pub min_severity: Severity,
+    /// Limits of the pairing's tables.
+    pub pairing: pair::Limits,
+    /// Calls that wait for their response.
+    pub max_pending: usize,
+    /// Processes that are described.
+    pub max_processes: usize,
+    /// Edges.
+    pub max_edges: usize,
+    /// Fingerprints, and classes with suspected calls.
+    pub max_fingerprints: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            aggregation_window: Duration::from_secs(60),
+            summary_interval: Duration::from_secs(60),
+            stats_interval: Duration::from_secs(60),
+            min_confidence: 0.99,
+            min_severity: Severity::Info,
+            pairing: pair::Limits::default(),
+            max_pending: 65_536,
+            max_processes: 8192,
+            max_edges: 8192,
+            max_fingerprints: 4096,
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! Edges: service and inbound route → destination and route, with counts per outcome.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use lru::LruCache;
+
+use super::address::Destination;
+use super::line::Resource;
+use crate::audit::Outcome;
+use crate::pair::{Suspicion, Target};
+
+/// Which calls are counted together.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct EdgeKey {
+    /// Who calls; replicas and prefork workers are one service.
+    pub service: Arc<str>,
+    /// For which requests; `None` when not paired.
+    pub inbound: Option<Target>,
+    /// Whom.
+    pub destination: Destination,
+    /// What for.
+    pub outbound: Target,
+}
+
+/// Calls by outcome.
+#[derive(Clone, Debug, Default)]
+pub struct Counts {
+    calls: u64,
+    failed: u64,
+    outcomes: BTreeMap<Outcome, u64>,
+    suspected: BTreeMap<Suspicion, u64>,
+}
+
+impl Counts {
+    fn add(&mut self, outcome: Outcome, suspicion: Option<Suspicion>) {
+        self.calls += 1;
+        *self.outcomes.entry(outcome).or_default() += 1;
+        if let Some(suspicion) = suspicion {
+            *self.suspected.entry(suspicion).or_default() += 1;
+        }
+    }
+
+    /// So many suspected calls are certain now; fewer if the others were before the interval.
+    fn confirm(&mut self, suspicion: Suspicion, count: u64) {
+        let suspected = self.suspected.entry(suspicion).or_default();
+        let count = count.min(*suspected);
+        *suspected -= count;
+        let unknown = self.outcomes.entry(Outcome::Unknown).or_default();
+        *unknown = unknown.saturating_sub(count);
+        *self.outcomes.entry(Outcome::of(suspicion)).or_default() += count;
+    }
+
+    fn of(&self, outcome: Outcome) -> u64 {
+        self.outcomes.get(&outcome).copied().unwrap_or(0)
+    }
+
+    /// As the output shows them.
+    pub fn info(&self) -> BTreeMap<&'static str, u64> {
+        let outcomes = Outcome::ALL.into_iter().map(|outcome| (outcome.as_str(), self.of(outcome)));
+        let others =
+            [("calls", self.calls), ("failed", self.failed), ("suspected", self.suspected.values().sum::<u64>())];
+        others.into_iter().chain(outcomes).collect()
+    }
+
+    /// Calls that carried the context on, of those whose request had one.
+    pub fn coverage(&self) -> Option<f64> {
+        let kept = self.of(Outcome::Continued) + self.of(Outcome::PassedThrough);
+        let all = kept + self.of(Outcome::Dropped) + self.of(Outcome::Restarted);
+        (all > 0).then(|| round4(kept as f64 / all as f64))
+    }
+}
+
+/// Four digits are more than the evidence has.
+pub(crate) fn round4(value: f64) -> f64 {
+    (value * 10_000.0).round() / 10_000.0
+}
+
+/// One edge: its counts in the interval and in the run, and the workload seen last.
+#[derive(Clone, Debug, Default)]
+pub struct Edge {
+    /// In the interval.
+    pub interval: Counts,
+    /// In the run.
+    pub total: Counts,
+    /// The workload seen last.
+    pub resource: Resource,
+    /// `tcp` or `unix`.
+    pub transport: &'static str,
+}
+
+/// All edges.
+#[derive(Debug)]
+pub struct Edges {
+    edges: LruCache<EdgeKey, Edge>,
+    /// Edges forgotten because the table was full.
+    pub evicted: u64,
+}
+
+impl Edges {
+    /// At most `limit` of them.
+    pub fn new(limit: usize) -> Self {
+        Self { edges: LruCache::new(NonZeroUsize::new(limit).unwrap_or(NonZeroUsize::MIN)), evicted: 0 }
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.edges.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.edges.is_empty()
+    }
+
+    /// Counts a call. Returns the edge that had to go, with what it has not reported yet.
+    pub fn count(
+        &mut self,
+        key: &EdgeKey,
+        resource: &Resource,
+        transport: &'static str,
+        outcome: Outcome,
+        suspicion: Option<Suspicion>,
+    ) -> Option<(EdgeKey, Edge)> {
+        let mut gone: Option<(EdgeKey, Edge)> = None;
+        if !self.edges.contains(key) {
+            gone = self.edges.push(key.clone(), Edge::default());
+            self.evicted += u64::from(gone.is_some());
+        }
+        if let Some(edge) = self.edges.get_mut(key) {
+            edge.interval.add(outcome, suspicion);
+            edge.total.add(outcome, suspicion);
+            if edge.resource != *resource {
+                edge.resource = resource.clone();
+            }
+            edge.transport = transport;
+        }
+        gone.filter(|(_, edge)| edge.interval.calls > 0)
+    }
+
+    /// A counted call got no answer.
+    pub fn failed(&mut self, key: &EdgeKey) {
+        if let Some(edge) = self.edges.peek_mut(key) {
+            edge.interval.failed += 1;
+            edge.total.failed += 1;
+        }
+    }
+
+    /// So many suspected calls of the edge are certain now.
+    pub fn confirm(&mut self, key: &EdgeKey, suspicion: Suspicion, count: u64) {
+        if let Some(edge) = self.edges.peek_mut(key) {
+            edge.interval.confirm(suspicion, count);
+            edge.total.confirm(suspicion, count);
+        }
+    }
+
+    /// Counts of an edge over the run.
+    pub fn total(&self, key: &EdgeKey) -> Option<BTreeMap<&'static str, u64>> {
+        self.edges.peek(key).map(|edge| edge.total.info())
+    }
+
+    /// Ends the interval: the edges with calls in it, in order.
+    pub fn drain(&mut self) -> Vec<(EdgeKey, Edge)> {
+        let mut drained = Vec::new();
+        for (key, edge) in self.edges.iter_mut() {
+            if edge.interval.calls > 0 || edge.interval.failed > 0 {
+                drained.push((key.clone(), edge.clone()));
+                edge.interval = Counts::default();
+            }
+        }
+        drained.sort_by(|a, b| a.0.cmp(&b.0));
+        drained
+    }
+}

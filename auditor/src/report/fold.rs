@@ -1,0 +1,132 @@
+//! Folds occurrences of one finding: the first is a line at once, then one line a window with a count.
+
+use std::hash::Hasher;
+use std::num::NonZeroUsize;
+
+use lru::LruCache;
+use siphasher::sip::SipHasher13;
+
+use super::edges::EdgeKey;
+use super::line::FindingLine;
+use crate::audit::Code;
+use crate::record::BootNs;
+
+/// A finding that occurred, with the edge its counts come from.
+#[derive(Clone, Debug)]
+pub struct Occurrence {
+    /// Its latest example; counts and times are filled in when it is written.
+    pub line: FindingLine,
+    /// Which rule.
+    pub code: Code,
+    /// Where.
+    pub edge: Option<EdgeKey>,
+    /// How often.
+    pub count: u64,
+    /// First and last time.
+    pub seen: (BootNs, BootNs),
+}
+
+impl Occurrence {
+    /// Takes in a later one of the same fingerprint.
+    pub fn absorb(&mut self, later: Self) {
+        let (count, first) = (self.count + later.count, self.seen.0.min(later.seen.0));
+        let last = self.seen.1.max(later.seen.1);
+        *self = Self { count, seen: (first, last), ..later };
+    }
+}
+
+/// Code, service, inbound method and route, outbound method and route, destination: the same over runs and nodes.
+pub fn fingerprint(code: Code, service: &str, parts: &[&str], destination: &str) -> u64 {
+    let mut hasher = SipHasher13::new_with_keys(0x61_75_64_69_74_6f_72, 1);
+    for part in [code.as_str(), service].iter().chain(parts).chain([&destination]) {
+        hasher.write(part.as_bytes());
+        hasher.write_u8(0xff);
+    }
+    hasher.finish()
+}
+
+#[derive(Debug)]
+struct Window {
+    ends: BootNs,
+    pending: Option<Occurrence>,
+}
+
+/// The windows of all fingerprints.
+#[derive(Debug)]
+pub struct Fold {
+    window: BootNs,
+    windows: LruCache<u64, Window>,
+    next_scan: BootNs,
+    /// Fingerprints forgotten because the table was full.
+    pub evicted: u64,
+}
+
+/// How often windows are looked at.
+const SCAN: BootNs = 1_000_000_000;
+
+impl Fold {
+    /// Windows of this length (0: no folding), for at most `limit` fingerprints.
+    pub fn new(window: BootNs, limit: usize) -> Self {
+        let limit = NonZeroUsize::new(limit).unwrap_or(NonZeroUsize::MIN);
+        Self { window, windows: LruCache::new(limit), next_scan: 0, evicted: 0 }
+    }
+
+    /// How many fingerprints are held.
+    pub fn len(&self) -> usize {
+        self.windows.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.windows.is_empty()
+    }
+
+    /// Takes an occurrence; what is to be written now goes to `ready`.
+    pub fn add(&mut self, now: BootNs, fingerprint: u64, occurrence: Occurrence, ready: &mut Vec<Occurrence>) {
+        if self.window == 0 {
+            ready.push(occurrence);
+            return;
+        }
+        if let Some(window) = self.windows.get_mut(&fingerprint) {
+            match &mut window.pending {
+                Some(pending) => pending.absorb(occurrence),
+                None => window.pending = Some(occurrence),
+            }
+            return;
+        }
+        ready.push(occurrence);
+        if let Some((_, old)) = self.windows.push(fingerprint, Window { ends: now + self.window, pending: None }) {
+            self.evicted += 1;
+            ready.extend(old.pending);
+        }
+    }
+
+    /// Ends the windows that are over.
+    pub fn advance(&mut self, now: BootNs, ready: &mut Vec<Occurrence>) {
+        if now < self.next_scan {
+            return;
+        }
+        self.next_scan = now + SCAN;
+        let mut over = Vec::new();
+        for (fingerprint, window) in self.windows.iter_mut() {
+            if window.ends <= now {
+                match window.pending.take() {
+                    Some(pending) => {
+                        window.ends = now + self.window;
+                        ready.push(pending);
+                    }
+                    None => over.push(*fingerprint),
+                }
+            }
+        }
+        for fingerprint in over {
+            self.windows.pop(&fingerprint);
+        }
+    }
+
+    /// Ends all windows.
+    pub fn finish(&mut self, ready: &mut Vec<Occurrence>) {
+        ready.extend(self.windows.iter_mut().filter_map(|(_, window)| window.pending.take()));
+        self.windows.clear();
+    }
+}

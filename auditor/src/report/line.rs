@@ -1,0 +1,369 @@
+//! The output records of CONTRACT.md, field for field.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+/// Version of the output format.
+pub const SCHEMA_VERSION: &str = "1.0";
+/// Longest line.
+pub const LINE_CAP: usize = 8 * 1024;
+
+/// One output record.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[serde(tag = "record_type", rename_all = "snake_case")]
+pub enum Line {
+    /// A breakage on an edge, with its evidence.
+    Finding(Box<FindingLine>),
+    /// Per edge and interval: how many calls, and their outcomes.
+    Summary(Box<SummaryLine>),
+    /// Something of a process that could not be audited.
+    BlindSpot(Box<BlindSpotLine>),
+    /// The auditor's own counters.
+    Stats(Box<StatsLine>),
+    /// The auditor itself.
+    Lifecycle(Box<LifecycleLine>),
+}
+
+impl Line {
+    /// One line of JSON without the line feed, at most [`LINE_CAP`] bytes; long evidence is cut, and
+    /// `"truncated":true` says so.
+    pub fn to_json(&self) -> String {
+        // Serialising these structures cannot fail: string keys, no custom serialisers.
+        let text = serde_json::to_string(self).unwrap_or_default();
+        if text.len() <= LINE_CAP {
+            return text;
+        }
+        let mut value = serde_json::to_value(self).unwrap_or_default();
+        if let Some(object) = value.as_object_mut() {
+            object.insert("truncated".into(), true.into());
+        }
+        for limit in [1024, 512, 256, 64, 16] {
+            cut_strings(&mut value, limit);
+            let text = value.to_string();
+            if text.len() <= LINE_CAP {
+                return text;
+            }
+        }
+        // Only a stats record with absurdly many counters gets here.
+        if let Some(object) = value.as_object_mut() {
+            object.retain(|key, _| matches!(key.as_str(), "record_type" | "schema_version" | "timestamp" | "truncated"));
+        }
+        value.to_string()
+    }
+
+    /// JSON Schema (draft 2020-12) of every record.
+    pub fn schema() -> serde_json::Value {
+        schemars::schema_for!(Self).to_value()
+    }
+}
+
+fn cut_strings(value: &mut serde_json::Value, limit: usize) {
+    match value {
+        serde_json::Value::String(text) if text.len() > limit => {
+            text.truncate(text.floor_char_boundary(limit));
+            text.push('…');
+        }
+        serde_json::Value::Array(items) => items.iter_mut().for_each(|item| cut_strings(item, limit)),
+        serde_json::Value::Object(fields) => fields.values_mut().for_each(|field| cut_strings(field, limit)),
+        _ => {}
+    }
+}
+
+/// A breakage on an edge, with its evidence.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct FindingLine {
+    /// Version of this format.
+    pub schema_version: &'static str,
+    /// When the latest occurrence was certain; RFC 3339, UTC.
+    pub timestamp: String,
+    /// `error`, `warning` or `info`.
+    pub level: &'static str,
+    /// 17, 13 or 9.
+    pub severity_number: u8,
+    /// `auditor.finding`.
+    pub event_name: &'static str,
+    /// A sentence for people.
+    pub message: String,
+    /// Trace-id that was received.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trace_id: Option<String>,
+    /// Parent-id that was received.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub span_id: Option<String>,
+    /// Flags that were received.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trace_flags: Option<String>,
+    /// What is wrong.
+    pub finding: Finding,
+    /// The call (direction outbound) or the request (direction inbound).
+    pub attributes: Attributes,
+    /// The audited workload.
+    pub resource: Resource,
+}
+
+/// What is wrong.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct Finding {
+    /// The rule; `auditor explain` knows it.
+    pub code: &'static str,
+    /// `w3c`.
+    pub format: &'static str,
+    /// What became of the context; absent for direction inbound.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<&'static str>,
+    /// `outbound`: this workload is at fault. `inbound`: whoever sent to it.
+    pub direction: &'static str,
+    /// Which part of the grammar a malformed value breaks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<&'static str>,
+    /// Section of the specification.
+    pub spec: &'static str,
+    /// Same code on the same edge, over runs and nodes.
+    pub fingerprint: String,
+    /// Occurrences since the previous line with this fingerprint.
+    pub count: u64,
+    /// First of them.
+    pub first_seen: String,
+    /// Last of them.
+    pub last_seen: String,
+    /// `traceparent` as received by the latest.
+    pub received: Option<String>,
+    /// `traceparent` as sent by the latest.
+    pub sent: Option<String>,
+    /// How the call was paired with the request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub correlation: Option<Correlation>,
+    /// Counts of the edge over the whole run so far.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub edge: Option<BTreeMap<&'static str, u64>>,
+    /// The request the call was made for.
+    pub inbound: Option<InboundAttributes>,
+}
+
+/// How a call was paired with a request.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct Correlation {
+    /// The kind of evidence.
+    pub method: &'static str,
+    /// That the call was made for a request, 0 to 1.
+    pub confidence: f64,
+    /// Requests that could be the parent of the latest call.
+    pub candidates: u32,
+}
+
+/// The request a call was made for.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
+pub struct InboundAttributes {
+    /// Method.
+    #[serde(rename = "http.request.method")]
+    pub method: String,
+    /// Path without query.
+    #[serde(rename = "url.path", skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// Path with its variable segments replaced.
+    #[serde(rename = "http.route")]
+    pub route: String,
+    /// Who sent it.
+    #[serde(rename = "client.address", skip_serializing_if = "Option::is_none")]
+    pub client_address: Option<String>,
+    /// Where it arrived.
+    #[serde(rename = "network.local.port", skip_serializing_if = "Option::is_none")]
+    pub local_port: Option<u16>,
+}
+
+/// A request, in OpenTelemetry's names.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
+pub struct Attributes {
+    /// Method.
+    #[serde(rename = "http.request.method", skip_serializing_if = "Option::is_none")]
+    pub method: Option<String>,
+    /// Path without query.
+    #[serde(rename = "url.path", skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// Path with its variable segments replaced.
+    #[serde(rename = "http.route", skip_serializing_if = "Option::is_none")]
+    pub route: Option<String>,
+    /// Name the client used, else the peer's address or socket path.
+    #[serde(rename = "server.address", skip_serializing_if = "Option::is_none")]
+    pub server_address: Option<String>,
+    /// Port the client used.
+    #[serde(rename = "server.port", skip_serializing_if = "Option::is_none")]
+    pub server_port: Option<u16>,
+    /// Who sent the request (direction inbound).
+    #[serde(rename = "client.address", skip_serializing_if = "Option::is_none")]
+    pub client_address: Option<String>,
+    /// The other end.
+    #[serde(rename = "network.peer.address", skip_serializing_if = "Option::is_none")]
+    pub peer_address: Option<String>,
+    /// Its port.
+    #[serde(rename = "network.peer.port", skip_serializing_if = "Option::is_none")]
+    pub peer_port: Option<u16>,
+    /// Process at the other end of a Unix socket, where known.
+    #[serde(rename = "network.peer.pid", skip_serializing_if = "Option::is_none")]
+    pub peer_pid: Option<u32>,
+    /// Where a received request arrived.
+    #[serde(rename = "network.local.port", skip_serializing_if = "Option::is_none")]
+    pub local_port: Option<u16>,
+    /// `tcp` or `unix`.
+    #[serde(rename = "network.transport", skip_serializing_if = "Option::is_none")]
+    pub transport: Option<&'static str>,
+    /// `1.0` or `1.1`.
+    #[serde(rename = "network.protocol.version", skip_serializing_if = "Option::is_none")]
+    pub protocol_version: Option<&'static str>,
+    /// Status of the response.
+    #[serde(rename = "http.response.status_code", skip_serializing_if = "Option::is_none")]
+    pub status_code: Option<u16>,
+    /// Why there is none: the request broke, whatever the context did.
+    #[serde(rename = "error.type", skip_serializing_if = "Option::is_none")]
+    pub error_type: Option<&'static str>,
+}
+
+/// The audited workload.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
+pub struct Resource {
+    /// Name of the service.
+    #[serde(rename = "service.name")]
+    pub service_name: String,
+    /// Process id.
+    #[serde(rename = "process.pid")]
+    pub pid: u32,
+    /// Base name of the executable.
+    #[serde(rename = "process.executable.name", skip_serializing_if = "Option::is_none")]
+    pub executable: Option<String>,
+    /// Command line.
+    #[serde(rename = "process.command_line", skip_serializing_if = "Option::is_none")]
+    pub command_line: Option<String>,
+    /// cgroup path.
+    #[serde(rename = "process.linux.cgroup", skip_serializing_if = "Option::is_none")]
+    pub cgroup: Option<String>,
+    /// Container id.
+    #[serde(rename = "container.id", skip_serializing_if = "Option::is_none")]
+    pub container_id: Option<String>,
+    /// Name of the node.
+    #[serde(rename = "host.name")]
+    pub host_name: String,
+}
+
+/// Per edge and interval: how many calls, and their outcomes.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct SummaryLine {
+    /// Version of this format.
+    pub schema_version: &'static str,
+    /// End of the interval.
+    pub timestamp: String,
+    /// `auditor.summary`.
+    pub event_name: &'static str,
+    /// Start of the interval.
+    pub interval_start: String,
+    /// Counts of the interval: `calls`, one per outcome, `failed` (no response), `suspected` (those `unknown` that
+    /// look dropped, restarted or not started, without certainty).
+    pub edge: BTreeMap<&'static str, u64>,
+    /// Calls that carried the context on, of those whose request had one; null when there were none.
+    pub coverage: Option<f64>,
+    /// The requests the calls were made for; null when not paired.
+    pub inbound: Option<InboundAttributes>,
+    /// The calls.
+    pub attributes: Attributes,
+    /// The audited workload.
+    pub resource: Resource,
+}
+
+/// Something of a process that could not be audited.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct BlindSpotLine {
+    /// Version of this format.
+    pub schema_version: &'static str,
+    /// When.
+    pub timestamp: String,
+    /// `auditor.blind_spot`.
+    pub event_name: &'static str,
+    /// A sentence for people.
+    pub message: String,
+    /// What.
+    pub blind_spot: BlindSpot,
+    /// The process; null when it is not known which.
+    pub resource: Option<Resource>,
+}
+
+/// What could not be audited; counts since the previous line of the same process and code.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct BlindSpot {
+    /// Why; `auditor explain` knows it.
+    pub code: &'static str,
+    /// Records, requests or sightings.
+    pub count: u64,
+    /// Connections on which it began.
+    pub connections: u64,
+    /// Socket operations.
+    pub operations: u64,
+    /// Bytes.
+    pub bytes: u64,
+}
+
+/// Counters by name.
+pub type Counters = BTreeMap<String, u64>;
+
+/// The auditor's own counters, cumulative.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct StatsLine {
+    /// Version of this format.
+    pub schema_version: &'static str,
+    /// When.
+    pub timestamp: String,
+    /// `auditor.stats`.
+    pub event_name: &'static str,
+    /// By stage (`kernel`, `stream`, `http`, `exchange`, `pair`, `audit`, …) and name.
+    pub stats: BTreeMap<String, Counters>,
+}
+
+/// The auditor itself.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct LifecycleLine {
+    /// Version of this format.
+    pub schema_version: &'static str,
+    /// When.
+    pub timestamp: String,
+    /// `auditor.attached`, `auditor.stopped` or `auditor.degraded`.
+    pub event_name: &'static str,
+    /// A sentence for people.
+    pub message: String,
+    /// How it runs (`auditor.attached`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub auditor: Option<AuditorInfo>,
+    /// Totals of the run (`auditor.stopped`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub totals: Option<TotalsInfo>,
+}
+
+/// How the auditor runs.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct AuditorInfo {
+    /// Version.
+    pub version: String,
+    /// `sock` or `syscall`.
+    pub hooks: String,
+    /// Kernel release.
+    pub kernel: String,
+    /// Name of the node.
+    #[serde(rename = "host.name")]
+    pub host_name: String,
+}
+
+/// Totals of a run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
+pub struct TotalsInfo {
+    /// Occurrences by code.
+    pub findings: BTreeMap<&'static str, u64>,
+    /// Calls by outcome.
+    pub hops: BTreeMap<&'static str, u64>,
+    /// Requests that were received.
+    pub requests: u64,
+    /// Those of them with a valid context.
+    pub requests_with_context: u64,
+    /// Requests that are not hops.
+    pub ignored: u64,
+    /// Records lost.
+    pub lost: u64,
+}

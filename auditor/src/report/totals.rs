@@ -1,0 +1,47 @@
+//! What a run amounts to: what `check` decides its exit code by.
+
+use std::collections::BTreeMap;
+
+use super::line::TotalsInfo;
+use crate::audit::{Code, Outcome, Severity};
+
+/// Totals of a run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Occurrences by code, whatever `min_severity` lets through.
+    pub findings: BTreeMap<Code, u64>,
+    /// Calls by outcome.
+    pub hops: BTreeMap<Outcome, u64>,
+    /// Calls that look faulty without certainty; `unknown` in `hops`.
+    pub suspected: u64,
+    /// Requests that were received.
+    pub requests: u64,
+    /// Those of them with a valid context.
+    pub requests_with_context: u64,
+    /// Requests that are not hops.
+    pub ignored: u64,
+    /// Records lost.
+    pub lost: u64,
+}
+
+impl Totals {
+    /// The worst that was found.
+    pub fn worst(&self) -> Option<Severity> {
+        self.findings.keys().map(|code| code.severity()).max()
+    }
+
+    /// As the output shows it.
+    pub fn info(&self) -> TotalsInfo {
+        TotalsInfo {
+            findings: self.findings.iter().map(|(code, count)| (code.as_str(), *count)).collect(),
+            hops: Outcome::ALL
+                .into_iter()
+                .map(|outcome| (outcome.as_str(), self.hops.get(&outcome).copied().unwrap_or(0)))
+                .collect(),
+            requests: self.requests,
+            requests_with_context: self.requests_with_context,
+            ignored: self.ignored,
+            lost: self.lost,
+        }
+    }
+}
