@@ -12,16 +12,18 @@
 //!
 //! The modules in the order a byte travels through them:
 
-pub mod audit;
-pub mod context;
-pub mod exchange;
-pub mod http;
-pub mod pair;
-pub mod pipeline;
+pub mod source;
 
 pub mod record;
-pub mod report;
-pub mod source;
 pub mod stream;
+pub mod http;
+pub mod exchange;
+pub mod context;
+pub mod pair;
+pub mod audit;
+pub mod report;
+
+pub mod pipeline;
+
 #[doc(hidden)]
 pub mod testing;

@@ -10,7 +10,6 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::cli::{Cli, Command};
-use crate::exit::Failure;
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {

@@ -325,7 +325,11 @@ impl Pairer {
             }
             // Who makes the call: the one that has waited longest without one, else the one that made the last.
             let seq = class.seq;
-            let fresh = if on_thread { class.threads.peek(&tid).map(|scope| &scope.unused) } else { Some(&class.process.unused) };
+            let fresh = if on_thread {
+                class.threads.peek(&tid).map(|scope| &scope.unused)
+            } else {
+                Some(&class.process.unused)
+            };
             let fresh: BTreeSet<_> = fresh.into_iter().flatten().take(process::COMPARED + 1).copied().collect();
             let last = class.last_parent;
             let all = if on_thread { process.threads.peek(&tid).map(|t| &t.open.ids) } else { Some(&process.open.ids) };

@@ -2,7 +2,97 @@
 
 mod back;
 mod config;
+mod filter;
+mod front;
 mod lines;
 
 pub use back::Back;
 pub use config::Config;
+pub use filter::Filter;
+pub use front::Front;
+
+use crate::exchange::{self, Event};
+use crate::record::Record;
+use crate::report::{Line, Totals};
+use crate::stream;
+
+/// Everything a user may set of the pipeline.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// Bounds of the reordering.
+    pub stream: stream::Limits,
+    /// Bounds of the table of connections.
+    pub exchange: exchange::Limits,
+    /// Pairing, judgement, output.
+    pub back: Config,
+    /// What is left out.
+    pub filter: Filter,
+}
+
+impl Settings {
+    /// The same for a recording, which is in order already.
+    pub fn for_recording(self) -> Self {
+        Self { stream: stream::Limits::RECORDING, ..self }
+    }
+}
+
+/// The whole pipeline: records in, lines out.
+#[derive(Debug)]
+pub struct Pipeline {
+    front: Front,
+    filter: Filter,
+    back: Back,
+    events: Vec<Event>,
+}
+
+impl Pipeline {
+    /// With these settings.
+    pub fn new(settings: Settings) -> Self {
+        Self {
+            front: Front::new(settings.stream, settings.exchange),
+            filter: settings.filter,
+            back: Back::new(settings.back),
+            events: Vec::new(),
+        }
+    }
+
+    /// Takes a record; what is to be written goes to `out`.
+    pub fn push(&mut self, record: Record, out: &mut Vec<Line>) {
+        if matches!(record, Record::Tick(_)) {
+            self.share_counters();
+        }
+        self.front.push(record, &mut self.events, |_| {});
+        self.pass_on(out);
+    }
+
+    /// The run is over: pending verdicts, summaries and totals go to `out`.
+    pub fn finish(&mut self, out: &mut Vec<Line>) {
+        self.front.finish(&mut self.events, |_| {});
+        self.share_counters();
+        self.pass_on(out);
+        let before = out.len();
+        self.back.finish(out);
+        self.filter.lines(out, before);
+    }
+
+    /// What the run amounts to so far.
+    pub fn totals(&self) -> &Totals {
+        self.back.totals()
+    }
+
+    fn pass_on(&mut self, out: &mut Vec<Line>) {
+        let before = out.len();
+        for event in self.events.drain(..) {
+            if self.filter.event(&event) {
+                self.back.handle(event, out);
+            }
+        }
+        self.filter.lines(out, before);
+    }
+
+    fn share_counters(&mut self) {
+        for (stage, counters) in self.front.counters() {
+            self.back.set_stage_counters(stage, counters);
+        }
+    }
+}

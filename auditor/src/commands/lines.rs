@@ -33,8 +33,11 @@ impl Outputs {
             .iter()
             .map(|path| {
                 let name = path.display().to_string();
-                let writer: Box<dyn Write> =
-                    if name == "-" { Box::new(io::stdout()) } else { Box::new(append(path).map_err(Failure::io(&name))?) };
+                let writer: Box<dyn Write> = if name == "-" {
+                    Box::new(io::stdout())
+                } else {
+                    Box::new(append(path).map_err(Failure::io(&name))?)
+                };
                 Ok(Output { name, writer: io::BufWriter::new(writer) })
             })
             .collect::<Result<_, Failure>>()?;

@@ -16,12 +16,8 @@ use crate::exit::Failure;
 
 pub(crate) fn run(args: &Record, log_level: LogLevel) -> Result<ExitCode, Failure> {
     let path = args.output.display().to_string();
-    let file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&args.output)
-        .map_err(Failure::io(&path))?;
+    let file =
+        OpenOptions::new().write(true).create_new(true).mode(0o600).open(&args.output).map_err(Failure::io(&path))?;
     let kernel = match session::attach(&args.capture, log_level) {
         Ok(kernel) => kernel,
         Err(failure) => {

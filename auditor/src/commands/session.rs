@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use auditor::pipeline::{Pipeline, Settings};
+use auditor::pipeline::{Filter, Pipeline, Settings};
 use auditor::report::Line;
 use auditor::source::kernel::{Hooks, Kernel, Options, Selection};
 use auditor::source::live::{self, Stopped};
@@ -50,18 +50,16 @@ fn kernel_log_level(level: LogLevel) -> u8 {
 }
 
 /// The pipeline as the flags say.
-pub(crate) fn settings(judge: &Judge) -> Settings {
+pub(crate) fn settings(judge: &Judge) -> Result<Settings, Failure> {
     let mut settings = Settings::default();
     settings.back.aggregation_window = judge.aggregation_window;
     settings.back.summary_interval = judge.summary_interval;
     settings.back.stats_interval = judge.stats_interval;
     settings.back.min_confidence = judge.min_confidence;
     settings.back.min_severity = judge.min_severity.severity();
-    settings.filter.executables = judge.exe.clone();
-    settings.filter.units = judge.unit.clone();
-    settings.filter.containers = judge.container.clone();
-    settings.filter.ports = judge.port.clone();
-    settings
+    settings.filter = Filter::new(&judge.exe, &judge.unit, &judge.container, &judge.port)
+        .map_err(|error| Failure::Usage(format!("--exe {error}")))?;
+    Ok(settings)
 }
 
 /// Takes the pipeline's lines.

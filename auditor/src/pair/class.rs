@@ -127,7 +127,14 @@ impl Class {
     }
 
     /// Lets a thread's requests count from now on; `history` is the thread's own clock.
-    pub(super) fn join(&mut self, now: BootNs, tid: u32, counts: Counts, unused: BTreeSet<ExchangeId>, history: &Clock) {
+    pub(super) fn join(
+        &mut self,
+        now: BootNs,
+        tid: u32,
+        counts: Counts,
+        unused: BTreeSet<ExchangeId>,
+        history: &Clock,
+    ) {
         if self.threads.contains(&tid) {
             return;
         }

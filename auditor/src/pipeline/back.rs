@@ -485,9 +485,11 @@ impl Back {
             let empty = BlindSpot { code: spot.code, count: 0, connections: 0, operations: 0, bytes: 0 };
             let spot = std::mem::replace(spot, empty);
             *written = true;
-            let process = who.map(|id| self.processes.peek(&id).cloned().unwrap_or_else(|| lines::by_comm(id, [0; 16])));
+            let process =
+                who.map(|id| self.processes.peek(&id).cloned().unwrap_or_else(|| lines::by_comm(id, [0; 16])));
             let resource = process.map(|process| self.resource(&process));
-            let whose = resource.as_ref().map_or("this node".to_owned(), |r| format!("{} (pid {})", r.service_name, r.pid));
+            let whose =
+                resource.as_ref().map_or("this node".to_owned(), |r| format!("{} (pid {})", r.service_name, r.pid));
             let sentence = code.rule().meaning.split_inclusive(". ").next().unwrap_or("").trim();
             out.push(Line::BlindSpot(Box::new(BlindSpotLine {
                 schema_version: SCHEMA_VERSION,

@@ -48,9 +48,21 @@ impl Line {
         }
         // Only a stats record with absurdly many counters gets here.
         if let Some(object) = value.as_object_mut() {
-            object.retain(|key, _| matches!(key.as_str(), "record_type" | "schema_version" | "timestamp" | "truncated"));
+            object
+                .retain(|key, _| matches!(key.as_str(), "record_type" | "schema_version" | "timestamp" | "truncated"));
         }
         value.to_string()
+    }
+
+    /// Local port of the request that a finding or summary is about: `None` for lines about no request,
+    /// `Some(None)` when the port is not known.
+    pub fn inbound_port(&self) -> Option<Option<u16>> {
+        match self {
+            Self::Finding(line) if line.finding.direction == "inbound" => Some(line.attributes.local_port),
+            Self::Finding(line) => Some(line.finding.inbound.as_ref().and_then(|inbound| inbound.local_port)),
+            Self::Summary(line) => Some(line.inbound.as_ref().and_then(|inbound| inbound.local_port)),
+            Self::BlindSpot(_) | Self::Stats(_) | Self::Lifecycle(_) => None,
+        }
     }
 
     /// JSON Schema (draft 2020-12) of every record.
@@ -268,6 +280,25 @@ pub struct SummaryLine {
     pub attributes: Attributes,
     /// The audited workload.
     pub resource: Resource,
+}
+
+impl SummaryLine {
+    /// The hop in a line for people: `shop GET /cart -> POST payments:8080/charge`.
+    pub fn hop(&self) -> String {
+        let service = &self.resource.service_name;
+        let inbound = self
+            .inbound
+            .as_ref()
+            .map_or_else(|| "(no request)".to_owned(), |inbound| format!("{} {}", inbound.method, inbound.route));
+        let call = &self.attributes;
+        let port = call.server_port.map(|port| format!(":{port}")).unwrap_or_default();
+        format!(
+            "{service} {inbound} -> {} {}{port}{}",
+            call.method.as_deref().unwrap_or("?"),
+            call.server_address.as_deref().unwrap_or("?"),
+            call.route.as_deref().unwrap_or("")
+        )
+    }
 }
 
 /// Something of a process that could not be audited.
