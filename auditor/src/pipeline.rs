@@ -6,3 +6,10 @@ mod lines;
 
 pub use back::Back;
 pub use config::Config;
+
+#[cfg(test)]
+mod script;
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod worlds;
