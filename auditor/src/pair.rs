@@ -340,8 +340,9 @@ impl Pairer {
             let used = held.bump(seq);
             let route = held.inbound.route_key;
             let owner = held.inbound.tid;
+            let offset = now.saturating_sub(held.inbound.started);
             if let Some(class) = process.classes.get_mut(&key) {
-                class.assign(chosen, owner, used, route);
+                class.assign(chosen, owner, used, route, offset);
                 class.hit();
             }
             parent = (candidates == 1 || same_route).then_some(chosen);

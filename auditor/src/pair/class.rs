@@ -176,13 +176,13 @@ impl Class {
     }
 
     /// The call is taken to come from `id`, its `used`-th of the class.
-    pub(super) fn assign(&mut self, id: ExchangeId, tid: u32, used: u32, route: u64) {
+    pub(super) fn assign(&mut self, id: ExchangeId, tid: u32, used: u32, route: u64, offset: BootNs) {
         self.process.assigned(id, used);
         if let Some(scope) = self.threads.peek_mut(&tid) {
             scope.assigned(id, used);
         }
         if used == 1 {
-            self.rhythm.called(route);
+            self.rhythm.called(route, offset);
         }
         self.last_parent = Some(id);
     }

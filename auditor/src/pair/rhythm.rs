@@ -1,17 +1,21 @@
-//! Timers tick evenly. Calls that do are not held against a service unless nearly every request makes one.
+//! Timers tick evenly. Calls that do are not held against a service unless they follow the requests closely.
 //!
-//! The test in [`super::class`] supposes that background calls fall anywhere in time. A timer that runs in lockstep
-//! with evenly spaced requests does not: it meets an open request always or never. Such calls look no different from
-//! calls the requests make, except that a timer serves only some of the requests.
+//! The test in [`super::class`] supposes that background calls fall anywhere in time. Those of a timer do not: right
+//! after one call there is never another, and in lockstep with evenly spaced requests a timer meets an open request
+//! always or never. What tells a timer from the requests' own calls: it serves only some of the requests, or it meets
+//! them at any point of their life. A request makes its call at about the same one, and if it does not, then its calls
+//! are not evenly spaced either.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::record::BootNs;
 
-const WINDOW: usize = 8;
+const WINDOW: usize = 16;
 const ENOUGH: usize = 4;
-/// Standard deviation over mean of the intervals below which they count as even.
-const EVEN: f64 = 0.05;
+/// Standard deviation over mean of the intervals below which they count as even; of a Poisson process it is 1.
+const EVEN: f64 = 0.35;
+/// Standard deviation of the time from a request to its call, over the mean interval, up to which calls follow.
+const CLOSE: f64 = 0.15;
 /// Share of the requests of the routes in question that must have made a call all the same.
 const COVERED: f64 = 0.5;
 const ROUTES: usize = 32;
@@ -21,6 +25,8 @@ const ROUTES: usize = 32;
 pub(super) struct Rhythm {
     last: Option<BootNs>,
     intervals: VecDeque<f64>,
+    /// From a request to its first call.
+    offsets: VecDeque<f64>,
     /// By route: requests opened, requests with a call.
     routes: BTreeMap<u64, (u64, u64)>,
 }
@@ -33,8 +39,9 @@ impl Rhythm {
         }
     }
 
-    /// A request of this route made its first call of the class.
-    pub(super) fn called(&mut self, route: u64) {
+    /// A request of this route made its first call of the class, so long after it was opened.
+    pub(super) fn called(&mut self, route: u64, offset: BootNs) {
+        push(&mut self.offsets, offset as f64);
         if self.routes.len() < ROUTES || self.routes.contains_key(&route) {
             // The request that brings a route in was opened before.
             self.routes.entry(route).or_insert((1, 0)).1 += 1;
@@ -49,14 +56,11 @@ impl Rhythm {
         };
         let interval = now.saturating_sub(last) as f64;
         // Several calls at one tick of a timer are one beat.
-        if self.intervals.len() >= ENOUGH / 2 && interval < self.mean() / 4.0 {
+        if self.intervals.len() >= ENOUGH / 2 && interval < mean(&self.intervals) / 4.0 {
             return;
         }
         self.last = Some(now);
-        if self.intervals.len() == WINDOW {
-            self.intervals.pop_front();
-        }
-        self.intervals.push_back(interval);
+        push(&mut self.intervals, interval);
     }
 
     /// Whether the calls look like those of a timer.
@@ -64,18 +68,29 @@ impl Rhythm {
         if self.intervals.len() < ENOUGH {
             return false;
         }
-        let mean = self.mean();
-        let variance = self.intervals.iter().map(|i| (i - mean).powi(2)).sum::<f64>() / self.intervals.len() as f64;
-        if variance.sqrt() > EVEN * mean {
+        let interval = mean(&self.intervals);
+        if deviation(&self.intervals) > EVEN * interval {
             return false;
         }
         let (opened, called) = self.routes.values().fold((0, 0), |sum, r| (sum.0 + r.0, sum.1 + r.1));
-        (called as f64) < COVERED * opened as f64
+        (called as f64) < COVERED * opened as f64 || deviation(&self.offsets) > CLOSE * interval
     }
+}
 
-    fn mean(&self) -> f64 {
-        self.intervals.iter().sum::<f64>() / self.intervals.len().max(1) as f64
+fn push(window: &mut VecDeque<f64>, value: f64) {
+    if window.len() == WINDOW {
+        window.pop_front();
     }
+    window.push_back(value);
+}
+
+fn mean(window: &VecDeque<f64>) -> f64 {
+    window.iter().sum::<f64>() / window.len().max(1) as f64
+}
+
+fn deviation(window: &VecDeque<f64>) -> f64 {
+    let mean = mean(window);
+    (window.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / window.len().max(1) as f64).sqrt()
 }
 
 #[cfg(test)]
@@ -86,7 +101,7 @@ mod tests {
     fn even_and_rare_is_clockwork() {
         let mut rhythm = Rhythm::default();
         for beat in 0..10 {
-            rhythm.called(1);
+            rhythm.called(1, 10);
             for _ in 0..10 {
                 rhythm.opened(1);
             }
@@ -94,10 +109,21 @@ mod tests {
             rhythm.beat(beat * 1000 + 1);
         }
         assert!(rhythm.is_clockwork());
-        for beat in [10_000, 10_700, 12_000, 12_100, 13_500, 14_000, 15_900, 16_000, 17_000] {
-            rhythm.beat(beat);
+        for beat in 0..20 {
+            rhythm.beat(10_000 + beat * beat * 1000);
         }
         assert!(!rhythm.is_clockwork());
+    }
+
+    #[test]
+    fn even_calls_at_any_point_of_a_request_are_clockwork() {
+        let mut rhythm = Rhythm::default();
+        for beat in 0..10 {
+            rhythm.opened(1);
+            rhythm.called(1, beat * 90);
+            rhythm.beat(beat * 1000);
+        }
+        assert!(rhythm.is_clockwork());
     }
 
     #[test]
@@ -105,7 +131,7 @@ mod tests {
         let mut rhythm = Rhythm::default();
         for beat in 0..10 {
             rhythm.opened(1);
-            rhythm.called(1);
+            rhythm.called(1, 10);
             rhythm.beat(beat * 1000);
         }
         assert!(!rhythm.is_clockwork());

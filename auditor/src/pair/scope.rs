@@ -95,7 +95,7 @@ impl Scope {
     /// A view that begins now, with these requests open.
     pub(super) fn new(now: BootNs, want: Kind, counts: Counts, unused: BTreeSet<ExchangeId>, history: &Clock) -> Self {
         let fresh = u32::try_from(unused.len()).unwrap_or(u32::MAX);
-        let mut clock = history.clone();
+        let mut clock = history.joined();
         clock.touch(now);
         let lanes = std::array::from_fn(|_| Lane { clock: clock.clone(), fresh, spent: false });
         Self { want, counts, lanes, unused }
