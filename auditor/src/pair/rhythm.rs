@@ -16,15 +16,52 @@ const ENOUGH: usize = 4;
 const EVEN: f64 = 0.35;
 /// Standard deviation of the time from a request to its call, over the mean interval, up to which calls follow.
 const CLOSE: f64 = 0.15;
+/// Share of the mean interval in which no other call is expected, and how much unevenness takes away from it.
+const SILENT: (f64, f64) = (0.5, 0.85);
+const SILENT_SLOPE: f64 = 2.5;
 /// Share of the requests of the routes in question that must have made a call all the same.
 const COVERED: f64 = 0.5;
 const ROUTES: usize = 32;
 
+/// How far calls are apart.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Spacing {
+    last: Option<BootNs>,
+    intervals: VecDeque<f64>,
+}
+
+impl Spacing {
+    /// A call was made. Several at one tick of a timer are one beat.
+    pub(super) fn beat(&mut self, now: BootNs) {
+        if let Some(last) = self.last {
+            let interval = now.saturating_sub(last) as f64;
+            if self.intervals.len() >= ENOUGH / 2 && interval < mean(&self.intervals) / 4.0 {
+                return;
+            }
+            push(&mut self.intervals, interval);
+        }
+        self.last = Some(now);
+    }
+
+    /// Until when, after the last beat, no other is to be expected. A timer makes none right after the last, so the
+    /// time when the request of the last call has had its share says nothing of what the next one would find; the more
+    /// even the beats, the longer.
+    pub(super) fn silent_until(&self) -> BootNs {
+        let Some(last) = self.last.filter(|_| self.intervals.len() >= ENOUGH / 2) else { return 0 };
+        let mean = mean(&self.intervals);
+        let share = (1.0 - SILENT_SLOPE * deviation(&self.intervals) / mean.max(1.0)).clamp(SILENT.0, SILENT.1);
+        last.saturating_add((mean * share) as BootNs)
+    }
+
+    fn is_even(&self) -> bool {
+        self.intervals.len() >= ENOUGH && deviation(&self.intervals) <= EVEN * mean(&self.intervals)
+    }
+}
+
 /// The spacing of a class's calls, and how many requests of their routes made one.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Rhythm {
-    last: Option<BootNs>,
-    intervals: VecDeque<f64>,
+    spacing: Spacing,
     /// From a request to its first call.
     offsets: VecDeque<f64>,
     /// By route: requests opened, requests with a call.
@@ -50,30 +87,17 @@ impl Rhythm {
 
     /// A call of the class was made.
     pub(super) fn beat(&mut self, now: BootNs) {
-        let Some(last) = self.last else {
-            self.last = Some(now);
-            return;
-        };
-        let interval = now.saturating_sub(last) as f64;
-        // Several calls at one tick of a timer are one beat.
-        if self.intervals.len() >= ENOUGH / 2 && interval < mean(&self.intervals) / 4.0 {
-            return;
-        }
-        self.last = Some(now);
-        push(&mut self.intervals, interval);
+        self.spacing.beat(now);
     }
 
     /// Whether the calls look like those of a timer.
     pub(super) fn is_clockwork(&self) -> bool {
-        if self.intervals.len() < ENOUGH {
-            return false;
-        }
-        let interval = mean(&self.intervals);
-        if deviation(&self.intervals) > EVEN * interval {
+        if !self.spacing.is_even() {
             return false;
         }
         let (opened, called) = self.routes.values().fold((0, 0), |sum, r| (sum.0 + r.0, sum.1 + r.1));
-        (called as f64) < COVERED * opened as f64 || deviation(&self.offsets) > CLOSE * interval
+        (called as f64) < COVERED * opened as f64
+            || deviation(&self.offsets) > CLOSE * mean(&self.spacing.intervals)
     }
 }
 
