@@ -5,6 +5,8 @@
 //! of several, where the verdict is the same for each of them. Apart from the first none of these is proof, because
 //! the call may be background work: [`class`] tests that, and nothing is reported before.
 
+#![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::unwrap_used))]
+
 mod class;
 mod clock;
 mod inbound;
@@ -325,7 +327,11 @@ impl Pairer {
             }
             // Who makes the call: the one that has waited longest without one, else the one that made the last.
             let seq = class.seq;
-            let fresh = if on_thread { class.threads.peek(&tid).map(|scope| &scope.unused) } else { Some(&class.process.unused) };
+            let fresh = if on_thread {
+                class.threads.peek(&tid).map(|scope| &scope.unused)
+            } else {
+                Some(&class.process.unused)
+            };
             let fresh: BTreeSet<_> = fresh.into_iter().flatten().take(process::COMPARED + 1).copied().collect();
             let last = class.last_parent;
             let all = if on_thread { process.threads.peek(&tid).map(|t| &t.open.ids) } else { Some(&process.open.ids) };

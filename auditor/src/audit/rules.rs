@@ -129,7 +129,10 @@ impl std::str::FromStr for Code {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        Self::ALL.into_iter().find(|code| code.as_str() == text).ok_or_else(|| format!("`{text}` is not a finding code"))
+        Self::ALL
+            .into_iter()
+            .find(|code| code.as_str() == text)
+            .ok_or_else(|| format!("`{text}` is not a finding code"))
     }
 }
 

@@ -236,7 +236,9 @@ mod tests {
         assert_eq!((parsed.version, parsed.flags), (0, 1));
         assert_eq!(TraceParent::parse(format!(" \t{GOOD}\t ").as_bytes()), Ok(parsed));
         assert!(TraceParent::parse(GOOD.replace("00-4", "cc-4").as_bytes()).is_ok());
-        assert!(TraceParent::parse(format!("{}-what-the-future-brings", GOOD.replace("00-4", "01-4")).as_bytes()).is_ok());
+        assert!(
+            TraceParent::parse(format!("{}-what-the-future-brings", GOOD.replace("00-4", "01-4")).as_bytes()).is_ok()
+        );
         assert!(TraceParent::parse(GOOD.replace("-01", "-ff").as_bytes()).is_ok());
     }
 

@@ -19,6 +19,8 @@
 //!   the thread scope (calls on threads that receive requests) have theirs. The average of likelihood ratios is one.
 //! - On a thread, q is the larger of the thread's own fraction and that of all threads of the class together: a
 //!   runtime may run its timers on the busiest of its threads. A thread that just appeared brings its own history.
+//! - Real timers are no Poisson process: never is there a call right after a call. [`super::rhythm`] says how long, and
+//!   that time counts for neither side; and it holds back calls that are even but do not follow the requests.
 //! - After records were lost the evidence so far is forgotten, except where it speaks for the service.
 
 use std::collections::BTreeSet;
@@ -127,7 +129,14 @@ impl Class {
     }
 
     /// Lets a thread's requests count from now on; `history` is the thread's own clock.
-    pub(super) fn join(&mut self, now: BootNs, tid: u32, counts: Counts, unused: BTreeSet<ExchangeId>, history: &Clock) {
+    pub(super) fn join(
+        &mut self,
+        now: BootNs,
+        tid: u32,
+        counts: Counts,
+        unused: BTreeSet<ExchangeId>,
+        history: &Clock,
+    ) {
         if self.threads.contains(&tid) {
             return;
         }

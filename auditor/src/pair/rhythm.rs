@@ -96,8 +96,7 @@ impl Rhythm {
             return false;
         }
         let (opened, called) = self.routes.values().fold((0, 0), |sum, r| (sum.0 + r.0, sum.1 + r.1));
-        (called as f64) < COVERED * opened as f64
-            || deviation(&self.offsets) > CLOSE * mean(&self.spacing.intervals)
+        (called as f64) < COVERED * opened as f64 || deviation(&self.offsets) > CLOSE * mean(&self.spacing.intervals)
     }
 }
 

@@ -37,7 +37,10 @@ fn a_synchronous_server_that_drops_is_found_and_every_call_counts() {
     let findings = ran.findings("traceparent_dropped");
     let first = findings[0];
     assert!(first.finding.count >= 5);
-    assert_eq!(first.message, "service-1 (pid 1) received traceparent on GET /cart but sent none on POST /charge/{id} to backend:8080");
+    assert_eq!(
+        first.message,
+        "service-1 (pid 1) received traceparent on GET /cart but sent none on POST /charge/{id} to backend:8080"
+    );
     assert_eq!(first.resource.pid, 1);
     assert_eq!(first.attributes.status_code, Some(200));
     assert_eq!(first.attributes.server_port, Some(8080));

@@ -80,7 +80,11 @@ fn background(script: &mut Script, dice: &mut Dice, tid: u32, kind: Background, 
 fn assert_quiet(script: &Script, world: &str) {
     let ran = script.run();
     let accused: Vec<_> = ran.codes().into_iter().filter(|code| *code != "trace_not_started").collect();
-    assert!(accused.is_empty(), "{world}: {accused:?}\n{}", ran.json().lines().find(|l| l.contains("\"finding\":")).unwrap_or(""));
+    assert!(
+        accused.is_empty(),
+        "{world}: {accused:?}\n{}",
+        ran.json().lines().find(|l| l.contains("\"finding\":")).unwrap_or("")
+    );
 }
 
 #[test]

@@ -28,9 +28,10 @@ impl Destination {
             // Over a Unix socket `Host` is whatever the client made up ("localhost", an upstream's name); the path is
             // what is reached.
             (_, Endpoints::Unix { path, .. }) => Self { address: path.clone(), port: None },
-            (Some((host, port)), Endpoints::Tcp { .. }) => {
-                Self { address: cut(host, HOST_CAP).to_ascii_lowercase().into(), port: Some(port.unwrap_or(DEFAULT_PORT)) }
-            }
+            (Some((host, port)), Endpoints::Tcp { .. }) => Self {
+                address: cut(host, HOST_CAP).to_ascii_lowercase().into(),
+                port: Some(port.unwrap_or(DEFAULT_PORT)),
+            },
             (None, Endpoints::Tcp { remote, .. }) => {
                 Self { address: remote.ip().to_string().into(), port: Some(remote.port()) }
             }

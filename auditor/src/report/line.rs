@@ -48,7 +48,8 @@ impl Line {
         }
         // Only a stats record with absurdly many counters gets here.
         if let Some(object) = value.as_object_mut() {
-            object.retain(|key, _| matches!(key.as_str(), "record_type" | "schema_version" | "timestamp" | "truncated"));
+            object
+                .retain(|key, _| matches!(key.as_str(), "record_type" | "schema_version" | "timestamp" | "truncated"));
         }
         value.to_string()
     }

@@ -66,7 +66,10 @@ pub(super) const PARENT_ID_NOT_UPDATED: Rule = Rule {
               no span, so the time spent in it is charged to its caller.",
     looks_like: "The service is missing from the trace; its callees hang directly below its caller.",
     causes: &["A proxy or a service that copies headers without being instrumented"],
-    fix: &["Nothing, if it is meant to be invisible", "Otherwise instrument it, e.g. the OpenTelemetry module of nginx"],
+    fix: &[
+        "Nothing, if it is meant to be invisible",
+        "Otherwise instrument it, e.g. the OpenTelemetry module of nginx",
+    ],
 };
 
 pub(super) const MALFORMED: Rule = Rule {
