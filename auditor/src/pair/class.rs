@@ -9,7 +9,8 @@
 //! time averages). A call that a request makes always finds one, but for 1 % of oddities. Each call multiplies the
 //! likelihood ratio E by 0.99/q (found one) or 0.01/(1-q) (found none). Under the background hypothesis E is a
 //! supermartingale, so it ever exceeds x with probability at most 1/x, no matter how long we look (Ville); and
-//! overestimating q keeps it one. E starts against prior odds of 10:1 for background: confidence = E / (E + 10).
+//! overestimating q keeps it one. E starts against prior odds of 100:1 for background: confidence = E / (E + 100).
+//! (10:1 accused one of a thousand random healthy worlds, which is what Ville promises, and too many.)
 //!
 //! - q is clamped to [0.2, 0.99]. Below, five coincidences would do; above, a *miss* would speak for the request.
 //! - Time is observed from the first suspect call of the class on, not from the first request of the process: q must
@@ -39,7 +40,7 @@ use crate::report::address::Destination;
 const WEIGHT: [f64; LANES] = [0.5, 0.125, 0.125, 0.25];
 const HIT_RATE: f64 = 0.99;
 const FRACTION: (f64, f64) = (0.2, 0.99);
-const PRIOR_ODDS: f64 = 10.0;
+const PRIOR_ODDS: f64 = 100.0;
 /// Bounds of ln E.
 const LOG_BOUND: f64 = 50.0;
 /// What a loss costs a class, in ln E: more than the records that are missing could have said for the service.
