@@ -1,5 +1,7 @@
 //! Judges hops: what became of the context, and which rule that breaks.
 
+#![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::unwrap_used))]
+
 pub mod ignore;
 pub mod outcome;
 pub mod rules;

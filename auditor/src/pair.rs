@@ -5,6 +5,8 @@
 //! of several, where the verdict is the same for each of them. Apart from the first none of these is proof, because
 //! the call may be background work: [`class`] tests that, and nothing is reported before.
 
+#![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::unwrap_used))]
+
 mod class;
 mod clock;
 mod inbound;
@@ -344,8 +346,9 @@ impl Pairer {
             let used = held.bump(seq);
             let route = held.inbound.route_key;
             let owner = held.inbound.tid;
+            let offset = now.saturating_sub(held.inbound.started);
             if let Some(class) = process.classes.get_mut(&key) {
-                class.assign(chosen, owner, used, route);
+                class.assign(chosen, owner, used, route, offset);
                 class.hit();
             }
             parent = (candidates == 1 || same_route).then_some(chosen);

@@ -1,10 +1,13 @@
 //! The stages wired together.
 
+#![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::unwrap_used))]
+
 mod back;
 mod config;
 mod filter;
 mod front;
 mod lines;
+mod upkeep;
 
 pub use back::Back;
 pub use config::Config;
@@ -96,3 +99,10 @@ impl Pipeline {
         }
     }
 }
+
+#[cfg(test)]
+mod script;
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod worlds;

@@ -1,5 +1,7 @@
 //! What leaves the pipeline: output records, how findings are folded, and the counts behind them.
 
+#![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::unwrap_used))]
+
 pub mod address;
 mod edges;
 mod fold;

@@ -9,7 +9,8 @@
 //! time averages). A call that a request makes always finds one, but for 1 % of oddities. Each call multiplies the
 //! likelihood ratio E by 0.99/q (found one) or 0.01/(1-q) (found none). Under the background hypothesis E is a
 //! supermartingale, so it ever exceeds x with probability at most 1/x, no matter how long we look (Ville); and
-//! overestimating q keeps it one. E starts against prior odds of 10:1 for background: confidence = E / (E + 10).
+//! overestimating q keeps it one. E starts against prior odds of 100:1 for background: confidence = E / (E + 100).
+//! (10:1 accused one of a thousand random healthy worlds, which is what Ville promises, and too many.)
 //!
 //! - q is clamped to [0.2, 0.99]. Below, five coincidences would do; above, a *miss* would speak for the request.
 //! - Time is observed from the first suspect call of the class on, not from the first request of the process: q must
@@ -19,6 +20,8 @@
 //!   the thread scope (calls on threads that receive requests) have theirs. The average of likelihood ratios is one.
 //! - On a thread, q is the larger of the thread's own fraction and that of all threads of the class together: a
 //!   runtime may run its timers on the busiest of its threads. A thread that just appeared brings its own history.
+//! - Real timers are no Poisson process: never is there a call right after a call. [`super::rhythm`] says how long, and
+//!   that time counts for neither side; and it holds back calls that are even but do not follow the requests.
 //! - After records were lost the evidence so far is forgotten, except where it speaks for the service.
 
 use std::collections::BTreeSet;
@@ -37,7 +40,7 @@ use crate::report::address::Destination;
 const WEIGHT: [f64; LANES] = [0.5, 0.125, 0.125, 0.25];
 const HIT_RATE: f64 = 0.99;
 const FRACTION: (f64, f64) = (0.2, 0.99);
-const PRIOR_ODDS: f64 = 10.0;
+const PRIOR_ODDS: f64 = 100.0;
 /// Bounds of ln E.
 const LOG_BOUND: f64 = 50.0;
 /// What a loss costs a class, in ln E: more than the records that are missing could have said for the service.
@@ -183,13 +186,13 @@ impl Class {
     }
 
     /// The call is taken to come from `id`, its `used`-th of the class.
-    pub(super) fn assign(&mut self, id: ExchangeId, tid: u32, used: u32, route: u64) {
+    pub(super) fn assign(&mut self, id: ExchangeId, tid: u32, used: u32, route: u64, offset: BootNs) {
         self.process.assigned(id, used);
         if let Some(scope) = self.threads.peek_mut(&tid) {
             scope.assigned(id, used);
         }
         if used == 1 {
-            self.rhythm.called(route);
+            self.rhythm.called(route, offset);
         }
         self.last_parent = Some(id);
     }

@@ -61,6 +61,11 @@ impl Clock {
         self.alive_until = self.alive_until.max(now + LINGER);
     }
 
+    /// The same history for a class that begins to look at the scope now.
+    pub(super) fn joined(&self) -> Self {
+        Self { mark: (self.fresh, self.stale), recent: None, ..self.clone() }
+    }
+
     /// A call was made: closes the interval since the previous one.
     pub(super) fn mark(&mut self) {
         let (fresh, stale) = (self.fresh - self.mark.0, self.stale - self.mark.1);

@@ -207,18 +207,14 @@ impl Process {
                 sent.trace_id().is_some_and(|id| held.inbound.context.trace_id() == Some(id))
                     || sent.raw().is_some_and(|raw| held.inbound.carried(raw))
             });
-        let mut best: Option<((bool, bool, bool, ExchangeId), &Held)> = None;
-        let mut count = 0;
-        for held in matches {
-            count += 1;
+        let matches: Vec<&Held> = matches.collect();
+        let rank = |held: &&Held| {
             let inbound = &held.inbound;
             let same = sent.raw().is_some_and(|raw| inbound.carried(raw));
-            let rank = (same, inbound.tid == tid, held.open, inbound.id);
-            if best.as_ref().is_none_or(|(other, _)| rank > *other) {
-                best = Some((rank, held));
-            }
-        }
-        best.map(|(_, held)| (held.inbound.clone(), count))
+            (same, inbound.tid == tid, held.open, inbound.id)
+        };
+        let best = matches.iter().copied().max_by_key(rank)?;
+        Some((best.inbound.clone(), matches.len()))
     }
 
     /// The one inbound route that all of these requests share.

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::clock::{Clock, State};
+use super::rhythm::Spacing;
 use crate::exchange::ExchangeId;
 use crate::record::BootNs;
 
@@ -89,16 +90,18 @@ pub(super) struct Scope {
     pub(super) lanes: [Lane; LANES],
     /// Open requests of the wanted kind without a call of the class.
     pub(super) unused: BTreeSet<ExchangeId>,
+    spacing: Spacing,
+    silent_until: BootNs,
 }
 
 impl Scope {
     /// A view that begins now, with these requests open.
     pub(super) fn new(now: BootNs, want: Kind, counts: Counts, unused: BTreeSet<ExchangeId>, history: &Clock) -> Self {
         let fresh = u32::try_from(unused.len()).unwrap_or(u32::MAX);
-        let mut clock = history.clone();
+        let mut clock = history.joined();
         clock.touch(now);
         let lanes = std::array::from_fn(|_| Lane { clock: clock.clone(), fresh, spent: false });
-        Self { want, counts, lanes, unused }
+        Self { want, counts, lanes, unused, spacing: Spacing::default(), silent_until: 0 }
     }
 
     /// Accounts for the time up to `now`.
@@ -112,6 +115,7 @@ impl Scope {
                 (_, _, 0) => State::Used,
                 _ => State::Fresh,
             };
+            lane.clock.advance(now.min(self.silent_until), State::Neutral);
             lane.clock.advance(now, state);
         }
     }
@@ -159,6 +163,12 @@ impl Scope {
         self.settle(now);
         let usable = self.counts.total() == 0 || self.counts.only(self.want);
         let mut found = [None; LANES];
+        let silent = now < self.silent_until;
+        self.spacing.beat(now);
+        self.silent_until = self.spacing.silent_until();
+        if silent {
+            return found;
+        }
         for (lane, found) in self.lanes.iter_mut().zip(&mut found) {
             lane.clock.touch(now);
             lane.clock.mark();

@@ -9,26 +9,24 @@ use lru::LruCache;
 
 use super::config::Config;
 use super::lines::{self, Answer, Fault};
+use super::upkeep::KERNEL;
 use crate::audit::ignore::is_ignored;
 use crate::audit::{Code, Outcome, Verdict, judge, judge_inbound};
 use crate::context::w3c::{Context, Reason};
-use crate::exchange::{End, Event, ExchangeId, Request, Role, Visibility};
+use crate::exchange::{End, Event, ExchangeId, Request, Role};
 use crate::pair::{ClassRef, Inbound, Method, Pairer, Pairing, Suspicion, Target};
-use crate::record::{Blind, BlindReason, BootNs, Clock, Process, ProcessId};
+use crate::record::{BootNs, Clock, Process, ProcessId};
 use crate::report::address::{Destination, peer_ip};
 use crate::report::{
-    AuditorInfo, BlindSpot, BlindSpotLine, Correlation, Counters, EdgeKey, Edges, Fold, LifecycleLine, Line,
-    Occurrence, Resource, SCHEMA_VERSION, StatsLine, SummaryLine, Timeline, Totals, fingerprint, round4,
+    AuditorInfo, BlindSpot, Correlation, Counters, EdgeKey, Edges, Fold, LifecycleLine, Line, Occurrence, Resource,
+    SCHEMA_VERSION, Timeline, Totals, fingerprint, round4,
 };
 
 /// A call is judged when it is answered, or after this long.
 const PATIENCE: BootNs = 10_000_000_000;
-/// Processes with blind spots.
-const MAX_BLIND: usize = 4096;
-
 /// A call that waits for its answer.
 #[derive(Debug)]
-struct Hop {
+pub(super) struct Hop {
     request: Arc<Request>,
     sent: Context,
     destination: Destination,
@@ -41,23 +39,23 @@ struct Hop {
 /// The stages behind the exchanges as one state machine.
 #[derive(Debug)]
 pub struct Back {
-    config: Config,
-    clock: Option<Arc<Clock>>,
-    timeline: Timeline,
-    now: BootNs,
-    pairer: Pairer,
-    processes: LruCache<ProcessId, Arc<Process>>,
-    hops: BTreeMap<ExchangeId, Hop>,
+    pub(super) config: Config,
+    pub(super) clock: Option<Arc<Clock>>,
+    pub(super) timeline: Timeline,
+    pub(super) now: BootNs,
+    pub(super) pairer: Pairer,
+    pub(super) processes: LruCache<ProcessId, Arc<Process>>,
+    pub(super) hops: BTreeMap<ExchangeId, Hop>,
     /// Suspected findings by class and fingerprint, until the class is certain.
-    suspects: LruCache<u64, BTreeMap<u64, Occurrence>>,
-    fold: Fold,
-    edges: Edges,
-    totals: Totals,
-    blind: BTreeMap<(Option<ProcessId>, Code), (BlindSpot, bool)>,
-    stages: BTreeMap<String, Counters>,
-    interval_start: BootNs,
-    next_stats: BootNs,
-    evicted: Counters,
+    pub(super) suspects: LruCache<u64, BTreeMap<u64, Occurrence>>,
+    pub(super) fold: Fold,
+    pub(super) edges: Edges,
+    pub(super) totals: Totals,
+    pub(super) blind: BTreeMap<(Option<ProcessId>, Code), (BlindSpot, bool)>,
+    pub(super) stages: BTreeMap<String, Counters>,
+    pub(super) interval_start: BootNs,
+    pub(super) next_stats: BootNs,
+    pub(super) evicted: Counters,
 }
 
 impl Back {
@@ -366,165 +364,14 @@ impl Back {
         }
     }
 
-    fn write(&self, ready: Vec<Occurrence>, out: &mut Vec<Line>) {
-        for Occurrence { mut line, edge, count, seen, .. } in ready {
-            line.timestamp = self.timeline.format(self.now);
-            line.finding.count = count;
-            line.finding.first_seen = self.timeline.format(seen.0);
-            line.finding.last_seen = self.timeline.format(seen.1);
-            line.finding.edge = edge.and_then(|edge| self.edges.total(&edge));
-            out.push(Line::Finding(Box::new(line)));
-        }
-    }
-
-    fn summarise(&mut self, out: &mut Vec<Line>) {
-        for (key, edge) in self.edges.drain() {
-            out.push(self.summary(key, &edge));
-        }
-        self.write_blind(out);
-        self.interval_start = self.now;
-    }
-
-    fn summary(&self, key: EdgeKey, edge: &crate::report::Edge) -> Line {
-        Line::Summary(Box::new(SummaryLine {
-            schema_version: SCHEMA_VERSION,
-            timestamp: self.timeline.format(self.now),
-            event_name: "auditor.summary",
-            interval_start: self.timeline.format(self.interval_start),
-            edge: edge.interval.info(),
-            coverage: edge.interval.coverage(),
-            inbound: key.inbound.as_ref().map(lines::inbound_of_edge),
-            attributes: lines::edge(&key, edge.transport),
-            resource: edge.resource.clone(),
-        }))
-    }
-
-    fn write_stats(&mut self, out: &mut Vec<Line>) {
-        let mut stats = self.stages.clone();
-        let count = |name: &str, count: u64| (name.to_owned(), count);
-        let size = |name: &str, size: usize| (name.to_owned(), u64::try_from(size).unwrap_or(u64::MAX));
-        let pair = self.pairer.counters();
-        let (processes, requests) = self.pairer.held();
-        let mut evicted = self.evicted.clone();
-        evicted.extend([
-            count("processes", pair.processes_evicted),
-            count("requests", pair.requests_evicted),
-            count("threads", pair.threads_evicted),
-            count("classes", pair.classes_evicted),
-            count("edges", self.edges.evicted),
-            count("fingerprints", self.fold.evicted),
-        ]);
-        stats.insert("evicted".to_owned(), evicted);
-        let tables = [
-            size("processes", processes),
-            size("requests", requests),
-            size("hops", self.hops.len()),
-            size("edges", self.edges.len()),
-            size("fingerprints", self.fold.len()),
-            size("suspects", self.suspects.len()),
-        ];
-        stats.insert("tables".to_owned(), Counters::from(tables));
-        let mut audit = Counters::from([
-            count("requests", self.totals.requests),
-            count("requests_with_context", self.totals.requests_with_context),
-            count("ignored", self.totals.ignored),
-            count("lost", self.totals.lost),
-            count("suspected", self.totals.suspected),
-        ]);
-        audit.extend(self.totals.hops.iter().map(|(outcome, n)| count(&format!("hops_{}", outcome.as_str()), *n)));
-        stats.insert("audit".to_owned(), audit);
-        out.push(Line::Stats(Box::new(StatsLine {
-            schema_version: SCHEMA_VERSION,
-            timestamp: self.timeline.format(self.now),
-            event_name: "auditor.stats",
-            stats,
-        })));
-    }
-
-    fn unseen(&mut self, blind: &Blind, out: &mut Vec<Line>) {
-        let code = match blind.reason {
-            BlindReason::Tls => Code::TlsNotVisible,
-            BlindReason::Http2 => Code::Http2NotVisible,
-            BlindReason::IoUring => Code::IoUringNotVisible,
-            BlindReason::CompatSyscall => Code::CompatSyscallNotVisible,
-        };
-        let counts = (1, blind.connections, blind.operations, blind.bytes);
-        self.blind_spot(Some(blind.process), code, counts, out);
-    }
-
-    fn totals_truncated(&mut self, request: &Request, out: &mut Vec<Line>) {
-        if request.visibility == Visibility::Truncated {
-            self.process(request.process, request);
-            self.blind_spot(Some(request.process), Code::HeadTruncated, (1, 0, 0, 0), out);
-        }
-    }
-
-    /// Written at once when it is new, then with the summaries.
-    fn blind_spot(&mut self, who: Option<ProcessId>, code: Code, add: (u64, u64, u64, u64), out: &mut Vec<Line>) {
-        if self.blind.len() >= MAX_BLIND && !self.blind.contains_key(&(who, code)) {
-            *self.evicted.entry("blind_spots".to_owned()).or_default() += 1;
-            return;
-        }
-        let none = BlindSpot { code: code.as_str(), count: 0, connections: 0, operations: 0, bytes: 0 };
-        let (spot, written) = self.blind.entry((who, code)).or_insert((none, false));
-        spot.count += add.0;
-        spot.connections += add.1;
-        spot.operations += add.2;
-        spot.bytes += add.3;
-        if !*written {
-            self.write_blind(out);
-        }
-    }
-
-    fn write_blind(&mut self, out: &mut Vec<Line>) {
-        let mut spots = std::mem::take(&mut self.blind);
-        for ((who, code), (spot, written)) in &mut spots {
-            if spot.count == 0 {
-                continue;
-            }
-            let empty = BlindSpot { code: spot.code, count: 0, connections: 0, operations: 0, bytes: 0 };
-            let spot = std::mem::replace(spot, empty);
-            *written = true;
-            let process =
-                who.map(|id| self.processes.peek(&id).cloned().unwrap_or_else(|| lines::by_comm(id, [0; 16])));
-            let resource = process.map(|process| self.resource(&process));
-            let whose =
-                resource.as_ref().map_or("this node".to_owned(), |r| format!("{} (pid {})", r.service_name, r.pid));
-            let sentence = code.rule().meaning.split_inclusive(". ").next().unwrap_or("").trim();
-            out.push(Line::BlindSpot(Box::new(BlindSpotLine {
-                schema_version: SCHEMA_VERSION,
-                timestamp: self.timeline.format(self.now),
-                event_name: "auditor.blind_spot",
-                message: format!("{whose}: {sentence}"),
-                blind_spot: spot,
-                resource,
-            })));
-        }
-        self.blind = spots;
-    }
-
-    fn process(&mut self, id: ProcessId, request: &Request) -> Arc<Process> {
+    pub(super) fn process(&mut self, id: ProcessId, request: &Request) -> Arc<Process> {
         self.processes.get_or_insert(id, || lines::by_comm(id, request.comm)).clone()
     }
 
-    fn resource(&self, process: &Process) -> Resource {
+    pub(super) fn resource(&self, process: &Process) -> Resource {
         lines::resource(process, self.clock.as_ref().map_or("", |clock| &clock.host_name))
     }
 }
-
-/// Names of the kernel side's counters, by index.
-const KERNEL: [&str; 10] = [
-    "operations",
-    "bytes",
-    "records",
-    "bytes_captured",
-    "heads",
-    "lost_ring_full",
-    "lost_unreadable",
-    "lost_busy",
-    "truncated",
-    "lost_socket_table",
-];
 
 fn code_of(suspicion: Suspicion) -> Code {
     match suspicion {
