@@ -156,7 +156,14 @@ impl Audit {
         }
         let counted: u64 = found.iter().filter_map(|finding| finding["finding"]["count"].as_u64()).sum();
         assert_eq!(counted, expected.calls, "sum of count: {}", self.explain());
-        let edge = self.outcomes(|summary| summary["attributes"]["http.route"] == expected.outbound);
+        let edge = self.outcomes(|summary| {
+            let attributes = &summary["attributes"];
+            let there = match expected.to {
+                To::Port(port) => attributes["server.port"] == port,
+                To::Path(_) => attributes["network.transport"] == "unix",
+            };
+            there && attributes["http.route"] == expected.outbound
+        });
         assert_eq!((edge["calls"], edge["dropped"]), (expected.calls, expected.calls), "{}", self.explain());
     }
 

@@ -117,14 +117,18 @@ impl Auditor {
         text(&self.stderr)
     }
 
+    /// Whether it prints nothing more.
+    pub fn has_ended(&self) -> bool {
+        self.reader.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+
     /// Waits for a record with this `event_name`.
     ///
     /// # Panics
     /// When it does not come, or the auditor ends before it.
     pub fn wait_for(&self, event: &str) {
         let came = || self.lines().iter().any(|line| event_of(line).as_deref() == Some(event));
-        let ended = || self.reader.as_ref().is_none_or(JoinHandle::is_finished);
-        eventually(PATIENCE, || came() || ended());
+        eventually(PATIENCE, || came() || self.has_ended());
         // Its last lines may have come between the two questions.
         assert!(came(), "auditor printed no {event}; it said:\n{}\n{}", self.lines().join("\n"), self.stderr());
     }

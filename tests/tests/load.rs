@@ -47,6 +47,7 @@ fn full_load(hooks: &str) {
     let requests = requests_in(&report);
     assert!(requests > 1000, "{report}");
     let (shipped, lost) = (audit.stat("kernel", "records"), audit.stat("kernel", "lost_ring_full"));
+    println!("{requests} requests, {shipped} records shipped, {lost} lost");
     // Four heads a request: received, sent on, and their two responses.
     assert!(shipped + lost >= 4 * requests, "{requests} requests, {shipped} records, {lost} lost: {}", audit.explain());
     let seen = audit.outcomes(|_| true);

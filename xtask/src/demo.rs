@@ -271,8 +271,9 @@ fn hops(records: &[Value]) -> BTreeMap<(String, String), Hop> {
 
 fn print_hops(hops: &BTreeMap<(String, String), Hop>) {
     let mut rows: Vec<_> = hops.iter().filter(|(_, hop)| hop.calls() > 0).collect();
-    // The worst first, and among equals the busiest.
-    rows.sort_by(|(_, a), (_, b)| a.coverage().total_cmp(&b.coverage()).then(b.calls().cmp(&a.calls())));
+    // The worst first: least coverage, and of two without any the one that drops.
+    let rank = |hop: &Hop| OUTCOMES.iter().position(|name| *name == hop.verdict());
+    rows.sort_by(|(_, a), (_, b)| a.coverage().total_cmp(&b.coverage()).then(rank(a).cmp(&rank(b))));
     let width = |of: fn(&(String, String)) -> &str, title: &str| {
         rows.iter().map(|(key, _)| of(key).chars().count()).max().unwrap_or(0).max(title.len())
     };

@@ -28,7 +28,7 @@ pub(crate) const LINES: [Line; 2] =
 const TIMEOUT: Duration = Duration::from_secs(1200);
 
 /// What a kernel or a verifier prints when something is wrong that the tests themselves may not notice.
-const ALARMS: [&str; 8] = [
+const ALARMS: [&str; 9] = [
     "WARNING: CPU",
     "] WARNING:",
     "] BUG:",
@@ -37,6 +37,7 @@ const ALARMS: [&str; 8] = [
     "cut here ]---",
     "BPF_PROG_LOAD` syscall failed",
     "Verifier output:",
+    "verifier does not accept",
 ];
 
 /// Options of `cargo xtask vm`.
@@ -48,8 +49,8 @@ pub(crate) struct Args {
     /// Only the tests whose name contains this
     #[arg(long, default_value = "")]
     filter: String,
-    /// Run this statically linked program in place of the tests
-    #[arg(long, hide = true)]
+    /// Run this script (or statically linked program) in place of the tests; /bin/auditor is there
+    #[arg(long)]
     program: Option<PathBuf>,
 }
 
@@ -60,10 +61,11 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     if lines.is_empty() {
         bail!("no such kernel line; there are {}", LINES.map(|line| line.version).join(" and "));
     }
-    let payload = match &args.program {
-        Some(program) => Payload { files: vec![("native", program.clone())] },
-        None => Payload::build()?,
-    };
+    let mut payload = Payload::build()?;
+    if let Some(program) = &args.program {
+        payload.files.retain(|(name, _)| *name != "native");
+        payload.files.push(("native", program.clone()));
+    }
     for line in lines {
         boot(line, &payload, &args.filter, |text| println!("{text}"))?;
     }
