@@ -165,10 +165,7 @@ fn follow(operation: &Operation<'_>, family: u16, scratch: &mut Scratch) {
     let room = CAP - so_far;
     let wanted = if moved < room { moved } else { room };
     scratch.memory = operation.memory;
-    let captured = kernel::opaque(read_memory(wanted));
-    if captured > CAP {
-        return;
-    }
+    let captured = kernel::clamp(read_memory(wanted), CAP);
     if captured == 0 {
         flags |= wire::FLAG_UNREADABLE;
         debug!(operation.ctx, "pid {}: {} bytes of a head could not be read", task::ids().tgid, moved);
@@ -176,11 +173,11 @@ fn follow(operation: &Operation<'_>, family: u16, scratch: &mut Scratch) {
     }
     // SAFETY: captured <= CAP, and the buffer has room behind it.
     unsafe { bytes.add(captured as usize).cast::<u64>().write_unaligned(0) };
-    scratch.scan = head::Scan { newlines: half.newlines, returns: half.returns, pending: 0, begin: 0 };
-    let pending = head::scan_head(captured) != 0;
+    scratch.scan = head::Scan::new(half.newlines, half.returns);
+    let pending = head::scan_heads(captured) != 0;
     half.newlines = scratch.scan.newlines;
     half.returns = scratch.scan.returns;
-    flags |= track_head(half, bytes, captured, wanted, so_far, pending, kernel::opaque(scratch.scan.begin));
+    flags |= track_head(half, bytes, captured, wanted, so_far, pending, kernel::clamp(scratch.scan.begin, CAP));
 
     ship(operation, family, inode, flags, position, moved, captured, scratch);
 }
@@ -200,7 +197,7 @@ fn track_head(
     begin: u64,
 ) -> u16 {
     // Where some of it could not be read the daemon sees the hole; following on would ship noise.
-    if !pending || captured < wanted || begin > CAP || !remember_prefix(half, bytes, captured, so_far, begin) {
+    if !pending || captured < wanted || !remember_prefix(half, bytes, captured, so_far, begin) {
         half.pending = 0;
         half.head_len = 0;
         return 0;
@@ -218,17 +215,14 @@ fn track_head(
 /// A head that began with too few bytes to be told is judged again as more arrive; false when it is none.
 #[inline(always)]
 fn remember_prefix(half: &mut Half, bytes: *const u8, captured: u64, so_far: u64, begin: u64) -> bool {
-    let have = kernel::opaque(if begin == 0 { so_far } else { 0 });
-    if have >= 16 {
+    let have = kernel::clamp(if begin == 0 { so_far } else { 0 }, 16);
+    if have == 16 {
         return true;
     }
     let new = captured.wrapping_sub(begin);
-    let length = kernel::opaque(if new > 16 { 16 } else { new });
-    if length > 16 {
-        return false;
-    }
+    let length = kernel::clamp(new, 16);
     let prefix = half.prefix.as_mut_ptr();
-    // SAFETY: have < 16 and length <= 16: 32 bytes of room; the source has a chunk of room behind any begin.
+    // SAFETY: have <= 16 and length <= 16: 32 bytes of room; the source has a chunk of room behind any begin.
     unsafe {
         raw_read_kernel(prefix.add(have as usize).cast(), length as u32, bytes.add(begin as usize).cast());
         let begins = head::start_of(prefix.cast::<u64>().read(), prefix.add(8).cast::<u64>().read(), have + length);
@@ -270,7 +264,7 @@ fn ship(
     let unix = family == AF_UNIX;
     let begin = if unix { 0 } else { wire::UNIX_PATH_SLOT };
     let record = scratch.record.as_mut_ptr().wrapping_add(begin);
-    let length = kernel::opaque((BYTES - begin) as u64 + captured);
+    let length = kernel::clamp((BYTES - begin) as u64 + captured, (BYTES + wire::HEAD_CAP) as u64);
     // SAFETY: the header's room in this CPU's scratch buffer, aligned to 8; all fields are plain integers.
     let header = unsafe { &mut *record.cast::<wire::Data>() };
     header.kind = wire::KIND_DATA;
@@ -304,9 +298,6 @@ fn ship(
     }
     // Last, so that the ring buffer's order is as close to the numbers' order as it gets.
     header.seq = maps::next_sequence();
-    if length > (BYTES + wire::HEAD_CAP) as u64 {
-        return;
-    }
     // SAFETY: `length` bytes from `record` are inside the scratch buffer.
     let failed =
         unsafe { bpf_ringbuf_output(core::ptr::from_ref(&maps::RECORDS).cast_mut().cast(), record.cast(), length, 0) };
@@ -359,13 +350,10 @@ fn unix_names(sock: u64, header: &mut wire::Data, slot: *mut u8) {
     };
     // `len` counts sun_family too.
     let length = u64::from(kernel::read::<u32>(address, &kernel::UNIX_ADDRESS_LEN).unwrap_or(0).saturating_sub(2));
-    let length = kernel::opaque(if length > wire::UNIX_PATH_CAP as u64 { wire::UNIX_PATH_CAP as u64 } else { length });
+    let length = kernel::clamp(length, wire::UNIX_PATH_CAP as u64);
     let path = address.wrapping_add(u64::from(kernel::UNIX_ADDRESS_NAME.load()) + 2);
     // SAFETY: the helper checks the address, and the slot has room for UNIX_PATH_CAP bytes.
-    if length > 0
-        && length <= wire::UNIX_PATH_CAP as u64
-        && unsafe { raw_read_kernel(slot.cast(), length as u32, path as *const core::ffi::c_void) } == 0
-    {
+    if length > 0 && unsafe { raw_read_kernel(slot.cast(), length as u32, path as *const core::ffi::c_void) } == 0 {
         header.path_len = length as u8;
     }
 }

@@ -122,31 +122,88 @@ pub struct Scan {
     pub pending: u64,
     /// Where that head begins (0 for one that an earlier operation began).
     pub begin: u64,
+    /// The next word to look at.
+    word: u64,
+    /// Where the head ends that was found last; 0: nowhere.
+    end: u64,
 }
+
+impl Scan {
+    /// Before the walk, with what the operation before left.
+    #[inline(always)]
+    pub const fn new(newlines: u64, returns: u64) -> Self {
+        Self { newlines, returns, pending: 1, begin: 0, word: 0, end: 0 }
+    }
+}
+
+/// Pipelined heads that are followed within one operation.
+const HEADS: u32 = 16;
+const WORDS: u64 = HEAD_CAP / 8;
 
 /// Scans the first `length` bytes of the scratch buffer's record; those behind them must be 0 up to the next word.
 ///
 /// The end of a head is an empty line: `\n\n` or `\n\r\n`. When another head follows at once (pipelining), goes on.
-/// A function of its own for the verifier's sake, as [`crate::memory::read_memory`].
+/// Functions of their own for the verifier's sake, as [`crate::memory::read_memory`].
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub extern "C" fn scan_head(length: u64) -> u64 {
+pub extern "C" fn scan_heads(length: u64) -> u64 {
+    let Some(scratch) = SCRATCH.get_ptr_mut(0) else { return 0 };
+    // SAFETY: this CPU's slot, held by the caller.
+    let (scan, buffer) = unsafe { (&mut (*scratch).scan, (*scratch).record.as_ptr().add(crate::capture::BYTES)) };
+    let mut heads = 0;
+    while heads < HEADS {
+        heads += 1;
+        let next = crate::kernel::clamp(find_end(length), HEAD_CAP);
+        if next == 0 {
+            break;
+        }
+        scan.pending = 0;
+        if next >= length {
+            break;
+        }
+        // SAFETY: next is at most HEAD_CAP, and a chunk of room follows.
+        let (w0, w1) = unsafe {
+            let following = buffer.add(next as usize).cast::<u64>();
+            (following.read_unaligned(), following.add(1).read_unaligned())
+        };
+        let following = start_of(w0, w1, length - next);
+        if following != start::HEAD && following != start::MAYBE {
+            break;
+        }
+        scan.pending = 1;
+        scan.begin = next;
+    }
+    // The last word may be a partial one: realign so that its last real byte is the top one.
+    let spare = ((8 - (length & 7)) & 7) * 8;
+    scan.newlines <<= spare;
+    scan.returns <<= spare;
+    scan.pending
+}
+
+/// Finds the next empty line from the word at which the last call stopped; says where the bytes behind it begin, 0 when
+/// there is none.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn find_end(length: u64) -> u64 {
     let Some(scratch) = SCRATCH.get_ptr_mut(0) else { return 0 };
     // SAFETY: this CPU's slot, held by the caller.
     let (scan, buffer) =
         unsafe { (&mut (*scratch).scan, (*scratch).record.as_ptr().add(crate::capture::BYTES).cast::<u64>()) };
-    scan.pending = 1;
-    scan.begin = 0;
-    let mut index = 0u64;
-    while index < HEAD_CAP / 8 {
-        if index * 8 >= length {
+    scan.end = 0;
+    let mut step = 0u64;
+    while step < WORDS {
+        step += 1;
+        // SAFETY: live map memory; volatile, so that it carries the state and not the verifier's registers.
+        let index = unsafe { (&raw const scan.word).read_volatile() };
+        if index >= WORDS || index * 8 >= length {
             break;
         }
+        scan.word = index + 1;
         // SAFETY: index * 8 is below HEAD_CAP.
         let word = unsafe { buffer.add(index as usize).read() };
         let newlines = equal(word, b'\n');
         let returns = equal(word, b'\r');
-        // SAFETY: live map memory; volatile, so that it carries the state and not the verifier's registers.
+        // SAFETY: as above.
         let (before, before_returns) =
             unsafe { ((&raw const scan.newlines).read_volatile(), (&raw const scan.returns).read_volatile()) };
         let one_before = (newlines << 8) | (before >> 56);
@@ -156,29 +213,9 @@ pub extern "C" fn scan_head(length: u64) -> u64 {
         scan.newlines = newlines;
         scan.returns = returns;
         if end != 0 {
-            scan.pending = 0;
-            // Opaque, so that the check is made on the very value that is used below.
-            let next = crate::kernel::opaque(index * 8 + u64::from(lowest(end)) + 1);
-            if next >= length || next > HEAD_CAP {
-                break;
-            }
-            // SAFETY: next is at most HEAD_CAP, and a chunk of room follows.
-            let (w0, w1) = unsafe {
-                let following = buffer.cast::<u8>().add(next as usize).cast::<u64>();
-                (following.read_unaligned(), following.add(1).read_unaligned())
-            };
-            let following = start_of(w0, w1, length - next);
-            if following != start::HEAD && following != start::MAYBE {
-                break;
-            }
-            scan.pending = 1;
-            scan.begin = next;
+            scan.end = index * 8 + u64::from(lowest(end)) + 1;
+            break;
         }
-        index += 1;
     }
-    // The last word may be a partial one: realign so that its last real byte is the top one.
-    let spare = ((8 - (length & 7)) & 7) * 8;
-    scan.newlines <<= spare;
-    scan.returns <<= spare;
-    scan.pending
+    scan.end
 }

@@ -55,10 +55,18 @@ pub fn has(offset: &Global<u32>) -> bool {
     offset.load() != ABSENT
 }
 
+/// The smaller of the two, in a way that the verifier follows on every kernel: the bound is on the register that is
+/// used, and on the one that is spilled (before Linux 6.8 a check after a spill does not reach the spilled copy).
+#[inline(always)]
+pub fn clamp(value: u64, most: u64) -> u64 {
+    let value = opaque(value);
+    opaque(if value > most { most } else { value })
+}
+
 /// The same value, but the compiler no longer knows where it came from: checks that follow stay on the register that
 /// is used, which is the one the verifier has to see them on.
 #[inline(always)]
-pub fn opaque(mut value: u64) -> u64 {
+fn opaque(mut value: u64) -> u64 {
     // SAFETY: moves a register onto itself. (An empty instruction would break the object's line information.)
     unsafe { core::arch::asm!("{0} = {0}", inout(reg) value, options(nomem, nostack, preserves_flags)) };
     value

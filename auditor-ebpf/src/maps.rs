@@ -85,7 +85,7 @@ pub struct Scratch {
     pub busy: u64,
     /// Input of [`crate::memory::read_memory`].
     pub memory: crate::memory::Memory,
-    /// Input and output of [`crate::head::scan_head`].
+    /// Input and output of [`crate::head::scan_heads`].
     pub scan: crate::head::Scan,
     /// The record's bytes; see [`crate::capture`] for the layout.
     pub record: [u8; crate::capture::RECORD_ROOM],

@@ -21,6 +21,9 @@ static OBJECT: &[u8] =
 /// Names another object to load in place of the built-in one: `build-ebpf --check` tries a fresh build with it.
 pub const OBJECT_ENV: &str = "AUDITOR_BPF_OBJECT";
 
+/// [`Options::log_level`] at which the verifier explains the steps that it refused.
+const LOG_TRACE: u8 = 5;
+
 /// How socket operations are seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hooks {
@@ -306,7 +309,11 @@ fn load(btf: &Btf, options: &Options) -> Result<Ebpf, AttachError> {
         .override_global("SELECT_CGROUPS_ON", &cgroups, false)
         .override_global("AYA_LOG_LEVEL", &options.log_level, false)
         .map_max_entries("RECORDS", options.ring_bytes)
-        .verifier_log_level(VerifierLogLevel::STATS);
+        .verifier_log_level(if options.log_level >= LOG_TRACE {
+            VerifierLogLevel::DEBUG | VerifierLogLevel::STATS
+        } else {
+            VerifierLogLevel::STATS
+        });
     match std::env::var_os(OBJECT_ENV) {
         Some(path) => loader.load_file(path),
         None => loader.load(OBJECT),
