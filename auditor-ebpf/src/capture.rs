@@ -4,22 +4,17 @@
 //! so the header moves up to the bytes and the record starts later in the buffer.
 
 use auditor_ebpf::wire;
-use aya_ebpf::{
-    helpers::{
-        bpf_get_current_comm,
-        generated::{
-            bpf_get_current_cgroup_id, bpf_ktime_get_boot_ns, bpf_probe_read_kernel as raw_read_kernel,
-            bpf_ringbuf_output,
-        },
+use aya_ebpf::helpers::{
+    bpf_get_current_comm,
+    generated::{
+        bpf_get_current_cgroup_id, bpf_ktime_get_boot_ns, bpf_probe_read_kernel as raw_read_kernel, bpf_ringbuf_output,
     },
-    programs::BtfTracePointContext,
 };
-use aya_log_ebpf::{debug, trace};
 
 use crate::{
     blind, head,
     head::start,
-    kernel,
+    kernel, log,
     maps::{self, Half, SCRATCH, SOCKETS, Scratch, Socket, count},
     memory::{CHUNK, Memory, read_memory},
     syscall, task,
@@ -38,9 +33,7 @@ const SOCK_STREAM: u16 = 1;
 const IPPROTO_TCP: u16 = 6;
 
 /// A socket operation that has completed.
-pub struct Operation<'a> {
-    /// For diagnostics.
-    pub ctx: &'a BtfTracePointContext,
+pub struct Operation {
     pub task: u64,
     pub sock: u64,
     pub call: syscall::Call,
@@ -51,7 +44,7 @@ pub struct Operation<'a> {
 
 /// Looks at one completed operation and ships what belongs to a message head.
 #[inline(always)]
-pub fn capture(operation: &Operation<'_>) {
+pub fn capture(operation: &Operation) {
     let Some(family) = stream_family(operation.sock) else { return };
     count(wire::COUNT_OPERATIONS, 1);
     count(wire::COUNT_BYTES, operation.moved);
@@ -79,7 +72,7 @@ fn stream_family(sock: u64) -> Option<u16> {
 }
 
 #[inline(always)]
-fn follow(operation: &Operation<'_>, family: u16, scratch: &mut Scratch) {
+fn follow(operation: &Operation, family: u16, scratch: &mut Scratch) {
     let bytes = scratch.record.as_mut_ptr().wrapping_add(BYTES);
     let moved = if operation.moved > u64::from(u32::MAX) { u64::from(u32::MAX) } else { operation.moved };
 
@@ -168,7 +161,7 @@ fn follow(operation: &Operation<'_>, family: u16, scratch: &mut Scratch) {
     let captured = kernel::clamp(read_memory(wanted), CAP);
     if captured == 0 {
         flags |= wire::FLAG_UNREADABLE;
-        debug!(operation.ctx, "pid {}: {} bytes of a head could not be read", task::ids().tgid, moved);
+        log::unreadable(task::ids().tgid, moved);
         count(wire::COUNT_LOST_UNREADABLE, 1);
     }
     // SAFETY: captured <= CAP, and the buffer has room behind it.
@@ -233,7 +226,7 @@ fn remember_prefix(half: &mut Half, bytes: *const u8, captured: u64, so_far: u64
 /// Position from TCP's own sequence numbers: exact whatever happened before, spliced bytes included. `None` where they
 /// count something else (TLS in the kernel, MPTCP) or there are none (AF_UNIX).
 #[inline(always)]
-fn tcp_position(operation: &Operation<'_>, family: u16) -> Option<u64> {
+fn tcp_position(operation: &Operation, family: u16) -> Option<u64> {
     if family == AF_UNIX {
         return None;
     }
@@ -252,7 +245,7 @@ fn tcp_position(operation: &Operation<'_>, family: u16) -> Option<u64> {
 #[inline(always)]
 #[allow(clippy::too_many_arguments, reason = "inlined into one program; a struct would cost stack")]
 fn ship(
-    operation: &Operation<'_>,
+    operation: &Operation,
     family: u16,
     inode: u64,
     flags: u16,
@@ -303,9 +296,9 @@ fn ship(
         unsafe { bpf_ringbuf_output(core::ptr::from_ref(&maps::RECORDS).cast_mut().cast(), record.cast(), length, 0) };
     if failed != 0 {
         count(wire::COUNT_LOST_RING_FULL, 1);
-        debug!(operation.ctx, "pid {}: ring buffer full, record {} lost", header.task.tgid, header.seq);
+        log::lost(header.task.tgid, header.seq);
     } else {
-        trace!(operation.ctx, "pid {}: record {} with {} bytes", header.task.tgid, header.seq, captured);
+        log::shipped(header.task.tgid, header.seq, captured);
         count(wire::COUNT_RECORDS, 1);
         count(wire::COUNT_BYTES_CAPTURED, captured);
     }

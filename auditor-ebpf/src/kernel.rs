@@ -55,12 +55,15 @@ pub fn has(offset: &Global<u32>) -> bool {
     offset.load() != ABSENT
 }
 
-/// The smaller of the two, in a way that the verifier follows on every kernel: the bound is on the register that is
-/// used, and on the one that is spilled (before Linux 6.8 a check after a spill does not reach the spilled copy).
+/// The smaller of the two, in a way that the verifier follows on every kernel.
+///
+/// The bound is on the register that is used, and on the one that is spilled: before Linux 6.8 a check after a spill
+/// does not reach the spilled copy. The mask is wider than the bound, so it changes nothing; it keeps the sign bit known
+/// on paths that are impossible but that old verifiers walk all the same.
 #[inline(always)]
 pub fn clamp(value: u64, most: u64) -> u64 {
     let value = opaque(value);
-    opaque(if value > most { most } else { value })
+    opaque(if value > most { most } else { value }) & ((most + 1).next_power_of_two() - 1)
 }
 
 /// The same value, but the compiler no longer knows where it came from: checks that follow stay on the register that

@@ -13,6 +13,7 @@ mod capture;
 mod head;
 mod hooks;
 mod kernel;
+mod log;
 mod maps;
 mod memory;
 mod syscall;

@@ -18,19 +18,19 @@ use crate::{
 /// `TP_PROTO(struct sock *sk, int ret, int flags)`
 #[btf_tracepoint(function = "sock_send_length")]
 pub fn sock_send(ctx: BtfTracePointContext) -> i32 {
-    operation(&ctx, ctx.arg::<u64>(0), i64::from(ctx.arg::<i32>(1)), 0, wire::DIRECTION_SEND);
+    operation(ctx.arg::<u64>(0), i64::from(ctx.arg::<i32>(1)), 0, wire::DIRECTION_SEND);
     0
 }
 
 /// `TP_PROTO(struct sock *sk, int ret, int flags)`; flags are the `MSG_*` of the receive.
 #[btf_tracepoint(function = "sock_recv_length")]
 pub fn sock_recv(ctx: BtfTracePointContext) -> i32 {
-    operation(&ctx, ctx.arg::<u64>(0), i64::from(ctx.arg::<i32>(1)), ctx.arg::<u32>(2), wire::DIRECTION_RECV);
+    operation(ctx.arg::<u64>(0), i64::from(ctx.arg::<i32>(1)), ctx.arg::<u32>(2), wire::DIRECTION_RECV);
     0
 }
 
 #[inline(always)]
-fn operation(ctx: &BtfTracePointContext, sock: u64, moved: i64, flags: u32, direction: u8) {
+fn operation(sock: u64, moved: i64, flags: u32, direction: u8) {
     if !task::selected() {
         return;
     }
@@ -70,7 +70,7 @@ fn operation(ctx: &BtfTracePointContext, sock: u64, moved: i64, flags: u32, dire
         call.shape = Shape::Spliced;
         memory = Memory::of_call(&call, moved as u64);
     }
-    capture::capture(&Operation { ctx, task: current, sock, call, memory, moved: moved as u64 });
+    capture::capture(&Operation { task: current, sock, call, memory, moved: moved as u64 });
 }
 
 #[inline(always)]

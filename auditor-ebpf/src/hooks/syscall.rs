@@ -17,13 +17,13 @@ use crate::{
 pub fn syscall_exit(ctx: BtfTracePointContext) -> i32 {
     let result = ctx.arg::<i64>(1);
     if result >= 0 {
-        operation(&ctx, ctx.arg::<u64>(0), result);
+        operation(ctx.arg::<u64>(0), result);
     }
     0
 }
 
 #[inline(always)]
-fn operation(ctx: &BtfTracePointContext, regs: u64, result: i64) {
+fn operation(regs: u64, result: i64) {
     let nr = syscall::number(regs);
     let Some(mut call) = syscall::decode(nr, regs, wire::DIRECTION_SEND) else { return };
     if !task::selected() {
@@ -68,7 +68,7 @@ fn operation(ctx: &BtfTracePointContext, regs: u64, result: i64) {
     }
     let memory = Memory::of_call(&call, moved);
     if moved > 0 {
-        capture::capture(&Operation { ctx, task: current, sock, call, memory, moved });
+        capture::capture(&Operation { task: current, sock, call, memory, moved });
     }
 }
 

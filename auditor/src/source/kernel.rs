@@ -307,7 +307,7 @@ fn load(btf: &Btf, options: &Options) -> Result<Ebpf, AttachError> {
         .override_global("SELECT_PIDS_ON", &pids, false)
         .override_global("SELECT_COMMS_ON", &comms, false)
         .override_global("SELECT_CGROUPS_ON", &cgroups, false)
-        .override_global("AYA_LOG_LEVEL", &options.log_level, false)
+        .override_global("LOG_LEVEL", &options.log_level, false)
         .map_max_entries("RECORDS", options.ring_bytes)
         .verifier_log_level(if options.log_level >= LOG_TRACE {
             VerifierLogLevel::DEBUG | VerifierLogLevel::STATS
