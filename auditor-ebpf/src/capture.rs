@@ -16,7 +16,7 @@ use crate::{
     head::start,
     kernel, log,
     maps::{self, Half, SCRATCH, SOCKETS, Scratch, Socket, count},
-    memory::{CHUNK, Memory, read_memory},
+    memory::{CHUNK, read_memory},
     syscall, task,
 };
 
@@ -32,33 +32,43 @@ const AF_INET6: u16 = 10;
 const SOCK_STREAM: u16 = 1;
 const IPPROTO_TCP: u16 = 6;
 
-/// A socket operation that has completed.
+/// A socket operation that has completed. All of it plain words in map memory: what one function finds out is an
+/// unknown number to the verifier in the next, so that each is walked through once and not once for every history.
+#[repr(C)]
+#[derive(Clone, Copy)]
 pub struct Operation {
+    /// `struct task_struct *`
     pub task: u64,
+    /// `struct pt_regs *`: the registers saved when the call began.
+    pub regs: u64,
+    /// `struct sock *`
     pub sock: u64,
     pub call: syscall::Call,
-    pub memory: Memory,
     /// Bytes moved, more than 0.
     pub moved: u64,
+    family: u64,
+    inode: u64,
+    /// `wire::FLAG_*`
+    flags: u64,
+    position: u64,
+    captured: u64,
 }
 
-/// Looks at one completed operation and ships what belongs to a message head.
+/// Looks at the scratch buffer's operation and ships what belongs to a message head.
 #[inline(always)]
-pub fn capture(operation: &Operation) {
+pub fn capture(scratch: &mut Scratch) {
+    let operation = &mut scratch.operation;
     let Some(family) = stream_family(operation.sock) else { return };
+    operation.family = u64::from(family);
+    operation.flags = 0;
+    if operation.moved > u64::from(u32::MAX) {
+        operation.moved = u64::from(u32::MAX);
+    }
     count(wire::COUNT_OPERATIONS, 1);
     count(wire::COUNT_BYTES, operation.moved);
-    let Some(scratch) = SCRATCH.get_ptr_mut(0) else { return };
-    // SAFETY: this CPU's slot of a per-CPU map; `busy` keeps a task that preempts us off it.
-    let scratch = unsafe { &mut *scratch };
-    if scratch.busy != 0 {
-        count(wire::COUNT_LOST_BUSY, 1);
-        maps::next_sequence();
-        return;
+    if follow_operation() != 0 {
+        ship_record();
     }
-    scratch.busy = 1;
-    follow(operation, family, scratch);
-    scratch.busy = 0;
 }
 
 /// The family of a stream socket that can carry HTTP.
@@ -71,13 +81,17 @@ fn stream_family(sock: u64) -> Option<u16> {
     (kernel::read::<u16>(sock, &kernel::SOCK_TYPE)? == SOCK_STREAM).then_some(family)
 }
 
-#[inline(always)]
-fn follow(operation: &Operation, family: u16, scratch: &mut Scratch) {
+/// Decides whether the operation belongs to a message head and reads what does; 0 when there is nothing to ship.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn follow_operation() -> u64 {
+    let Some(scratch) = SCRATCH.get_ptr_mut(0) else { return 0 };
+    // SAFETY: this CPU's slot, held by the hook.
+    let scratch = unsafe { &mut *scratch };
+    let operation = &mut scratch.operation;
     let bytes = scratch.record.as_mut_ptr().wrapping_add(BYTES);
-    let moved = if operation.moved > u64::from(u32::MAX) { u64::from(u32::MAX) } else { operation.moved };
 
-    scratch.memory = operation.memory;
-    let prefix_length = read_memory(if moved < 16 { moved } else { 16 });
+    let prefix_length = read_memory(if operation.moved < 16 { operation.moved } else { 16 });
     // SAFETY: the buffer starts aligned and is longer than 16 bytes.
     let begins =
         unsafe { head::start_of(bytes.cast::<u64>().read(), bytes.add(8).cast::<u64>().read(), prefix_length) };
@@ -87,23 +101,14 @@ fn follow(operation: &Operation, family: u16, scratch: &mut Scratch) {
     if known.is_none() && !starts {
         if begins == start::TLS || begins == start::TLS_HELLO {
             // A hello is counted where it is sent: every connection sends one, in one piece.
-            let opens = begins == start::TLS_HELLO && operation.call.direction == wire::DIRECTION_SEND;
+            let opens = begins == start::TLS_HELLO && operation.call.direction == SEND;
             blind::note(wire::BLIND_TLS, u64::from(opens), operation.moved);
         }
-        return;
+        return 0;
     }
 
-    // Without a file the socket is the kernel's own (NFS, CIFS); with one that the call does not name, a kernel user
-    // is working on behalf of this task (NBD): either way the task's registers describe something else.
-    let Some(socket) = kernel::pointer(operation.sock, &kernel::SOCK_SOCKET) else { return };
-    let Some(file) = kernel::pointer(socket, &kernel::SOCKET_FILE) else { return };
-    if syscall::file_of(operation.task, operation.call.fd) != Some(file) {
-        return;
-    }
-    let Some(inode) = kernel::pointer(file, &kernel::FILE_INODE) else { return };
-    let Some(inode) = kernel::read::<u64>(inode, &kernel::INODE_INO) else { return };
-
-    let mut flags = 0u16;
+    let Some(inode) = inode_of(operation) else { return 0 };
+    operation.inode = inode;
     let entry = match known {
         // SAFETY: a live map value.
         Some(entry) if unsafe { (*entry).inode } == inode => entry,
@@ -111,99 +116,98 @@ fn follow(operation: &Operation, family: u16, scratch: &mut Scratch) {
         _ => {
             if !starts {
                 let _ = SOCKETS.remove(&operation.sock);
-                return;
+                return 0;
             }
-            flags |= wire::FLAG_FRESH;
+            operation.flags |= FRESH;
             if SOCKETS.insert(&operation.sock, &NEW_SOCKET, 0).is_err() {
                 count(wire::COUNT_LOST_SOCKET_TABLE, 1);
                 maps::next_sequence();
-                return;
+                return 0;
             }
-            let Some(entry) = SOCKETS.get_ptr_mut(&operation.sock) else { return };
+            let Some(entry) = SOCKETS.get_ptr_mut(&operation.sock) else { return 0 };
             // SAFETY: a live map value.
             unsafe { (*entry).inode = inode };
             entry
         }
     };
     // SAFETY: a live map value; the two halves are only touched by the task that owns that direction's operation.
-    let half = unsafe {
-        if operation.call.direction == wire::DIRECTION_SEND { &mut (*entry).send } else { &mut (*entry).recv }
-    };
+    let half = unsafe { if operation.call.direction == SEND { &mut (*entry).send } else { &mut (*entry).recv } };
 
-    let position = match tcp_position(operation, family) {
-        Some(position) => position,
+    match tcp_position(operation) {
+        Some(position) => operation.position = position,
         None => {
-            flags |= wire::FLAG_COUNTED;
-            let position = half.position;
-            half.position = position.wrapping_add(operation.moved);
-            position
+            operation.flags |= u64::from(wire::FLAG_COUNTED);
+            operation.position = half.position;
+            half.position = half.position.wrapping_add(operation.moved);
         }
-    };
+    }
     let continues = half.pending != 0;
     if !continues && !starts {
-        return;
+        return 0;
     }
     count(wire::COUNT_HEADS, u64::from(!continues));
-    flags |= if continues { wire::FLAG_CONTINUES } else { wire::FLAG_START };
-    if begins == start::HEAD {
-        // Also while a head is followed: what was followed may have been a look-alike.
-        flags |= wire::FLAG_START;
+    // Both flags while a head is followed: what was followed may have been a look-alike.
+    if !continues || begins == start::HEAD {
+        operation.flags |= u64::from(wire::FLAG_START);
     }
-    if !continues {
+    if continues {
+        operation.flags |= u64::from(wire::FLAG_CONTINUES);
+    } else {
         half.head_len = 0;
         half.newlines = 0;
         half.returns = 0;
     }
     let so_far = if half.head_len < CAP { half.head_len } else { CAP };
     let room = CAP - so_far;
-    let wanted = if moved < room { moved } else { room };
-    scratch.memory = operation.memory;
-    let captured = kernel::clamp(read_memory(wanted), CAP);
-    if captured == 0 {
-        flags |= wire::FLAG_UNREADABLE;
-        log::unreadable(task::ids().tgid, moved);
+    let wanted = if operation.moved < room { operation.moved } else { room };
+    operation.captured = kernel::clamp(read_memory(wanted), CAP);
+    if operation.captured == 0 {
+        operation.flags |= u64::from(wire::FLAG_UNREADABLE);
+        log::unreadable(task::ids().tgid, operation.moved);
         count(wire::COUNT_LOST_UNREADABLE, 1);
     }
+    let captured = kernel::clamp(operation.captured, CAP);
     // SAFETY: captured <= CAP, and the buffer has room behind it.
     unsafe { bytes.add(captured as usize).cast::<u64>().write_unaligned(0) };
     scratch.scan = head::Scan::new(half.newlines, half.returns);
     let pending = head::scan_heads(captured) != 0;
     half.newlines = scratch.scan.newlines;
     half.returns = scratch.scan.returns;
-    flags |= track_head(half, bytes, captured, wanted, so_far, pending, kernel::clamp(scratch.scan.begin, CAP));
-
-    ship(operation, family, inode, flags, position, moved, captured, scratch);
-}
-
-const NEW_HALF: Half = Half { position: 0, newlines: 0, returns: 0, head_len: 0, pending: 0, prefix: [0; 32] };
-const NEW_SOCKET: Socket = Socket { inode: 0, send: NEW_HALF, recv: NEW_HALF };
-
-/// Updates what is known of the unfinished head; returns more flags.
-#[inline(always)]
-fn track_head(
-    half: &mut Half,
-    bytes: *mut u8,
-    captured: u64,
-    wanted: u64,
-    so_far: u64,
-    pending: bool,
-    begin: u64,
-) -> u16 {
+    let begin = kernel::clamp(scratch.scan.begin, CAP);
     // Where some of it could not be read the daemon sees the hole; following on would ship noise.
     if !pending || captured < wanted || !remember_prefix(half, bytes, captured, so_far, begin) {
         half.pending = 0;
         half.head_len = 0;
-        return 0;
+        return 1;
     }
     half.pending = 1;
     half.head_len = if begin == 0 { so_far + captured } else { captured.wrapping_sub(begin) };
     if half.head_len >= CAP {
         half.pending = 0;
         count(wire::COUNT_TRUNCATED, 1);
-        return wire::FLAG_TRUNCATED;
+        operation.flags |= u64::from(wire::FLAG_TRUNCATED);
     }
-    0
+    1
 }
+
+/// Inode of the operation's socket file; `None` for a socket that the current call does not name.
+///
+/// Without a file the socket is the kernel's own (NFS, CIFS); with one that the call does not name, a kernel user is
+/// working on behalf of this task (NBD): either way the task's registers describe something else.
+#[inline(always)]
+fn inode_of(operation: &Operation) -> Option<u64> {
+    let socket = kernel::pointer(operation.sock, &kernel::SOCK_SOCKET)?;
+    let file = kernel::pointer(socket, &kernel::SOCKET_FILE)?;
+    if syscall::file_of(operation.task, operation.call.fd) != Some(file) {
+        return None;
+    }
+    kernel::read(kernel::pointer(file, &kernel::FILE_INODE)?, &kernel::INODE_INO)
+}
+
+const SEND: u64 = wire::DIRECTION_SEND as u64;
+const FRESH: u64 = wire::FLAG_FRESH as u64;
+const NEW_HALF: Half = Half { position: 0, newlines: 0, returns: 0, head_len: 0, pending: 0, prefix: [0; 32] };
+const NEW_SOCKET: Socket = Socket { inode: 0, send: NEW_HALF, recv: NEW_HALF };
 
 /// A head that began with too few bytes to be told is judged again as more arrive; false when it is none.
 #[inline(always)]
@@ -226,8 +230,8 @@ fn remember_prefix(half: &mut Half, bytes: *const u8, captured: u64, so_far: u64
 /// Position from TCP's own sequence numbers: exact whatever happened before, spliced bytes included. `None` where they
 /// count something else (TLS in the kernel, MPTCP) or there are none (AF_UNIX).
 #[inline(always)]
-fn tcp_position(operation: &Operation, family: u16) -> Option<u64> {
-    if family == AF_UNIX {
+fn tcp_position(operation: &Operation) -> Option<u64> {
+    if operation.family == u64::from(AF_UNIX) {
         return None;
     }
     let sock = operation.sock;
@@ -236,40 +240,36 @@ fn tcp_position(operation: &Operation, family: u16) -> Option<u64> {
     {
         return None;
     }
-    let field =
-        if operation.call.direction == wire::DIRECTION_SEND { &kernel::TCP_WRITE_SEQ } else { &kernel::TCP_COPIED_SEQ };
+    let field = if operation.call.direction == SEND { &kernel::TCP_WRITE_SEQ } else { &kernel::TCP_COPIED_SEQ };
     let after = kernel::read::<u32>(sock, field)?;
     Some(u64::from(after.wrapping_sub(operation.moved as u32)))
 }
 
-#[inline(always)]
-#[allow(clippy::too_many_arguments, reason = "inlined into one program; a struct would cost stack")]
-fn ship(
-    operation: &Operation,
-    family: u16,
-    inode: u64,
-    flags: u16,
-    position: u64,
-    moved: u64,
-    captured: u64,
-    scratch: &mut Scratch,
-) {
+/// Puts the record together around the captured bytes and ships it.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn ship_record() -> u64 {
+    let Some(scratch) = SCRATCH.get_ptr_mut(0) else { return 0 };
+    // SAFETY: this CPU's slot, held by the hook.
+    let scratch = unsafe { &mut *scratch };
+    let operation = &scratch.operation;
+    let family = operation.family as u16;
     let unix = family == AF_UNIX;
     let begin = if unix { 0 } else { wire::UNIX_PATH_SLOT };
     let record = scratch.record.as_mut_ptr().wrapping_add(begin);
-    let length = kernel::clamp((BYTES - begin) as u64 + captured, (BYTES + wire::HEAD_CAP) as u64);
+    let length = kernel::clamp((BYTES - begin) as u64 + operation.captured, (BYTES + wire::HEAD_CAP) as u64);
     // SAFETY: the header's room in this CPU's scratch buffer, aligned to 8; all fields are plain integers.
     let header = unsafe { &mut *record.cast::<wire::Data>() };
     header.kind = wire::KIND_DATA;
-    header.flags = flags;
+    header.flags = operation.flags as u16;
     header.len = length as u32;
     // SAFETY: no arguments.
     header.time_ns = unsafe { bpf_ktime_get_boot_ns() };
     header.socket = operation.sock;
-    header.inode = inode;
-    header.position = position;
-    header.op_len = moved as u32;
-    header.captured = captured as u32;
+    header.inode = operation.inode;
+    header.position = operation.position;
+    header.op_len = operation.moved as u32;
+    header.captured = operation.captured as u32;
     header.task = task::ids();
     header.start_ns = task::process_start(operation.task).unwrap_or(0);
     // SAFETY: no arguments.
@@ -277,7 +277,7 @@ fn ship(
     header.coroutine = 0;
     task::ancestors(operation.task, &mut header.ancestors);
     header.family = family;
-    header.direction = operation.call.direction;
+    header.direction = operation.call.direction as u8;
     header.path_len = 0;
     header.peer_tgid = 0;
     header.comm = bpf_get_current_comm().unwrap_or_default();
@@ -298,10 +298,11 @@ fn ship(
         count(wire::COUNT_LOST_RING_FULL, 1);
         log::lost(header.task.tgid, header.seq);
     } else {
-        log::shipped(header.task.tgid, header.seq, captured);
+        log::shipped(header.task.tgid, header.seq, operation.captured);
         count(wire::COUNT_RECORDS, 1);
-        count(wire::COUNT_BYTES_CAPTURED, captured);
+        count(wire::COUNT_BYTES_CAPTURED, operation.captured);
     }
+    0
 }
 
 /// Both ends of a TCP socket; IPv4 is written as v4-mapped IPv6.

@@ -21,6 +21,28 @@ pub struct SharedCounter(UnsafeCell<u64>);
 // SAFETY: only ever accessed by one atomic instruction.
 unsafe impl Sync for SharedCounter {}
 
+/// This CPU's scratch buffer, or a counted loss when another task is in the middle of using it. To be given back with
+/// [`release`].
+#[inline(always)]
+pub fn acquire() -> Option<&'static mut Scratch> {
+    let scratch = SCRATCH.get_ptr_mut(0)?;
+    // SAFETY: this CPU's slot of a per-CPU map; `busy` keeps a task that preempts us off it.
+    let scratch = unsafe { &mut *scratch };
+    if scratch.busy != 0 {
+        count(wire::COUNT_LOST_BUSY, 1);
+        next_sequence();
+        return None;
+    }
+    scratch.busy = 1;
+    Some(scratch)
+}
+
+/// Ends what [`acquire`] began.
+#[inline(always)]
+pub fn release(scratch: &mut Scratch) {
+    scratch.busy = 0;
+}
+
 /// Numbers the records, delivered or lost, so that the daemon finds every hole.
 #[unsafe(no_mangle)]
 pub static SEQUENCE: SharedCounter = SharedCounter(UnsafeCell::new(0));
@@ -66,7 +88,7 @@ pub struct MessageCursor {
     pub index: u64,
 }
 
-/// Key: thread id. Written and deleted by [`crate::memory::Memory::of_message`].
+/// Key: thread id. Written and deleted by [`crate::memory`].
 #[map]
 pub static MESSAGE_CURSORS: LruHashMap<u32, MessageCursor> = LruHashMap::with_max_entries(1024, 0);
 
@@ -83,7 +105,11 @@ pub static COUNTERS: PerCpuArray<[u64; wire::COUNTERS]> = PerCpuArray::with_max_
 pub struct Scratch {
     /// Not 0 while a task is using it; a second task on this CPU then counts a loss instead of overwriting.
     pub busy: u64,
-    /// Input of [`crate::memory::read_memory`].
+    /// The operation that is looked at.
+    pub operation: crate::capture::Operation,
+    /// Its memory…
+    pub source: crate::memory::Memory,
+    /// …and how far [`crate::memory::read_memory`] has got.
     pub memory: crate::memory::Memory,
     /// Input and output of [`crate::head::scan_heads`].
     pub scan: crate::head::Scan,
@@ -91,7 +117,7 @@ pub struct Scratch {
     pub record: [u8; crate::capture::RECORD_ROOM],
 }
 
-/// One per CPU. Written and read by [`crate::capture`].
+/// One per CPU. Written and read by the hooks and what they call.
 #[map]
 pub static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(1, 0);
 

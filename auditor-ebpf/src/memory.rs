@@ -6,7 +6,7 @@ use auditor_ebpf::wire::HEAD_CAP;
 
 use crate::{
     maps::{MESSAGE_CURSORS, MessageCursor, SCRATCH},
-    syscall::{Call, Shape},
+    syscall::shape,
     task,
 };
 
@@ -58,7 +58,7 @@ pub struct Memory {
 /// Pieces (iovecs and chunks) that are followed.
 const PIECES: u32 = 256;
 
-/// Copies the first bytes of the scratch buffer's `memory` to its record, at most `wanted` of them; says how many.
+/// Copies the first bytes of the scratch buffer's `source` to its record, at most `wanted` of them; says how many.
 ///
 /// A function of its own and with its state in the map, so that the verifier walks through the loop once, and not once
 /// for everything the callers may have found out before.
@@ -69,7 +69,8 @@ pub extern "C" fn read_memory(wanted: u64) -> u64 {
     // SAFETY: this CPU's slot, held by the caller.
     let (memory, buffer) =
         unsafe { (&mut (*scratch).memory, (*scratch).record.as_mut_ptr().add(crate::capture::BYTES)) };
-    memory.filled = 0;
+    // SAFETY: as above.
+    *memory = unsafe { (*scratch).source };
     let mut piece = 0;
     while piece < PIECES {
         piece += 1;
@@ -112,6 +113,84 @@ fn read_user<T>(address: u64) -> Option<T> {
     unsafe { bpf_probe_read_user(address as *const T) }.ok()
 }
 
+/// Sets the scratch buffer's `source` to the memory of its operation, which moved `moved` bytes; for
+/// `shape::MESSAGES` these are all messages' bytes together, and the kernel has written each one's length.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn memory_of_call() -> u64 {
+    let Some(scratch) = SCRATCH.get_ptr_mut(0) else { return 0 };
+    // SAFETY: this CPU's slot, held by the caller.
+    let (source, operation) = unsafe { (&mut (*scratch).source, &(*scratch).operation) };
+    let (call, moved) = (&operation.call, operation.moved);
+    *source = Memory::EMPTY;
+    source.message_left = moved;
+    if call.shape == shape::BUFFER {
+        source.base = call.pointer;
+        source.left = moved;
+    } else if call.shape == shape::VECTOR {
+        source.vectors = call.pointer;
+        source.vectors_left = call.length;
+    } else if call.shape == shape::MESSAGE {
+        source.vectors_of(call.pointer);
+    } else if call.shape == shape::MESSAGES {
+        source.message_left = 0;
+        source.messages = call.pointer;
+        source.messages_left = moved;
+    }
+    0
+}
+
+/// Likewise for one message of a `sendmmsg`/`recvmmsg` call, for a hook that fires once a message and is not told which.
+///
+/// A thread works through the array in order, so a cursor per thread tells: it starts over when the array ends, when
+/// another array comes, and when a message was not moved, which ends the call (see [`end_messages`]).
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn memory_of_message() -> u64 {
+    let Some(scratch) = SCRATCH.get_ptr_mut(0) else { return 0 };
+    // SAFETY: this CPU's slot, held by the caller.
+    let (source, operation) = unsafe { (&mut (*scratch).source, &(*scratch).operation) };
+    let call = &operation.call;
+    let tid = task::ids().tid;
+    let mut index = 0;
+    if let Some(cursor) = MESSAGE_CURSORS.get_ptr(&tid) {
+        // SAFETY: a live map value of this thread.
+        let cursor = unsafe { *cursor };
+        if cursor.array == call.pointer && cursor.index < call.length {
+            index = cursor.index;
+        }
+    }
+    let _ = MESSAGE_CURSORS.insert(&tid, &MessageCursor { array: call.pointer, index: index + 1 }, 0);
+    *source = Memory::EMPTY;
+    source.message_left = operation.moved;
+    source.vectors_of(call.pointer.wrapping_add(index * MMSGHDR));
+    0
+}
+
+/// The current thread's `sendmmsg`/`recvmmsg` call is over.
+#[inline(always)]
+pub fn end_messages() {
+    let _ = MESSAGE_CURSORS.remove(&task::ids().tid);
+}
+
+/// The bytes all messages of a `shape::MESSAGES` call moved together, when `messages` of them did.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn moved_by_messages(array: u64, messages: u64) -> u64 {
+    let mut total = 0;
+    let mut i = 0;
+    while i < 64 {
+        if i >= messages {
+            break;
+        }
+        if let Some(message) = read_user::<Message>(array.wrapping_add(i * MMSGHDR)) {
+            total += u64::from(message.moved);
+        }
+        i += 1;
+    }
+    total
+}
+
 impl Memory {
     const EMPTY: Self = Self {
         base: 0,
@@ -124,49 +203,13 @@ impl Memory {
         filled: 0,
     };
 
-    /// The memory of a call that moved `moved` bytes. For `Shape::Messages` these are all messages' bytes together,
-    /// and the kernel has written each one's length.
+    /// Takes the iovecs of a `struct msghdr`.
     #[inline(always)]
-    pub fn of_call(call: &Call, moved: u64) -> Self {
-        match call.shape {
-            Shape::Buffer => Self { base: call.pointer, left: moved, message_left: moved, ..Self::EMPTY },
-            Shape::Vector => {
-                Self { vectors: call.pointer, vectors_left: call.length, message_left: moved, ..Self::EMPTY }
-            }
-            Shape::Message => Self::of_header(call.pointer, moved),
-            Shape::Messages => Self { messages: call.pointer, messages_left: moved, ..Self::EMPTY },
-            Shape::Spliced => Self::EMPTY,
+    fn vectors_of(&mut self, header: u64) {
+        if let Some(message) = read_user::<Message>(header) {
+            self.vectors = message.vectors;
+            self.vectors_left = message.vector_count;
         }
-    }
-
-    #[inline(always)]
-    fn of_header(address: u64, moved: u64) -> Self {
-        match read_user::<Message>(address) {
-            Some(m) => Self { vectors: m.vectors, vectors_left: m.vector_count, message_left: moved, ..Self::EMPTY },
-            None => Self::EMPTY,
-        }
-    }
-
-    /// The memory of one message of a `sendmmsg`/`recvmmsg` call, for a hook that fires once a message and is not told
-    /// which. A thread works through the array in order, so a cursor per thread tells: it starts over when the array
-    /// ends, when another array comes, and when a message was moved short or not at all, which ends the call.
-    #[inline(always)]
-    pub fn of_message(call: &Call, moved: i64) -> Self {
-        let tid = task::ids().tid;
-        let mut index = 0;
-        if let Some(cursor) = MESSAGE_CURSORS.get_ptr(&tid) {
-            // SAFETY: a live map value of this thread.
-            let cursor = unsafe { *cursor };
-            if cursor.array == call.pointer && cursor.index < call.length {
-                index = cursor.index;
-            }
-        }
-        if moved <= 0 {
-            let _ = MESSAGE_CURSORS.remove(&tid);
-            return Self::EMPTY;
-        }
-        let _ = MESSAGE_CURSORS.insert(&tid, &MessageCursor { array: call.pointer, index: index + 1 }, 0);
-        Self::of_header(call.pointer.wrapping_add(index * MMSGHDR), moved as u64)
     }
 
     /// Goes to the next iovec or message; false at the end.
@@ -192,22 +235,5 @@ impl Memory {
             return moved > 0;
         }
         false
-    }
-
-    /// The bytes all messages of a `Shape::Messages` call moved together, when `count` of them did.
-    #[inline(always)]
-    pub fn moved_by_messages(call: &Call, count: u64) -> u64 {
-        let mut total = 0;
-        let mut i = 0;
-        while i < 64 {
-            if i >= count {
-                break;
-            }
-            if let Some(message) = read_user::<Message>(call.pointer.wrapping_add(i * MMSGHDR)) {
-                total += u64::from(message.moved);
-            }
-            i += 1;
-        }
-        total
     }
 }

@@ -3,7 +3,7 @@
 use auditor_ebpf::wire::{DIRECTION_RECV, DIRECTION_SEND};
 use aya_ebpf::Global;
 
-use crate::kernel;
+use crate::{kernel, maps::SCRATCH};
 
 /// System call numbers differ between architectures: the daemon writes its own (`libc::SYS_*`) before the load.
 macro_rules! numbers {
@@ -15,42 +15,44 @@ numbers! {
     NR_SENDMMSG; NR_RECVMMSG; NR_SENDFILE; NR_SPLICE; NR_IO_URING_ENTER;
 }
 
-/// How a call describes the user memory it moves.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Shape {
+/// How a call describes the user memory it moves: plain numbers, because they travel through map memory.
+pub mod shape {
     /// Pointer and length.
-    Buffer,
+    pub const BUFFER: u64 = 0;
     /// Pointer to an array of `struct iovec`, and their number.
-    Vector,
+    pub const VECTOR: u64 = 1;
     /// Pointer to one `struct msghdr`.
-    Message,
+    pub const MESSAGE: u64 = 2;
     /// Pointer to an array of `struct mmsghdr`, and their number.
-    Messages,
+    pub const MESSAGES: u64 = 3;
     /// No user memory: sendfile, splice.
-    Spliced,
+    pub const SPLICED: u64 = 4;
 }
 
 /// A call of the kind that moves bytes through sockets.
+#[repr(C)]
 #[derive(Clone, Copy)]
 pub struct Call {
-    pub direction: u8,
-    pub shape: Shape,
+    /// `wire::DIRECTION_*`
+    pub direction: u64,
+    /// `shape::*`
+    pub shape: u64,
     /// The socket's file descriptor.
-    pub fd: u32,
+    pub fd: u64,
     pub pointer: u64,
     pub length: u64,
     /// `MSG_*` flags.
-    pub flags: u32,
+    pub flags: u64,
 }
 
 /// `MSG_PEEK`: nothing is consumed.
-pub const MSG_PEEK: u32 = 0x02;
+pub const MSG_PEEK: u64 = 0x02;
 /// `MSG_TRUNC`: TCP discards the bytes instead of copying them to the user.
-pub const MSG_TRUNC: u32 = 0x20;
+pub const MSG_TRUNC: u64 = 0x20;
 /// `MSG_OOB`: not in the stream's order.
-pub const MSG_OOB: u32 = 0x01;
+pub const MSG_OOB: u64 = 0x01;
 /// `MSG_ERRQUEUE`: reads the error queue, not the stream.
-pub const MSG_ERRQUEUE: u32 = 0x2000;
+pub const MSG_ERRQUEUE: u64 = 0x2000;
 
 #[inline(always)]
 fn argument(regs: u64, offset: &Global<u32>) -> u64 {
@@ -63,64 +65,89 @@ pub fn number(regs: u64) -> u32 {
     kernel::read::<u64>(regs, &kernel::REGS_NR).unwrap_or(u64::MAX) as u32
 }
 
-/// Decodes the call; `None` when it is not one that moves bytes through a socket.
-///
-/// `splice` has a socket at either end: `splice_direction` says which one is meant.
+/// Whether the call is one that moves bytes through a socket.
 #[inline(always)]
-pub fn decode(nr: u32, regs: u64, splice_direction: u8) -> Option<Call> {
-    use Shape::{Buffer, Message, Messages, Spliced, Vector};
-    let (direction, shape) = if nr == NR_READ.load() || nr == NR_RECVFROM.load() {
-        (DIRECTION_RECV, Buffer)
+pub fn moves_bytes(nr: u32) -> bool {
+    nr == NR_READ.load()
+        || nr == NR_WRITE.load()
+        || nr == NR_SENDTO.load()
+        || nr == NR_RECVFROM.load()
+        || nr == NR_WRITEV.load()
+        || nr == NR_SENDMSG.load()
+        || nr == NR_RECVMSG.load()
+        || nr == NR_READV.load()
+        || nr == NR_SENDFILE.load()
+        || nr == NR_SPLICE.load()
+        || nr == NR_SENDMMSG.load()
+        || nr == NR_RECVMMSG.load()
+        || nr == NR_PREADV2.load()
+        || nr == NR_PWRITEV2.load()
+}
+
+/// Decodes the call into the scratch buffer's operation; 0 when it is not one that moves bytes through a socket.
+///
+/// `splice` has a socket at either end: `splice_direction` says which one is meant. A function of its own, with its
+/// result in map memory, so that the verifier does not follow every kind of call through all that comes after.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn decode_call(nr: u64, splice_direction: u64) -> u64 {
+    const SEND: u64 = DIRECTION_SEND as u64;
+    const RECV: u64 = DIRECTION_RECV as u64;
+    let Some(scratch) = SCRATCH.get_ptr_mut(0) else { return 0 };
+    // SAFETY: this CPU's slot, held by the caller.
+    let (call, regs) = unsafe { (&mut (*scratch).operation.call, (*scratch).operation.regs) };
+    let nr = nr as u32;
+    (call.direction, call.shape) = if nr == NR_READ.load() || nr == NR_RECVFROM.load() {
+        (RECV, shape::BUFFER)
     } else if nr == NR_WRITE.load() || nr == NR_SENDTO.load() {
-        (DIRECTION_SEND, Buffer)
+        (SEND, shape::BUFFER)
     } else if nr == NR_READV.load() || nr == NR_PREADV2.load() {
-        (DIRECTION_RECV, Vector)
+        (RECV, shape::VECTOR)
     } else if nr == NR_WRITEV.load() || nr == NR_PWRITEV2.load() {
-        (DIRECTION_SEND, Vector)
+        (SEND, shape::VECTOR)
     } else if nr == NR_RECVMSG.load() {
-        (DIRECTION_RECV, Message)
+        (RECV, shape::MESSAGE)
     } else if nr == NR_SENDMSG.load() {
-        (DIRECTION_SEND, Message)
+        (SEND, shape::MESSAGE)
     } else if nr == NR_RECVMMSG.load() {
-        (DIRECTION_RECV, Messages)
+        (RECV, shape::MESSAGES)
     } else if nr == NR_SENDMMSG.load() {
-        (DIRECTION_SEND, Messages)
+        (SEND, shape::MESSAGES)
     } else if nr == NR_SENDFILE.load() {
-        (DIRECTION_SEND, Spliced)
+        (SEND, shape::SPLICED)
     } else if nr == NR_SPLICE.load() {
-        (splice_direction, Spliced)
+        (splice_direction, shape::SPLICED)
     } else {
-        return None;
+        return 0;
     };
-    let spliced_out = nr == NR_SPLICE.load() && splice_direction == DIRECTION_SEND;
-    let fd = argument(regs, if spliced_out { &kernel::REGS_ARG2 } else { &kernel::REGS_ARG0 }) as u32;
-    let flags = if nr == NR_RECVFROM.load() || nr == NR_RECVMMSG.load() {
-        argument(regs, &kernel::REGS_ARG3) as u32
+    let spliced_out = nr == NR_SPLICE.load() && splice_direction == SEND;
+    call.fd = argument(regs, &kernel::REGS_ARG0);
+    if spliced_out {
+        call.fd = argument(regs, &kernel::REGS_ARG2);
+    }
+    // A descriptor is an int: what is above it in the register means nothing.
+    call.fd &= 0xffff_ffff;
+    call.flags = 0;
+    if nr == NR_RECVFROM.load() || nr == NR_RECVMMSG.load() {
+        call.flags = argument(regs, &kernel::REGS_ARG3);
     } else if nr == NR_RECVMSG.load() {
-        argument(regs, &kernel::REGS_ARG2) as u32
-    } else {
-        0
-    };
-    Some(Call {
-        direction,
-        shape,
-        fd,
-        pointer: argument(regs, &kernel::REGS_ARG1),
-        length: argument(regs, &kernel::REGS_ARG2),
-        flags,
-    })
+        call.flags = argument(regs, &kernel::REGS_ARG2);
+    }
+    call.pointer = argument(regs, &kernel::REGS_ARG1);
+    call.length = argument(regs, &kernel::REGS_ARG2);
+    1
 }
 
 /// The `struct file` behind a file descriptor of `task`.
 #[inline(always)]
-pub fn file_of(task: u64, fd: u32) -> Option<u64> {
+pub fn file_of(task: u64, fd: u64) -> Option<u64> {
     let files = kernel::pointer(task, &kernel::TASK_FILES)?;
     let table = kernel::pointer(files, &kernel::FILES_FDT)?;
-    if fd >= kernel::read::<u32>(table, &kernel::FDTABLE_MAX_FDS)? {
+    if fd >= u64::from(kernel::read::<u32>(table, &kernel::FDTABLE_MAX_FDS)?) {
         return None;
     }
     let array = kernel::pointer(table, &kernel::FDTABLE_FD)?;
-    let slot = array.wrapping_add(u64::from(fd) * 8);
+    let slot = array.wrapping_add(fd * 8);
     // SAFETY: the helper checks the address.
     match unsafe { aya_ebpf::helpers::bpf_probe_read_kernel(slot as *const u64) } {
         Ok(0) | Err(_) => None,

@@ -24,7 +24,6 @@ fn main() -> ExitCode {
     env_logger::Builder::new()
         .filter_level(log::LevelFilter::Warn)
         .filter_module("auditor", cli.log_level.filter())
-        .filter_module("auditor_ebpf", cli.log_level.filter())
         .format_timestamp_millis()
         .init();
     let result = match cli.command {

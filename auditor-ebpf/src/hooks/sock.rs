@@ -9,9 +9,9 @@ use aya_ebpf::{
 
 use crate::{
     blind, capture,
-    capture::Operation,
-    memory::Memory,
-    syscall::{self, Shape},
+    maps::{self, Scratch},
+    memory,
+    syscall::{self, shape},
     task,
 };
 
@@ -47,30 +47,45 @@ fn operation(sock: u64, moved: i64, flags: u32, direction: u8) {
     if nr == syscall::NR_IO_URING_ENTER.load() {
         return unreadable(wire::BLIND_IO_URING, moved);
     }
-    let Some(mut call) = syscall::decode(nr, regs, direction) else { return };
-    if call.direction != direction {
-        return;
+    let Some(scratch) = maps::acquire() else { return };
+    scratch.operation.task = current;
+    scratch.operation.regs = regs;
+    scratch.operation.sock = sock;
+    if syscall::decode_call(u64::from(nr), u64::from(direction)) != 0 {
+        scratch.operation.call.flags |= u64::from(flags);
+        if scratch.operation.call.direction == u64::from(direction) {
+            completed(scratch, moved);
+        }
     }
-    call.flags |= flags;
+    maps::release(scratch);
+}
+
+#[inline(always)]
+fn completed(scratch: &mut Scratch, moved: i64) {
+    let call = &scratch.operation.call;
+    let recv = call.direction == u64::from(wire::DIRECTION_RECV);
     if call.flags & (syscall::MSG_PEEK | syscall::MSG_ERRQUEUE | syscall::MSG_OOB) != 0 {
         return;
     }
-    let mut memory = if call.shape == Shape::Messages {
-        Memory::of_message(&call, moved)
-    } else {
-        Memory::of_call(&call, moved as u64)
-    };
     if moved <= 0 {
-        if moved == 0 && direction == wire::DIRECTION_RECV && call.length > 0 {
-            capture::close(sock, wire::CLOSE_EOF);
+        if call.shape == shape::MESSAGES {
+            memory::end_messages();
+        }
+        if moved == 0 && recv && call.length > 0 {
+            capture::close(scratch.operation.sock, wire::CLOSE_EOF);
         }
         return;
     }
-    if call.flags & syscall::MSG_TRUNC != 0 && direction == wire::DIRECTION_RECV {
-        call.shape = Shape::Spliced;
-        memory = Memory::of_call(&call, moved as u64);
+    scratch.operation.moved = moved as u64;
+    if recv && call.flags & syscall::MSG_TRUNC != 0 {
+        scratch.operation.call.shape = shape::SPLICED;
     }
-    capture::capture(&Operation { task: current, sock, call, memory, moved: moved as u64 });
+    if scratch.operation.call.shape == shape::MESSAGES {
+        memory::memory_of_message();
+    } else {
+        memory::memory_of_call();
+    }
+    capture::capture(scratch);
 }
 
 #[inline(always)]

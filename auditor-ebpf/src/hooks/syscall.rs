@@ -6,9 +6,9 @@ use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 
 use crate::{
     blind, capture,
-    capture::Operation,
-    memory::Memory,
-    syscall::{self, Shape},
+    maps::{self, Scratch},
+    memory,
+    syscall::{self, shape},
     task,
 };
 
@@ -25,54 +25,71 @@ pub fn syscall_exit(ctx: BtfTracePointContext) -> i32 {
 #[inline(always)]
 fn operation(regs: u64, result: i64) {
     let nr = syscall::number(regs);
-    let Some(mut call) = syscall::decode(nr, regs, wire::DIRECTION_SEND) else { return };
-    if !task::selected() {
+    if !syscall::moves_bytes(nr) || !task::selected() {
         return;
     }
-    let current = task::current();
-    let splice = nr == syscall::NR_SPLICE.load();
-    let sock = match socket(current, call.fd) {
-        Some(sock) => sock,
-        None if splice => {
-            // Not into a socket; perhaps out of one.
-            let Some(inward) = syscall::decode(nr, regs, wire::DIRECTION_RECV) else { return };
-            call = inward;
-            let Some(sock) = socket(current, call.fd) else { return };
-            sock
-        }
-        None => return,
-    };
-    match task::kind(current) {
+    let Some(scratch) = maps::acquire() else { return };
+    scratch.operation.task = task::current();
+    scratch.operation.regs = regs;
+    if let Some(sock) = named_socket(scratch, nr) {
+        scratch.operation.sock = sock;
+        completed(scratch, result as u64);
+    }
+    maps::release(scratch);
+}
+
+/// Decodes the call and finds the socket it names.
+#[inline(always)]
+fn named_socket(scratch: &mut Scratch, nr: u32) -> Option<u64> {
+    if syscall::decode_call(u64::from(nr), u64::from(wire::DIRECTION_SEND)) == 0 {
+        return None;
+    }
+    let sock = socket(scratch.operation.task, scratch.operation.call.fd);
+    if sock.is_some() || nr != syscall::NR_SPLICE.load() {
+        return sock;
+    }
+    // Not into a socket; perhaps out of one.
+    syscall::decode_call(u64::from(nr), u64::from(wire::DIRECTION_RECV));
+    socket(scratch.operation.task, scratch.operation.call.fd)
+}
+
+#[inline(always)]
+fn completed(scratch: &mut Scratch, result: u64) {
+    match task::kind(scratch.operation.task) {
         task::Kind::User => {}
         task::Kind::Compat => {
             if result > 0 {
-                blind::note(wire::BLIND_COMPAT, 0, result as u64);
+                blind::note(wire::BLIND_COMPAT, 0, result);
             }
             return;
         }
         task::Kind::Kernel | task::Kind::IoWorker => return,
     }
+    let call = &scratch.operation.call;
+    let recv = call.direction == u64::from(wire::DIRECTION_RECV);
     if call.flags & (syscall::MSG_PEEK | syscall::MSG_ERRQUEUE | syscall::MSG_OOB) != 0 {
         return;
     }
     if result == 0 {
-        if call.direction == wire::DIRECTION_RECV && call.length > 0 && call.shape != Shape::Messages {
-            capture::close(sock, wire::CLOSE_EOF);
+        if recv && call.length > 0 && call.shape != shape::MESSAGES {
+            capture::close(scratch.operation.sock, wire::CLOSE_EOF);
         }
         return;
     }
-    let moved =
-        if call.shape == Shape::Messages { Memory::moved_by_messages(&call, result as u64) } else { result as u64 };
-    if call.flags & syscall::MSG_TRUNC != 0 && call.direction == wire::DIRECTION_RECV {
-        call.shape = Shape::Spliced;
+    scratch.operation.moved = result;
+    if call.shape == shape::MESSAGES {
+        scratch.operation.moved = memory::moved_by_messages(call.pointer, result);
     }
-    let memory = Memory::of_call(&call, moved);
-    if moved > 0 {
-        capture::capture(&Operation { task: current, sock, call, memory, moved });
+    if recv && call.flags & syscall::MSG_TRUNC != 0 {
+        scratch.operation.call.shape = shape::SPLICED;
+    }
+    if scratch.operation.moved > 0 {
+        memory::memory_of_call();
+        capture::capture(scratch);
     }
 }
 
 #[inline(always)]
-fn socket(task: u64, fd: u32) -> Option<u64> {
+fn socket(task: u64, fd: u64) -> Option<u64> {
     syscall::sock_of(syscall::file_of(task, fd)?)
 }
