@@ -26,6 +26,10 @@ const CAP: u64 = wire::HEAD_CAP as u64;
 /// A head at the cap, one chunk more for the verifier's view of a copy, one word for the scan's overrun.
 pub const RECORD_ROOM: usize = BYTES + wire::HEAD_CAP + CHUNK as usize + 16;
 
+/// Bytes behind a head that are shipped with it when they share an operation: enough to frame a short chunked body, or
+/// a pipelined request behind a small one. The daemon masks them.
+const BODY_SHARE: u64 = 1024;
+
 const AF_UNIX: u16 = 1;
 const AF_INET: u16 = 2;
 const AF_INET6: u16 = 10;
@@ -173,6 +177,9 @@ extern "C" fn follow_operation() -> u64 {
     let pending = head::scan_heads(captured) != 0;
     half.newlines = scratch.scan.newlines;
     half.returns = scratch.scan.returns;
+    if !pending && captured > scratch.scan.end + BODY_SHARE {
+        operation.captured = scratch.scan.end + BODY_SHARE;
+    }
     let begin = kernel::clamp(scratch.scan.begin, CAP);
     // Where some of it could not be read the daemon sees the hole; following on would ship noise.
     if !pending || captured < wanted || !remember_prefix(half, bytes, captured, so_far, begin) {

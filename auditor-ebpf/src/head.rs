@@ -125,7 +125,7 @@ pub struct Scan {
     /// The next word to look at.
     word: u64,
     /// Where the head ends that was found last; 0: nowhere.
-    end: u64,
+    pub end: u64,
 }
 
 impl Scan {
@@ -168,6 +168,11 @@ pub extern "C" fn scan_heads(length: u64) -> u64 {
         };
         let following = start_of(w0, w1, length - next);
         if following != start::HEAD && following != start::MAYBE {
+            break;
+        }
+        if heads == HEADS {
+            // Whatever follows is shipped, but not followed into the next operation.
+            scan.end = length;
             break;
         }
         scan.pending = 1;
