@@ -260,6 +260,7 @@ impl Back {
         let edge = EdgeKey {
             service: process.service.as_str().into(),
             inbound: pairing.parent.as_ref().map(|parent| parent.target.clone()),
+            local_port: pairing.parent.as_ref().and_then(|parent| lines::client(&parent.endpoints).1),
             destination: destination.clone(),
             outbound: Target::of(&request),
         };

@@ -87,11 +87,18 @@ pub(super) fn inbound(inbound: &Inbound) -> InboundAttributes {
 }
 
 /// Of the requests of an edge.
-pub(super) fn inbound_of_edge(target: &Target) -> InboundAttributes {
-    InboundAttributes { method: target.method.to_string(), route: target.route.to_string(), ..Default::default() }
+pub(super) fn inbound_of_edge(key: &EdgeKey) -> Option<InboundAttributes> {
+    let target = key.inbound.as_ref()?;
+    Some(InboundAttributes {
+        method: target.method.to_string(),
+        route: target.route.to_string(),
+        local_port: key.local_port,
+        ..Default::default()
+    })
 }
 
-fn client(endpoints: &Endpoints) -> (Option<String>, Option<u16>) {
+/// Who sent a request, and where it arrived.
+pub(super) fn client(endpoints: &Endpoints) -> (Option<String>, Option<u16>) {
     match endpoints {
         Endpoints::Tcp { local, remote } => (Some(remote.ip().to_string()), Some(local.port())),
         Endpoints::Unix { .. } => (None, None),

@@ -54,7 +54,7 @@ impl Back {
             interval_start: self.timeline.format(self.interval_start),
             edge: edge.interval.info(),
             coverage: edge.interval.coverage(),
-            inbound: key.inbound.as_ref().map(lines::inbound_of_edge),
+            inbound: lines::inbound_of_edge(&key),
             attributes: lines::edge(&key, edge.transport),
             resource: edge.resource.clone(),
         }))

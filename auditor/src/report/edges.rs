@@ -18,6 +18,8 @@ pub struct EdgeKey {
     pub service: Arc<str>,
     /// For which requests; `None` when not paired.
     pub inbound: Option<Target>,
+    /// Where they arrived; `None` for Unix sockets, and when not paired.
+    pub local_port: Option<u16>,
     /// Whom.
     pub destination: Destination,
     /// What for.

@@ -179,7 +179,7 @@ impl Kernel {
     }
 
     /// The next record's bytes, if one is waiting.
-    pub fn next(&mut self) -> Option<impl std::ops::Deref<Target = [u8]> + '_> {
+    pub fn take_record(&mut self) -> Option<impl std::ops::Deref<Target = [u8]> + '_> {
         self.ring.next()
     }
 

@@ -122,7 +122,7 @@ fn drain(
     take: &mut impl FnMut(Record) -> ControlFlow<()>,
 ) -> ControlFlow<(), usize> {
     for taken in 0..limit {
-        let record = match kernel.next() {
+        let record = match kernel.take_record() {
             None => return ControlFlow::Continue(taken),
             Some(bytes) => Record::from_wire(&bytes),
         };
