@@ -154,6 +154,16 @@ impl Auditor {
         self.wait_exit()
     }
 
+    /// SIGSTOP: it stands still until [`Auditor::resume`].
+    pub fn pause(&self) {
+        self.guard.signal(libc::SIGSTOP);
+    }
+
+    /// SIGCONT.
+    pub fn resume(&self) {
+        self.guard.signal(libc::SIGCONT);
+    }
+
     /// SIGKILL: it gets no chance to clean up.
     pub fn kill(mut self) {
         let _ = self.guard.0.kill();

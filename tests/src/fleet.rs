@@ -97,10 +97,18 @@ impl Nginx {
     /// # Panics
     /// When nginx is missing or does not start.
     pub fn start(backend: &Addr) -> Self {
+        Self::start_with(backend, |config| config)
+    }
+
+    /// The same with a changed configuration.
+    ///
+    /// # Panics
+    /// As [`Nginx::start`].
+    pub fn start_with(backend: &Addr, change: impl FnOnce(String) -> String) -> Self {
         let dir = TempDir::new("nginx");
         let template = std::fs::read_to_string(source("nginx.conf")).expect("the template is there");
         let port = free_port();
-        let config = template
+        let config = change(template)
             .replace("@DIR@", &dir.path().display().to_string())
             .replace("@BACKEND@", &backend.to_string())
             .replace("@PORT@", &port.to_string());
@@ -123,7 +131,8 @@ impl Nginx {
         let answers =
             eventually(PATIENCE, || matches!(master.try_wait(), Ok(Some(_))) || Stream::connect(&addr).is_ok());
         let nginx = Self { master, addr, _dir: dir };
-        assert!(answers && nginx.pids().len() == 3, "nginx does not serve");
+        // It listens before it has started its workers.
+        assert!(answers && eventually(PATIENCE, || nginx.pids().len() == 3), "nginx does not serve");
         nginx
     }
 

@@ -156,13 +156,20 @@ pub(crate) fn profile_dir() -> PathBuf {
 
 /// Finds a program of this workspace: named by a variable, or built beside this test.
 pub(crate) fn program(variable: &str, name: &str) -> PathBuf {
-    let path = std::env::var_os(variable).map_or_else(|| profile_dir().join(name), PathBuf::from);
-    assert!(
-        path.is_file(),
-        "{} is not there: build it (`cargo build --workspace --bins`) or set {variable}",
-        path.display()
-    );
+    built(std::env::var_os(variable).map_or_else(|| profile_dir().join(name), PathBuf::from))
+}
+
+fn built(path: PathBuf) -> PathBuf {
+    assert!(path.is_file(), "{} is not there: build it (`cargo build --workspace --bins`)", path.display());
     path
+}
+
+/// Path of another program of this package.
+///
+/// # Panics
+/// When it was not built.
+pub fn sibling(name: &str) -> PathBuf {
+    built(profile_dir().join(name))
 }
 
 /// Path of the workload program.

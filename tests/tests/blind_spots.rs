@@ -1,0 +1,145 @@
+//! What cannot be seen is said, per process, and accuses nobody.
+
+use std::path::Path;
+use std::process::Command;
+
+use auditor_tests::audit::Audit;
+use auditor_tests::auditor::{Auditor, auditor_command};
+use auditor_tests::client::Load;
+use auditor_tests::fleet::{Nginx, source};
+use auditor_tests::http::{Connection, ReadStyle, Stream, TraceParent, WriteStyle};
+use auditor_tests::process::{Service, TempDir, eventually, sibling};
+use serde_json::Value;
+
+fn spot<'a>(audit: &'a Audit, code: &str, pids: &[u32]) -> &'a Value {
+    audit.assert_no_errors();
+    audit
+        .of_type("blind_spot")
+        .find(|record| {
+            let pid = record["resource"]["process.pid"].as_u64();
+            record["blind_spot"]["code"] == code && (pids.is_empty() || pids.iter().any(|p| pid == Some((*p).into())))
+        })
+        .unwrap_or_else(|| panic!("no blind spot {code} of {pids:?}: {}", audit.lines.join("\n")))
+}
+
+/// A count summed over the lines of a blind spot: the first comes at once, the others with what came since.
+fn total(audit: &Audit, code: &str, count: &str) -> u64 {
+    let lines = audit.of_type("blind_spot").filter(|record| record["blind_spot"]["code"] == code);
+    lines.filter_map(|record| record["blind_spot"][count].as_u64()).sum()
+}
+
+fn run(command: &mut Command) {
+    let output = command.output().unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
+    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+fn certificate(dir: &Path) {
+    run(Command::new("openssl")
+        .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"])
+        .arg("-keyout")
+        .arg(dir.join("key.pem"))
+        .arg("-out")
+        .arg(dir.join("certificate.pem")));
+}
+
+fn tls(hooks: &str) {
+    let dir = TempDir::new("tls");
+    certificate(dir.path());
+    let server = Service::spawn(
+        Command::new("python3")
+            .arg(source("tls.py"))
+            .arg(dir.path().join("certificate.pem"))
+            .arg(dir.path().join("key.pem")),
+    );
+    let auditor = Auditor::run(hooks, &[server.pid()]);
+    for _ in 0..3 {
+        run(Command::new("curl").args(["-sSk", "-o", "/dev/null", &format!("https://{}/", server.addr)]));
+    }
+    let audit = auditor.stop();
+    spot(&audit, "tls_not_visible", &[server.pid()]);
+    assert_eq!(total(&audit, "tls_not_visible", "connections"), 3, "{}", audit.lines.join("\n"));
+    assert!(total(&audit, "tls_not_visible", "bytes") > 1000, "{}", audit.lines.join("\n"));
+}
+
+fn http2(hooks: &str) {
+    let nginx = Nginx::start_with(&Service::backend().addr, |config| config.replace("@PORT@;", "@PORT@ http2;"));
+    let auditor = Auditor::run(hooks, &nginx.pids());
+    for _ in 0..2 {
+        let url = format!("http://{}/static", nginx.addr);
+        run(Command::new("curl").args(["-sS", "--http2-prior-knowledge", "-o", "/dev/null", &url]));
+    }
+    let audit = auditor.stop();
+    spot(&audit, "http2_not_visible", &nginx.pids());
+    assert_eq!(total(&audit, "http2_not_visible", "connections"), 2, "{}", audit.lines.join("\n"));
+}
+
+fn io_uring(hooks: &str) {
+    let server = Service::spawn(&mut Command::new(sibling("auditor-uring")));
+    let auditor = Auditor::run(hooks, &[server.pid()]);
+    Load::new(&server.addr, "/cart").total(5).run().all();
+    let audit = auditor.stop();
+    spot(&audit, "io_uring_not_visible", &[server.pid()]);
+    assert!(total(&audit, "io_uring_not_visible", "operations") >= 10, "{}", audit.lines.join("\n"));
+}
+
+/// A `traceparent` may stand behind what was captured of a head: nothing is concluded.
+fn truncated_head(hooks: &str) {
+    let backend = Service::backend();
+    let service = Service::workload("cart", &["--mode", "drop", "--call", &backend.call("POST", "/charge")]);
+    let auditor = Auditor::run(hooks, &[service.pid()]);
+    let stream = Stream::connect(&service.addr).expect("it listens");
+    let mut connection = Connection::new(stream, ReadStyle::Plain, WriteStyle::Whole);
+    for _ in 0..60 {
+        let cookies = "c".repeat(20_000);
+        let context = TraceParent::new();
+        let head = format!("GET /cart HTTP/1.1\r\nHost: cart\r\nCookie: {cookies}\r\ntraceparent: {context}\r\n\r\n");
+        connection.write_message(head.as_bytes()).expect("it reads");
+        let answer = connection.read_head().expect("it answers").expect("it answers");
+        connection.skip_body(&answer).expect("it answers");
+    }
+    let audit = auditor.stop();
+    spot(&audit, "head_truncated", &[service.pid()]);
+    assert_eq!(total(&audit, "head_truncated", "count"), 60, "{}", audit.lines.join("\n"));
+    assert_eq!(audit.calls_of(service.pid())["unknown"], 60, "{}", audit.lines.join("\n"));
+}
+
+/// The auditor stands still while more happens than the buffer holds. Every lost record is accounted for, nobody is
+/// accused of what was not seen.
+fn lost_records(hooks: &str) {
+    let backend = Service::backend();
+    let service = Service::workload("cart", &["--call", &backend.call("POST", "/charge")]);
+    let mut command = auditor_command();
+    command.args(["run", "--hooks", hooks, "--buffer", "1", "--pid", &service.pid_arg(), "--pid", &backend.pid_arg()]);
+    let auditor = Auditor::start(&mut command);
+    auditor.pause();
+    // Some 16 KiB a request and 1 MiB of buffer.
+    Load::new(&service.addr, "/cart").total(400).header(auditor_tests::http::HeaderStyle::AfterCookies).run().all();
+    auditor.resume();
+    Load::new(&service.addr, "/cart").total(20).run().all();
+    eventually(auditor_tests::process::PATIENCE, || auditor.lines().iter().any(|line| line.contains("capture_lost")));
+    let audit = auditor.stop();
+    spot(&audit, "capture_lost", &[]);
+    let lost = audit.stat("kernel", "lost_ring_full");
+    assert!(lost > 0, "nothing was lost: {}", audit.lines.join("\n"));
+    assert_eq!(audit.stat("stream", "lost"), lost, "every lost record is noticed");
+    assert_eq!(audit.stat("kernel", "records"), audit.stat("stream", "records"), "every shipped record is read");
+    assert_eq!(total(&audit, "capture_lost", "count"), lost, "{}", audit.lines.join("\n"));
+}
+
+macro_rules! with_both_hooks {
+    ($($name:ident),+) => {$(
+        mod $name {
+            #[test]
+            fn sock() {
+                super::$name("sock");
+            }
+
+            #[test]
+            fn syscall() {
+                super::$name("syscall");
+            }
+        }
+    )+};
+}
+
+with_both_hooks!(tls, http2, io_uring, truncated_head, lost_records);
