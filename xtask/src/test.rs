@@ -136,10 +136,11 @@ fn counted(tally: &mut Tally, command: &mut Command) -> Result<()> {
 }
 
 /// Programs and the Debian packages that have them.
-const TOOLS: [(&str, &str); 7] = [
+const TOOLS: [(&str, &str); 8] = [
     ("nginx", "nginx-light"),
     ("wrk", "wrk"),
     ("curl", "curl"),
+    ("openssl", "openssl"),
     ("node", "nodejs"),
     ("python3", "python3"),
     ("qemu-system-x86_64", "qemu-system-x86"),
