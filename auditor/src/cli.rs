@@ -66,6 +66,8 @@ pub(crate) struct Run {
     #[command(flatten)]
     pub(crate) capture: Capture,
     #[command(flatten)]
+    pub(crate) services: Services,
+    #[command(flatten)]
     pub(crate) judge: Judge,
     /// Stop after this long, such as 30s or 5m.
     #[arg(long, env = "AUDITOR_DURATION", value_parser = duration)]
@@ -80,6 +82,8 @@ pub(crate) struct Check {
     #[command(flatten)]
     pub(crate) capture: Capture,
     #[command(flatten)]
+    pub(crate) services: Services,
+    #[command(flatten)]
     pub(crate) judge: Judge,
     /// How long to watch.
     #[arg(long, env = "AUDITOR_DURATION", default_value = "30s", value_parser = duration)]
@@ -93,6 +97,8 @@ pub(crate) struct Check {
 pub(crate) struct Record {
     #[command(flatten)]
     pub(crate) capture: Capture,
+    #[command(flatten)]
+    pub(crate) services: Services,
     /// Stop after this long, such as 30s or 5m.
     #[arg(long, env = "AUDITOR_DURATION", value_parser = duration)]
     pub(crate) duration: Option<Duration>,
@@ -103,6 +109,8 @@ pub(crate) struct Record {
 
 #[derive(Debug, Args)]
 pub(crate) struct Replay {
+    #[command(flatten)]
+    pub(crate) services: Services,
     #[command(flatten)]
     pub(crate) judge: Judge,
     /// The recording; `-` reads stdin.
@@ -151,6 +159,21 @@ pub(crate) enum HooksArg {
     Syscall,
 }
 
+/// Which processes, beyond what the kernel side can tell: works on recordings too.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Selection of services")]
+pub(crate) struct Services {
+    /// Only processes whose executable name matches (`*` and `?` match any characters and any one). Repeatable.
+    #[arg(long, value_name = "GLOB")]
+    pub(crate) exe: Vec<String>,
+    /// Only processes of this systemd unit. Repeatable.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) unit: Vec<String>,
+    /// Only processes in this container (id or its beginning). Repeatable.
+    #[arg(long, value_name = "ID")]
+    pub(crate) container: Vec<String>,
+}
+
 /// What is reported.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Judgement and output")]
@@ -170,15 +193,6 @@ pub(crate) struct Judge {
     /// How often the auditor's own counters are printed.
     #[arg(long, env = "AUDITOR_STATS_INTERVAL", default_value = "60s", value_parser = duration)]
     pub(crate) stats_interval: Duration,
-    /// Only processes whose executable name matches (`*` and `?` match any characters and any one). Repeatable.
-    #[arg(long, value_name = "GLOB")]
-    pub(crate) exe: Vec<String>,
-    /// Only processes of this systemd unit. Repeatable.
-    #[arg(long, value_name = "NAME")]
-    pub(crate) unit: Vec<String>,
-    /// Only processes in this container (id or its beginning). Repeatable.
-    #[arg(long, value_name = "ID")]
-    pub(crate) container: Vec<String>,
     /// Only hops whose request came in on this local port. Repeatable.
     #[arg(long, value_name = "PORT")]
     pub(crate) port: Vec<u16>,

@@ -19,7 +19,7 @@ const ROWS: usize = 1000;
 const TOLERATED_LOSS: f64 = 0.01;
 
 pub(crate) fn run(args: &Check, log_level: LogLevel) -> Result<ExitCode, Failure> {
-    let settings = session::settings(&args.judge)?;
+    let settings = session::settings(&args.services, &args.judge)?;
     let kernel = session::attach(&args.capture, log_level)?;
     let mut gate = Gate { outputs: Outputs::stdout(), closed: false, hops: BTreeMap::new(), records: 0 };
     let (pipeline, stopped) = session::audit(kernel, Some(args.duration), settings, &mut gate)?;

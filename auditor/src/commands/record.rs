@@ -1,12 +1,14 @@
 //! `auditor record`: writes what the pipeline would take, in order and masked.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::{BufWriter, Write};
 use std::ops::ControlFlow;
 use std::os::unix::fs::OpenOptionsExt;
 use std::process::ExitCode;
 
-use auditor::pipeline::{Front, Settings};
+use auditor::exchange::Event;
+use auditor::pipeline::{Filter, Front, Settings};
+use auditor::record::{Close, Record as PipelineRecord};
 use auditor::source::live;
 use auditor::source::recording::Writer;
 
@@ -16,6 +18,7 @@ use crate::exit::Failure;
 
 pub(crate) fn run(args: &Record, log_level: LogLevel) -> Result<ExitCode, Failure> {
     let path = args.output.display().to_string();
+    let filter = session::filter(&args.services, &[])?;
     let file =
         OpenOptions::new().write(true).create_new(true).mode(0o600).open(&args.output).map_err(Failure::io(&path))?;
     let kernel = match session::attach(&args.capture, log_level) {
@@ -31,48 +34,80 @@ pub(crate) fn run(args: &Record, log_level: LogLevel) -> Result<ExitCode, Failur
         .enable_time()
         .build()
         .map_err(Failure::io("starting"))?;
-    let mut writer = Writer::new(BufWriter::with_capacity(1 << 18, file)).map_err(Failure::io(&path))?;
     let settings = Settings::default();
     let mut front = Front::new(settings.stream, settings.exchange);
-    let mut events = Vec::new();
-    let mut failure = None;
-    let (mut records, mut lost) = (0u64, 0u64);
-    let mut count = |events: &mut Vec<auditor::exchange::Event>| {
-        for event in events.drain(..) {
-            if let auditor::exchange::Event::Lost { count, .. } = event {
-                lost += count;
-            }
-        }
+    let mut recorder = Recorder {
+        writer: Writer::new(BufWriter::with_capacity(1 << 18, file)).map_err(Failure::io(&path))?,
+        filter,
+        left_out: 0,
+        records: 0,
+        lost: 0,
+        failure: None,
     };
+    let mut events = Vec::new();
     runtime
         .block_on(live::run(kernel, args.duration, KNOWN_PROCESSES, |record| {
-            let tick = matches!(record, auditor::record::Record::Tick(_));
-            if matches!(record, auditor::record::Record::Clock(_)) {
+            let tick = matches!(record, PipelineRecord::Tick(_));
+            if matches!(record, PipelineRecord::Clock(_)) {
                 eprintln!("auditor: recording to {path}; Ctrl-C ends it");
             }
-            front.push(record, &mut events, |record| {
-                records += 1;
-                if failure.is_none() {
-                    failure = writer.write(record).err();
-                }
-            });
-            count(&mut events);
-            if tick && failure.is_none() {
-                failure = writer.flush().err();
-            }
-            if failure.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            front.push(record, &mut events, |record| recorder.take(record));
+            recorder.settle(&mut events, tick);
+            if recorder.failure.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         }))
         .map_err(Failure::io("waiting for the kernel"))?;
-    front.finish(&mut events, |record| {
-        records += 1;
-        if failure.is_none() {
-            failure = writer.write(record).err();
-        }
-    });
-    count(&mut events);
-    if let Some(error) = failure.or_else(|| writer.flush().err()) {
+    front.finish(&mut events, |record| recorder.take(record));
+    recorder.settle(&mut events, true);
+    if let Some(error) = recorder.failure {
         return Err(Failure::io(path)(error));
     }
-    let _ = writeln!(std::io::stderr(), "auditor: {records} records written to {path}, {lost} lost");
+    let _ =
+        writeln!(std::io::stderr(), "auditor: {} records written to {path}, {} lost", recorder.records, recorder.lost);
     Ok(ExitCode::SUCCESS)
+}
+
+struct Recorder {
+    writer: Writer<BufWriter<File>>,
+    filter: Filter,
+    /// Records of processes that are not wanted. The others are renumbered, so that only a loss leaves a hole.
+    left_out: u64,
+    records: u64,
+    lost: u64,
+    failure: Option<std::io::Error>,
+}
+
+impl Recorder {
+    fn take(&mut self, record: &PipelineRecord) {
+        if !self.filter.record(record) {
+            self.left_out += u64::from(record.seq().is_some());
+            return;
+        }
+        if self.failure.is_some() {
+            return;
+        }
+        self.records += 1;
+        self.failure = match record {
+            PipelineRecord::Data(data) if self.left_out > 0 => {
+                let mut data = data.clone();
+                data.seq -= self.left_out;
+                self.writer.write(&PipelineRecord::Data(data)).err()
+            }
+            PipelineRecord::Close(close) if self.left_out > 0 => {
+                let close = Close { seq: close.seq - self.left_out, ..*close };
+                self.writer.write(&PipelineRecord::Close(close)).err()
+            }
+            record => self.writer.write(record).err(),
+        };
+    }
+
+    fn settle(&mut self, events: &mut Vec<Event>, flush: bool) {
+        for event in events.drain(..) {
+            if let Event::Lost { count, .. } = event {
+                self.lost += count;
+            }
+        }
+        if flush && self.failure.is_none() {
+            self.failure = self.writer.flush().err();
+        }
+    }
 }

@@ -11,7 +11,7 @@ use auditor::source::live::{self, Stopped};
 use auditor::source::{cgroup, privilege};
 
 use super::lines::{Outputs, Written};
-use crate::cli::{Capture, HooksArg, Judge, LogLevel};
+use crate::cli::{Capture, HooksArg, Judge, LogLevel, Services};
 use crate::exit::Failure;
 
 /// Processes whose description is not read again.
@@ -50,16 +50,21 @@ fn kernel_log_level(level: LogLevel) -> u8 {
 }
 
 /// The pipeline as the flags say.
-pub(crate) fn settings(judge: &Judge) -> Result<Settings, Failure> {
+pub(crate) fn settings(services: &Services, judge: &Judge) -> Result<Settings, Failure> {
     let mut settings = Settings::default();
     settings.back.aggregation_window = judge.aggregation_window;
     settings.back.summary_interval = judge.summary_interval;
     settings.back.stats_interval = judge.stats_interval;
     settings.back.min_confidence = judge.min_confidence;
     settings.back.min_severity = judge.min_severity.severity();
-    settings.filter = Filter::new(&judge.exe, &judge.unit, &judge.container, &judge.port)
-        .map_err(|error| Failure::Usage(format!("--exe {error}")))?;
+    settings.filter = filter(services, &judge.port)?;
     Ok(settings)
+}
+
+/// The selection of services as the flags say.
+pub(crate) fn filter(services: &Services, ports: &[u16]) -> Result<Filter, Failure> {
+    Filter::new(&services.exe, &services.unit, &services.container, ports)
+        .map_err(|error| Failure::Usage(format!("--exe {error}")))
 }
 
 /// Takes the pipeline's lines.

@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use globset::{Glob, GlobSet, GlobSetBuilder};
 
 use crate::exchange::Event;
-use crate::record::{Process, ProcessId};
+use crate::record::{Process, ProcessId, Record};
 use crate::report::Line;
 
 /// Left-out processes that are remembered; beyond that the oldest knowledge is dropped as a whole.
@@ -51,23 +51,35 @@ impl Filter {
     /// Whether the event belongs to a wanted process (or to none).
     pub(super) fn event(&mut self, event: &Event) -> bool {
         match event {
-            Event::Process(process) => {
-                let wanted = self.wants(process);
-                if wanted {
-                    self.unwanted.remove(&process.id);
-                } else {
-                    if self.unwanted.len() >= KNOWN {
-                        self.unwanted.clear();
-                    }
-                    self.unwanted.insert(process.id);
-                }
-                wanted
-            }
+            Event::Process(process) => self.learn(process),
             Event::Request(request) => !self.unwanted.contains(&request.process),
             Event::Blind(blind) => !self.unwanted.contains(&blind.process),
             // Of an exchange that was left out: the stages behind do not know it.
             _ => true,
         }
+    }
+
+    /// Whether the record belongs to a wanted process (or to none).
+    pub fn record(&mut self, record: &Record) -> bool {
+        match record {
+            Record::Process(process) => self.learn(process),
+            Record::Data(data) => !self.unwanted.contains(&data.process),
+            Record::Blind(blind) => !self.unwanted.contains(&blind.process),
+            Record::Close(_) | Record::Clock(_) | Record::Tick(_) => true,
+        }
+    }
+
+    fn learn(&mut self, process: &Process) -> bool {
+        let wanted = self.wants(process);
+        if wanted {
+            self.unwanted.remove(&process.id);
+        } else {
+            if self.unwanted.len() >= KNOWN {
+                self.unwanted.clear();
+            }
+            self.unwanted.insert(process.id);
+        }
+        wanted
     }
 
     /// Removes the lines about other ports from `lines[from..]`.
