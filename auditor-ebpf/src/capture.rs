@@ -15,8 +15,8 @@ use crate::{
     blind, head,
     head::start,
     kernel, log,
-    maps::{self, Half, SCRATCH, SOCKETS, Scratch, Socket, count},
-    memory::{CHUNK, read_memory},
+    maps::{self, Half, SOCKETS, Socket, Word, count},
+    memory::{self, CHUNK, read_memory},
     syscall, task,
 };
 
@@ -39,40 +39,65 @@ const IPPROTO_TCP: u16 = 6;
 /// A socket operation that has completed. All of it plain words in map memory: what one function finds out is an
 /// unknown number to the verifier in the next, so that each is walked through once and not once for every history.
 #[repr(C)]
-#[derive(Clone, Copy)]
 pub struct Operation {
     /// `struct task_struct *`
-    pub task: u64,
+    pub task: Word,
     /// `struct pt_regs *`: the registers saved when the call began.
-    pub regs: u64,
+    pub regs: Word,
     /// `struct sock *`
-    pub sock: u64,
+    pub sock: Word,
     pub call: syscall::Call,
     /// Bytes moved, more than 0.
-    pub moved: u64,
-    family: u64,
-    inode: u64,
+    pub moved: Word,
+    family: Word,
+    inode: Word,
     /// `wire::FLAG_*`
-    flags: u64,
-    position: u64,
-    captured: u64,
+    flags: Word,
+    position: Word,
+    captured: Word,
 }
 
-/// Looks at the scratch buffer's operation and ships what belongs to a message head.
+/// Looks at the scratch buffer's operation, whose memory is set, and ships what belongs to a message head.
 #[inline(always)]
-pub fn capture(scratch: &mut Scratch) {
-    let operation = &mut scratch.operation;
-    let Some(family) = stream_family(operation.sock) else { return };
-    operation.family = u64::from(family);
-    operation.flags = 0;
-    if operation.moved > u64::from(u32::MAX) {
-        operation.moved = u64::from(u32::MAX);
+pub fn capture(operation: &Operation) {
+    let sock = operation.sock.get();
+    let Some(family) = stream_family(sock) else { return };
+    operation.family.set(u64::from(family));
+    operation.flags.set(0);
+    if operation.moved.get() > u64::from(u32::MAX) {
+        operation.moved.set(u64::from(u32::MAX));
     }
     count(wire::COUNT_OPERATIONS, 1);
-    count(wire::COUNT_BYTES, operation.moved);
-    if follow_operation() != 0 {
+    count(wire::COUNT_BYTES, operation.moved.get());
+    let verdict = follow_operation();
+    if verdict == verdict::SHIP {
         ship_record();
     }
+    // The connection was over before its bytes were read: nothing will say so any more.
+    if verdict != verdict::UNKNOWN && family != AF_UNIX && tcp_is_over(sock) {
+        close(sock, wire::CLOSE_LOCAL);
+    }
+}
+
+/// A receive or send that moved nothing: the end of the stream, or of the connection.
+#[inline(always)]
+pub fn ended(operation: &Operation, result: i64) {
+    let sock = operation.sock.get();
+    if is_end(result) {
+        close(sock, wire::CLOSE_LOCAL);
+    } else if result == 0 && operation.call.direction.get() != SEND && memory::had_room(&operation.call) {
+        let Some(entry) = SOCKETS.get_ptr_mut(&sock) else { return };
+        // SAFETY: a live map value. Said once: a program may ask again and again.
+        if unsafe { core::mem::replace(&mut (*entry).eof, 1) } == 0 {
+            close(sock, wire::CLOSE_EOF);
+        }
+    }
+}
+
+/// Whether an error says that the connection is gone: `EPIPE`, `ECONNRESET`.
+#[inline(always)]
+pub fn is_end(result: i64) -> bool {
+    result == -32 || result == -104
 }
 
 /// The family of a stream socket that can carry HTTP.
@@ -85,77 +110,96 @@ fn stream_family(sock: u64) -> Option<u16> {
     (kernel::read::<u16>(sock, &kernel::SOCK_TYPE)? == SOCK_STREAM).then_some(family)
 }
 
-/// Decides whether the operation belongs to a message head and reads what does; 0 when there is nothing to ship.
+/// What [`follow_operation`] says.
+mod verdict {
+    /// The socket has not spoken HTTP.
+    pub const UNKNOWN: u64 = 0;
+    /// It has, but this operation has nothing of a head.
+    pub const PASS: u64 = 1;
+    /// There is something to ship.
+    pub const SHIP: u64 = 2;
+}
+
+/// Decides whether the operation belongs to a message head and reads what does.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn follow_operation() -> u64 {
-    let Some(scratch) = SCRATCH.get_ptr_mut(0) else { return 0 };
-    // SAFETY: this CPU's slot, held by the hook.
-    let scratch = unsafe { &mut *scratch };
-    let operation = &mut scratch.operation;
-    let bytes = scratch.record.as_mut_ptr().wrapping_add(BYTES);
+    let Some(scratch) = maps::scratch() else { return verdict::UNKNOWN };
+    let (operation, bytes) = (&scratch.operation, scratch.bytes());
+    let (sock, moved, sends) = (operation.sock.get(), operation.moved.get(), operation.call.direction.get() == SEND);
+    let unix = operation.family.get() == u64::from(AF_UNIX);
+    if !unix && !sends && operation.call.flags.get() & syscall::MSG_TRUNC != 0 {
+        // TCP discards these bytes instead of copying them.
+        operation.call.shape.set(syscall::shape::SPLICED);
+        memory::memory_of_call();
+    }
 
-    let prefix_length = read_memory(if operation.moved < 16 { operation.moved } else { 16 });
+    let prefix_length = read_memory(if moved < 16 { moved } else { 16 });
     // SAFETY: the buffer starts aligned and is longer than 16 bytes.
-    let begins =
-        unsafe { head::start_of(bytes.cast::<u64>().read(), bytes.add(8).cast::<u64>().read(), prefix_length) };
+    let (w0, w1) = unsafe { (bytes.cast::<u64>().read(), bytes.add(8).cast::<u64>().read()) };
+    // An empty line before a request is to be ignored (RFC 9112 section 2.2); some clients end a body with one.
+    let begins = if prefix_length > 2 && w0 & 0xffff == 0x0a0d {
+        head::start_of((w0 >> 16) | (w1 << 48), w1 >> 16, prefix_length - 2)
+    } else {
+        head::start_of(w0, w1, prefix_length)
+    };
     let starts = prefix_length > 0 && (begins == start::HEAD || begins == start::MAYBE);
 
-    let known = SOCKETS.get_ptr_mut(&operation.sock);
+    let known = SOCKETS.get_ptr_mut(&sock);
     if known.is_none() && !starts {
         if begins == start::TLS || begins == start::TLS_HELLO {
             // A hello is counted where it is sent: every connection sends one, in one piece.
-            let opens = begins == start::TLS_HELLO && operation.call.direction == SEND;
-            blind::note(wire::BLIND_TLS, u64::from(opens), operation.moved);
+            blind::note(wire::BLIND_TLS, u64::from(begins == start::TLS_HELLO && sends), moved);
         }
-        return 0;
+        return verdict::UNKNOWN;
     }
 
-    let Some(inode) = inode_of(operation) else { return 0 };
-    operation.inode = inode;
+    let Some(inode) = inode_of(operation) else { return verdict::UNKNOWN };
+    operation.inode.set(inode);
     let entry = match known {
         // SAFETY: a live map value.
         Some(entry) if unsafe { (*entry).inode } == inode => entry,
         // Unknown, or the address is another socket's now.
         _ => {
             if !starts {
-                let _ = SOCKETS.remove(&operation.sock);
-                return 0;
+                let _ = SOCKETS.remove(&sock);
+                return verdict::UNKNOWN;
             }
-            operation.flags |= FRESH;
-            if SOCKETS.insert(&operation.sock, &NEW_SOCKET, 0).is_err() {
+            flag(operation, wire::FLAG_FRESH);
+            if SOCKETS.insert(&sock, &NEW_SOCKET, 0).is_err() {
                 count(wire::COUNT_LOST_SOCKET_TABLE, 1);
                 maps::next_sequence();
-                return 0;
+                return verdict::UNKNOWN;
             }
-            let Some(entry) = SOCKETS.get_ptr_mut(&operation.sock) else { return 0 };
+            let Some(entry) = SOCKETS.get_ptr_mut(&sock) else { return verdict::UNKNOWN };
             // SAFETY: a live map value.
             unsafe { (*entry).inode = inode };
             entry
         }
     };
-    // SAFETY: a live map value; the two halves are only touched by the task that owns that direction's operation.
-    let half = unsafe { if operation.call.direction == SEND { &mut (*entry).send } else { &mut (*entry).recv } };
+    // SAFETY: a live map value that none of the functions called from here touches; each half is only used by the task
+    // that owns that direction's operation.
+    let half = unsafe { if sends { &mut (*entry).send } else { &mut (*entry).recv } };
 
-    match tcp_position(operation) {
-        Some(position) => operation.position = position,
+    match if unix { None } else { tcp_position(sock, sends, moved) } {
+        Some(position) => operation.position.set(position),
         None => {
-            operation.flags |= u64::from(wire::FLAG_COUNTED);
-            operation.position = half.position;
-            half.position = half.position.wrapping_add(operation.moved);
+            flag(operation, wire::FLAG_COUNTED);
+            operation.position.set(half.position);
+            half.position = half.position.wrapping_add(moved);
         }
     }
     let continues = half.pending != 0;
     if !continues && !starts {
-        return 0;
+        return verdict::PASS;
     }
     count(wire::COUNT_HEADS, u64::from(!continues));
     // Both flags while a head is followed: what was followed may have been a look-alike.
     if !continues || begins == start::HEAD {
-        operation.flags |= u64::from(wire::FLAG_START);
+        flag(operation, wire::FLAG_START);
     }
     if continues {
-        operation.flags |= u64::from(wire::FLAG_CONTINUES);
+        flag(operation, wire::FLAG_CONTINUES);
     } else {
         half.head_len = 0;
         half.newlines = 0;
@@ -163,38 +207,44 @@ extern "C" fn follow_operation() -> u64 {
     }
     let so_far = if half.head_len < CAP { half.head_len } else { CAP };
     let room = CAP - so_far;
-    let wanted = if operation.moved < room { operation.moved } else { room };
-    operation.captured = kernel::clamp(read_memory(wanted), CAP);
-    if operation.captured == 0 {
-        operation.flags |= u64::from(wire::FLAG_UNREADABLE);
-        log::unreadable(task::ids().tgid, operation.moved);
+    let wanted = if moved < room { moved } else { room };
+    let captured = kernel::clamp(read_memory(wanted), CAP);
+    operation.captured.set(captured);
+    if captured == 0 {
+        flag(operation, wire::FLAG_UNREADABLE);
+        log::unreadable(task::ids().tgid, moved);
         count(wire::COUNT_LOST_UNREADABLE, 1);
     }
-    let captured = kernel::clamp(operation.captured, CAP);
     // SAFETY: captured <= CAP, and the buffer has room behind it.
     unsafe { bytes.add(captured as usize).cast::<u64>().write_unaligned(0) };
-    scratch.scan = head::Scan::new(half.newlines, half.returns);
+    let scan = &scratch.scan;
+    scan.start(half.newlines, half.returns);
     let pending = head::scan_heads(captured) != 0;
-    half.newlines = scratch.scan.newlines;
-    half.returns = scratch.scan.returns;
-    if !pending && captured > scratch.scan.end + BODY_SHARE {
-        operation.captured = scratch.scan.end + BODY_SHARE;
+    half.newlines = scan.newlines.get();
+    half.returns = scan.returns.get();
+    if !pending && captured > scan.end.get() + BODY_SHARE {
+        operation.captured.set(scan.end.get() + BODY_SHARE);
     }
-    let begin = kernel::clamp(scratch.scan.begin, CAP);
+    let begin = kernel::clamp(scan.begin.get(), CAP);
     // Where some of it could not be read the daemon sees the hole; following on would ship noise.
     if !pending || captured < wanted || !remember_prefix(half, bytes, captured, so_far, begin) {
         half.pending = 0;
         half.head_len = 0;
-        return 1;
+        return verdict::SHIP;
     }
     half.pending = 1;
     half.head_len = if begin == 0 { so_far + captured } else { captured.wrapping_sub(begin) };
     if half.head_len >= CAP {
         half.pending = 0;
         count(wire::COUNT_TRUNCATED, 1);
-        operation.flags |= u64::from(wire::FLAG_TRUNCATED);
+        flag(operation, wire::FLAG_TRUNCATED);
     }
-    1
+    verdict::SHIP
+}
+
+#[inline(always)]
+fn flag(operation: &Operation, flag: u16) {
+    operation.flags.set(operation.flags.get() | u64::from(flag));
 }
 
 /// Inode of the operation's socket file; `None` for a socket that the current call does not name.
@@ -203,18 +253,17 @@ extern "C" fn follow_operation() -> u64 {
 /// working on behalf of this task (NBD): either way the task's registers describe something else.
 #[inline(always)]
 fn inode_of(operation: &Operation) -> Option<u64> {
-    let socket = kernel::pointer(operation.sock, &kernel::SOCK_SOCKET)?;
+    let socket = kernel::pointer(operation.sock.get(), &kernel::SOCK_SOCKET)?;
     let file = kernel::pointer(socket, &kernel::SOCKET_FILE)?;
-    if syscall::file_of(operation.task, operation.call.fd) != Some(file) {
+    if syscall::file_of(operation.task.get(), operation.call.fd.get()) != Some(file) {
         return None;
     }
     kernel::read(kernel::pointer(file, &kernel::FILE_INODE)?, &kernel::INODE_INO)
 }
 
 const SEND: u64 = wire::DIRECTION_SEND as u64;
-const FRESH: u64 = wire::FLAG_FRESH as u64;
 const NEW_HALF: Half = Half { position: 0, newlines: 0, returns: 0, head_len: 0, pending: 0, prefix: [0; 32] };
-const NEW_SOCKET: Socket = Socket { inode: 0, send: NEW_HALF, recv: NEW_HALF };
+const NEW_SOCKET: Socket = Socket { inode: 0, eof: 0, send: NEW_HALF, recv: NEW_HALF };
 
 /// A head that began with too few bytes to be told is judged again as more arrive; false when it is none.
 #[inline(always)]
@@ -235,66 +284,92 @@ fn remember_prefix(half: &mut Half, bytes: *const u8, captured: u64, so_far: u64
 }
 
 /// Position from TCP's own sequence numbers: exact whatever happened before, spliced bytes included. `None` where they
-/// count something else (TLS in the kernel, MPTCP) or there are none (AF_UNIX).
+/// count something else (TLS in the kernel, MPTCP).
 #[inline(always)]
-fn tcp_position(operation: &Operation) -> Option<u64> {
-    if operation.family == u64::from(AF_UNIX) {
-        return None;
-    }
-    let sock = operation.sock;
+fn tcp_position(sock: u64, sends: bool, moved: u64) -> Option<u64> {
     if kernel::read::<u16>(sock, &kernel::SOCK_PROTOCOL)? != IPPROTO_TCP
         || kernel::pointer(sock, &kernel::ICSK_ULP_OPS).is_some()
     {
         return None;
     }
-    let field = if operation.call.direction == SEND { &kernel::TCP_WRITE_SEQ } else { &kernel::TCP_COPIED_SEQ };
-    let after = kernel::read::<u32>(sock, field)?;
-    Some(u64::from(after.wrapping_sub(operation.moved as u32)))
+    let mut after = if sends { kernel::read::<u32>(sock, &kernel::TCP_WRITE_SEQ)? } else { copied(sock)? };
+    if !sends && fin_received(sock) && after == kernel::read::<u32>(sock, &kernel::TCP_RCV_NXT)? {
+        // The peer's FIN has a sequence number of its own, and this read took it too.
+        after = after.wrapping_sub(1);
+    }
+    Some(u64::from(after.wrapping_sub(moved as u32)))
+}
+
+/// Sequence number up to which the program has read.
+#[inline(always)]
+fn copied(sock: u64) -> Option<u32> {
+    kernel::read(sock, &kernel::TCP_COPIED_SEQ)
+}
+
+/// `SOCK_DONE`, which `tcp_fin()` sets.
+#[inline(always)]
+fn fin_received(sock: u64) -> bool {
+    const SOCK_DONE: u64 = 1 << 1;
+    kernel::read::<u64>(sock, &kernel::SOCK_FLAGS).unwrap_or(0) & SOCK_DONE != 0
+}
+
+/// Whether a TCP socket is closed and the program has read all there was.
+#[inline(always)]
+fn tcp_is_over(sock: u64) -> bool {
+    const TCP_CLOSE: u8 = 7;
+    kernel::read::<u8>(sock, &kernel::SOCK_STATE) == Some(TCP_CLOSE) && !has_unread(sock)
+}
+
+/// Whether bytes wait in a TCP socket that the program has not read yet.
+#[inline(always)]
+pub fn has_unread(sock: u64) -> bool {
+    let (Some(copied), Some(next)) = (copied(sock), kernel::read::<u32>(sock, &kernel::TCP_RCV_NXT)) else {
+        return false;
+    };
+    next.wrapping_sub(copied) > u32::from(fin_received(sock))
 }
 
 /// Puts the record together around the captured bytes and ships it.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn ship_record() -> u64 {
-    let Some(scratch) = SCRATCH.get_ptr_mut(0) else { return 0 };
-    // SAFETY: this CPU's slot, held by the hook.
-    let scratch = unsafe { &mut *scratch };
+    let Some(scratch) = maps::scratch() else { return 0 };
     let operation = &scratch.operation;
-    let family = operation.family as u16;
+    let (sock, task) = (operation.sock.get(), operation.task.get());
+    let family = operation.family.get() as u16;
     let unix = family == AF_UNIX;
     let begin = if unix { 0 } else { wire::UNIX_PATH_SLOT };
-    let record = scratch.record.as_mut_ptr().wrapping_add(begin);
-    let length = kernel::clamp((BYTES - begin) as u64 + operation.captured, (BYTES + wire::HEAD_CAP) as u64);
+    let record = scratch.record().wrapping_add(begin);
+    let length = kernel::clamp((BYTES - begin) as u64 + operation.captured.get(), (BYTES + wire::HEAD_CAP) as u64);
     // SAFETY: the header's room in this CPU's scratch buffer, aligned to 8; all fields are plain integers.
     let header = unsafe { &mut *record.cast::<wire::Data>() };
     header.kind = wire::KIND_DATA;
-    header.flags = operation.flags as u16;
-    header.len = length as u32;
+    header.flags = operation.flags.get() as u16;
+    header.exec_id = kernel::read::<u64>(task, &kernel::TASK_EXEC_ID).unwrap_or(0) as u32;
     // SAFETY: no arguments.
     header.time_ns = unsafe { bpf_ktime_get_boot_ns() };
-    header.socket = operation.sock;
-    header.inode = operation.inode;
-    header.position = operation.position;
-    header.op_len = operation.moved as u32;
-    header.captured = operation.captured as u32;
+    header.socket = sock;
+    header.inode = operation.inode.get();
+    header.position = operation.position.get();
+    header.op_len = operation.moved.get() as u32;
+    header.captured = operation.captured.get() as u32;
     header.task = task::ids();
-    header.start_ns = task::process_start(operation.task).unwrap_or(0);
+    header.start_ns = task::process_start(task).unwrap_or(0);
     // SAFETY: no arguments.
     header.cgroup = unsafe { bpf_get_current_cgroup_id() };
     header.coroutine = 0;
-    task::ancestors(operation.task, &mut header.ancestors);
+    task::ancestors(task, &mut header.ancestors);
     header.family = family;
-    header.direction = operation.call.direction as u8;
+    header.direction = operation.call.direction.get() as u8;
     header.path_len = 0;
     header.peer_tgid = 0;
     header.comm = bpf_get_current_comm().unwrap_or_default();
-    header.netns = kernel::pointer(operation.sock, &kernel::SOCK_NET)
-        .and_then(|net| kernel::read(net, &kernel::NET_INUM))
-        .unwrap_or(0);
+    header.netns =
+        kernel::pointer(sock, &kernel::SOCK_NET).and_then(|net| kernel::read(net, &kernel::NET_INUM)).unwrap_or(0);
     if unix {
-        unix_names(operation.sock, header, record.wrapping_add(HEADER));
+        unix_names(sock, header, record.wrapping_add(HEADER));
     } else {
-        addresses(operation.sock, family, header);
+        addresses(sock, family, header);
     }
     // Last, so that the ring buffer's order is as close to the numbers' order as it gets.
     header.seq = maps::next_sequence();
@@ -305,9 +380,9 @@ extern "C" fn ship_record() -> u64 {
         count(wire::COUNT_LOST_RING_FULL, 1);
         log::lost(header.task.tgid, header.seq);
     } else {
-        log::shipped(header.task.tgid, header.seq, operation.captured);
+        log::shipped(header.task.tgid, header.seq, operation.captured.get());
         count(wire::COUNT_RECORDS, 1);
-        count(wire::COUNT_BYTES_CAPTURED, operation.captured);
+        count(wire::COUNT_BYTES_CAPTURED, operation.captured.get());
     }
     0
 }
@@ -331,6 +406,15 @@ fn mapped(address: [u8; 4]) -> [u8; 16] {
     [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, address[0], address[1], address[2], address[3]]
 }
 
+/// Length of a name the kernel chose for a client (`bind` without one): NUL and five digits.
+const AUTOBOUND: u64 = 6;
+
+/// Length of a `struct unix_address` without its family.
+#[inline(always)]
+fn name_length(address: u64) -> u64 {
+    u64::from(kernel::read::<u32>(address, &kernel::UNIX_ADDRESS_LEN).unwrap_or(0).saturating_sub(2))
+}
+
 /// Path and peer of an AF_UNIX socket. The listening end has the name; an accepted socket shares it.
 #[inline(always)]
 fn unix_names(sock: u64, header: &mut wire::Data, slot: *mut u8) {
@@ -341,17 +425,15 @@ fn unix_names(sock: u64, header: &mut wire::Data, slot: *mut u8) {
     if let Some(pid) = kernel::pointer(sock, &kernel::SOCK_PEER_PID) {
         header.peer_tgid = kernel::read(pid, &kernel::PID_NUMBERS).unwrap_or(0);
     }
-    let address = match kernel::pointer(sock, &kernel::UNIX_ADDR) {
-        Some(own) => own,
-        None => {
-            let Some(peer) = kernel::pointer(sock, &kernel::UNIX_PEER) else { return };
-            let Some(address) = kernel::pointer(peer, &kernel::UNIX_ADDR) else { return };
-            address
-        }
+    let own = kernel::pointer(sock, &kernel::UNIX_ADDR);
+    let peer = kernel::pointer(sock, &kernel::UNIX_PEER).and_then(|peer| kernel::pointer(peer, &kernel::UNIX_ADDR));
+    let address = match (own, peer) {
+        (Some(own), Some(peer)) if name_length(own) == AUTOBOUND => peer,
+        (Some(own), _) => own,
+        (None, Some(peer)) => peer,
+        (None, None) => return,
     };
-    // `len` counts sun_family too.
-    let length = u64::from(kernel::read::<u32>(address, &kernel::UNIX_ADDRESS_LEN).unwrap_or(0).saturating_sub(2));
-    let length = kernel::clamp(length, wire::UNIX_PATH_CAP as u64);
+    let length = kernel::clamp(name_length(address), wire::UNIX_PATH_CAP as u64);
     let path = address.wrapping_add(u64::from(kernel::UNIX_ADDRESS_NAME.load()) + 2);
     // SAFETY: the helper checks the address, and the slot has room for UNIX_PATH_CAP bytes.
     if length > 0 && unsafe { raw_read_kernel(slot.cast(), length as u32, path as *const core::ffi::c_void) } == 0 {
@@ -366,7 +448,7 @@ pub fn close(sock: u64, reason: u32) {
     let close = wire::Close {
         kind: wire::KIND_CLOSE,
         flags: 0,
-        len: size_of::<wire::Close>() as u32,
+        unused: 0,
         seq: maps::next_sequence(),
         // SAFETY: no arguments.
         time_ns: unsafe { bpf_ktime_get_boot_ns() },

@@ -2,7 +2,7 @@
 //!
 //! Whole words at a time and without byte loops, so that the verifier has little to walk through.
 
-use crate::maps::SCRATCH;
+use crate::maps::{self, Word};
 
 /// Bytes of a head that are followed.
 const HEAD_CAP: u64 = auditor_ebpf::wire::HEAD_CAP as u64;
@@ -112,27 +112,31 @@ fn equal(word: u64, wanted: u8) -> u64 {
 
 /// A walk through the bytes of one operation that begin with, or continue, a head.
 #[repr(C)]
-#[derive(Clone, Copy)]
 pub struct Scan {
     /// Newlines of the last word (before the walk: of the operation before), 0x80 a byte, last byte on top.
-    pub newlines: u64,
+    pub newlines: Word,
     /// Carriage returns, likewise.
-    pub returns: u64,
+    pub returns: Word,
     /// Not 0: the bytes end inside a head.
-    pub pending: u64,
+    pub pending: Word,
     /// Where that head begins (0 for one that an earlier operation began).
-    pub begin: u64,
+    pub begin: Word,
     /// The next word to look at.
-    word: u64,
+    word: Word,
     /// Where the head ends that was found last; 0: nowhere.
-    pub end: u64,
+    pub end: Word,
 }
 
 impl Scan {
-    /// Before the walk, with what the operation before left.
+    /// Begins a walk with what the operation before left.
     #[inline(always)]
-    pub const fn new(newlines: u64, returns: u64) -> Self {
-        Self { newlines, returns, pending: 1, begin: 0, word: 0, end: 0 }
+    pub fn start(&self, newlines: u64, returns: u64) {
+        self.newlines.set(newlines);
+        self.returns.set(returns);
+        self.pending.set(1);
+        self.begin.set(0);
+        self.word.set(0);
+        self.end.set(0);
     }
 }
 
@@ -147,9 +151,8 @@ const WORDS: u64 = HEAD_CAP / 8;
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn scan_heads(length: u64) -> u64 {
-    let Some(scratch) = SCRATCH.get_ptr_mut(0) else { return 0 };
-    // SAFETY: this CPU's slot, held by the caller.
-    let (scan, buffer) = unsafe { (&mut (*scratch).scan, (*scratch).record.as_ptr().add(crate::capture::BYTES)) };
+    let Some(scratch) = maps::scratch() else { return 0 };
+    let (scan, buffer) = (&scratch.scan, scratch.bytes());
     let mut heads = 0;
     while heads < HEADS {
         heads += 1;
@@ -157,7 +160,7 @@ pub extern "C" fn scan_heads(length: u64) -> u64 {
         if next == 0 {
             break;
         }
-        scan.pending = 0;
+        scan.pending.set(0);
         if next >= length {
             break;
         }
@@ -172,17 +175,17 @@ pub extern "C" fn scan_heads(length: u64) -> u64 {
         }
         if heads == HEADS {
             // Whatever follows is shipped, but not followed into the next operation.
-            scan.end = length;
+            scan.end.set(length);
             break;
         }
-        scan.pending = 1;
-        scan.begin = next;
+        scan.pending.set(1);
+        scan.begin.set(next);
     }
     // The last word may be a partial one: realign so that its last real byte is the top one.
     let spare = ((8 - (length & 7)) & 7) * 8;
-    scan.newlines <<= spare;
-    scan.returns <<= spare;
-    scan.pending
+    scan.newlines.set(scan.newlines.get() << spare);
+    scan.returns.set(scan.returns.get() << spare);
+    scan.pending.get()
 }
 
 /// Finds the next empty line from the word at which the last call stopped; says where the bytes behind it begin, 0 when
@@ -190,37 +193,39 @@ pub extern "C" fn scan_heads(length: u64) -> u64 {
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn find_end(length: u64) -> u64 {
-    let Some(scratch) = SCRATCH.get_ptr_mut(0) else { return 0 };
-    // SAFETY: this CPU's slot, held by the caller.
-    let (scan, buffer) =
-        unsafe { (&mut (*scratch).scan, (*scratch).record.as_ptr().add(crate::capture::BYTES).cast::<u64>()) };
-    scan.end = 0;
+    let Some(scratch) = maps::scratch() else { return 0 };
+    let (scan, buffer) = (&scratch.scan, scratch.bytes().cast::<u64>());
+    scan.end.set(0);
     let mut step = 0u64;
     while step < WORDS {
         step += 1;
-        // SAFETY: live map memory; volatile, so that it carries the state and not the verifier's registers.
-        let index = unsafe { (&raw const scan.word).read_volatile() };
+        let index = carried(&scan.word);
         if index >= WORDS || index * 8 >= length {
             break;
         }
-        scan.word = index + 1;
+        scan.word.set(index + 1);
         // SAFETY: index * 8 is below HEAD_CAP.
         let word = unsafe { buffer.add(index as usize).read() };
         let newlines = equal(word, b'\n');
         let returns = equal(word, b'\r');
-        // SAFETY: as above.
-        let (before, before_returns) =
-            unsafe { ((&raw const scan.newlines).read_volatile(), (&raw const scan.returns).read_volatile()) };
+        let (before, before_returns) = (carried(&scan.newlines), carried(&scan.returns));
         let one_before = (newlines << 8) | (before >> 56);
         let two_before = (newlines << 16) | (before >> 48);
         let return_before = (returns << 8) | (before_returns >> 56);
         let end = newlines & (one_before | (return_before & two_before));
-        scan.newlines = newlines;
-        scan.returns = returns;
+        scan.newlines.set(newlines);
+        scan.returns.set(returns);
         if end != 0 {
-            scan.end = index * 8 + u64::from(lowest(end)) + 1;
+            scan.end.set(index * 8 + u64::from(lowest(end)) + 1);
             break;
         }
     }
-    scan.end
+    scan.end.get()
+}
+
+/// Reads state that the loop before left, from the map's memory and not from the verifier's registers.
+#[inline(always)]
+fn carried(word: &Word) -> u64 {
+    // SAFETY: live map memory.
+    unsafe { word.as_ptr().read_volatile() }
 }

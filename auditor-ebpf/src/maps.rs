@@ -1,6 +1,9 @@
 //! The maps, each with who writes it, who reads it, and who deletes from it.
 
-use core::{arch::asm, cell::UnsafeCell};
+use core::{
+    arch::asm,
+    cell::{Cell, UnsafeCell},
+};
 
 use auditor_ebpf::wire;
 use aya_ebpf::{
@@ -8,6 +11,8 @@ use aya_ebpf::{
     macros::map,
     maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf},
 };
+
+use crate::{capture::Operation, head::Scan, memory::Memory};
 
 /// Records for the daemon. Written by [`crate::capture`], read by the daemon; the daemon sets the size before the load.
 #[map]
@@ -21,26 +26,31 @@ pub struct SharedCounter(UnsafeCell<u64>);
 // SAFETY: only ever accessed by one atomic instruction.
 unsafe impl Sync for SharedCounter {}
 
+/// This CPU's scratch buffer, for a function that works on behalf of a hook that has acquired it.
+#[inline(always)]
+pub fn scratch() -> Option<&'static Scratch> {
+    // SAFETY: this CPU's slot of a per-CPU map; all of it is cells.
+    SCRATCH.get_ptr(0).map(|scratch| unsafe { &*scratch })
+}
+
 /// This CPU's scratch buffer, or a counted loss when another task is in the middle of using it. To be given back with
 /// [`release`].
 #[inline(always)]
-pub fn acquire() -> Option<&'static mut Scratch> {
-    let scratch = SCRATCH.get_ptr_mut(0)?;
-    // SAFETY: this CPU's slot of a per-CPU map; `busy` keeps a task that preempts us off it.
-    let scratch = unsafe { &mut *scratch };
-    if scratch.busy != 0 {
+pub fn acquire() -> Option<&'static Scratch> {
+    let scratch = scratch()?;
+    if scratch.busy.get() != 0 {
         count(wire::COUNT_LOST_BUSY, 1);
         next_sequence();
         return None;
     }
-    scratch.busy = 1;
+    scratch.busy.set(1);
     Some(scratch)
 }
 
 /// Ends what [`acquire`] began.
 #[inline(always)]
-pub fn release(scratch: &mut Scratch) {
-    scratch.busy = 0;
+pub fn release(scratch: &Scratch) {
+    scratch.busy.set(0);
 }
 
 /// Numbers the records, delivered or lost, so that the daemon finds every hole.
@@ -69,6 +79,8 @@ pub struct Half {
 #[derive(Clone, Copy)]
 pub struct Socket {
     pub inode: u64,
+    /// Not 0: it was said that the peer has finished sending.
+    pub eof: u64,
     pub send: Half,
     pub recv: Half,
 }
@@ -84,6 +96,8 @@ pub static SOCKETS: LruHashMap<u64, Socket> = LruHashMap::with_max_entries(32_76
 pub struct MessageCursor {
     /// The user's message array.
     pub array: u64,
+    /// How many messages it has.
+    pub length: u64,
     /// The next message.
     pub index: u64,
 }
@@ -100,21 +114,41 @@ pub static BLIND: LruHashMap<wire::BlindKey, wire::BlindCount> = LruHashMap::wit
 #[map]
 pub static COUNTERS: PerCpuArray<[u64; wire::COUNTERS]> = PerCpuArray::with_max_entries(1, 0);
 
-/// One operation's record while it is put together.
+/// A word that other functions may change while a reference to it is held: the stages hand over in the scratch buffer.
+pub type Word = Cell<u64>;
+
+/// One operation while it is looked at.
 #[repr(C, align(8))]
 pub struct Scratch {
     /// Not 0 while a task is using it; a second task on this CPU then counts a loss instead of overwriting.
-    pub busy: u64,
+    busy: Word,
     /// The operation that is looked at.
-    pub operation: crate::capture::Operation,
+    pub operation: Operation,
     /// Its memory…
-    pub source: crate::memory::Memory,
+    pub source: UnsafeCell<Memory>,
     /// …and how far [`crate::memory::read_memory`] has got.
-    pub memory: crate::memory::Memory,
+    pub memory: UnsafeCell<Memory>,
     /// Input and output of [`crate::head::scan_heads`].
-    pub scan: crate::head::Scan,
+    pub scan: Scan,
     /// The record's bytes; see [`crate::capture`] for the layout.
-    pub record: [u8; crate::capture::RECORD_ROOM],
+    record: UnsafeCell<[u8; crate::capture::RECORD_ROOM]>,
+}
+
+// SAFETY: each CPU has its own, and `busy` gives it to one task at a time.
+unsafe impl Sync for Scratch {}
+
+impl Scratch {
+    /// The record's room.
+    #[inline(always)]
+    pub fn record(&self) -> *mut u8 {
+        self.record.get().cast()
+    }
+
+    /// Where in it the captured bytes are.
+    #[inline(always)]
+    pub fn bytes(&self) -> *mut u8 {
+        self.record().wrapping_add(crate::capture::BYTES)
+    }
 }
 
 /// One per CPU. Written and read by the hooks and what they call.

@@ -5,8 +5,8 @@ use aya_ebpf::helpers::{bpf_probe_read_user, generated::bpf_probe_read_user as r
 use auditor_ebpf::wire::HEAD_CAP;
 
 use crate::{
-    maps::{MESSAGE_CURSORS, MessageCursor, SCRATCH},
-    syscall::shape,
+    maps::{self, MESSAGE_CURSORS, MessageCursor},
+    syscall::{Call, shape},
     task,
 };
 
@@ -65,12 +65,12 @@ const PIECES: u32 = 256;
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn read_memory(wanted: u64) -> u64 {
-    let Some(scratch) = SCRATCH.get_ptr_mut(0) else { return 0 };
-    // SAFETY: this CPU's slot, held by the caller.
-    let (memory, buffer) =
-        unsafe { (&mut (*scratch).memory, (*scratch).record.as_mut_ptr().add(crate::capture::BYTES)) };
+    let Some(scratch) = maps::scratch() else { return 0 };
+    let buffer = scratch.bytes();
+    // SAFETY: nothing that is called from here touches them.
+    let memory = unsafe { &mut *scratch.memory.get() };
     // SAFETY: as above.
-    *memory = unsafe { (*scratch).source };
+    *memory = unsafe { *scratch.source.get() };
     let mut piece = 0;
     while piece < PIECES {
         piece += 1;
@@ -79,10 +79,10 @@ pub extern "C" fn read_memory(wanted: u64) -> u64 {
         if filled >= wanted || filled >= HEAD_CAP as u64 {
             break;
         }
+        if memory.left == 0 && !memory.next_piece() {
+            break;
+        }
         if memory.left == 0 {
-            if !memory.next_piece() {
-                break;
-            }
             continue;
         }
         let mut length = wanted - filled;
@@ -118,23 +118,24 @@ fn read_user<T>(address: u64) -> Option<T> {
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn memory_of_call() -> u64 {
-    let Some(scratch) = SCRATCH.get_ptr_mut(0) else { return 0 };
-    // SAFETY: this CPU's slot, held by the caller.
-    let (source, operation) = unsafe { (&mut (*scratch).source, &(*scratch).operation) };
-    let (call, moved) = (&operation.call, operation.moved);
+    let Some(scratch) = maps::scratch() else { return 0 };
+    let (call, moved) = (&scratch.operation.call, scratch.operation.moved.get());
+    // SAFETY: nothing that is called from here touches it.
+    let source = unsafe { &mut *scratch.source.get() };
     *source = Memory::EMPTY;
     source.message_left = moved;
-    if call.shape == shape::BUFFER {
-        source.base = call.pointer;
+    let (shape, pointer) = (call.shape.get(), call.pointer.get());
+    if shape == shape::BUFFER {
+        source.base = pointer;
         source.left = moved;
-    } else if call.shape == shape::VECTOR {
-        source.vectors = call.pointer;
-        source.vectors_left = call.length;
-    } else if call.shape == shape::MESSAGE {
-        source.vectors_of(call.pointer);
-    } else if call.shape == shape::MESSAGES {
+    } else if shape == shape::VECTOR {
+        source.vectors = pointer;
+        source.vectors_left = call.length.get();
+    } else if shape == shape::MESSAGE {
+        source.vectors_of(pointer);
+    } else if shape == shape::MESSAGES {
         source.message_left = 0;
-        source.messages = call.pointer;
+        source.messages = pointer;
         source.messages_left = moved;
     }
     0
@@ -143,27 +144,32 @@ pub extern "C" fn memory_of_call() -> u64 {
 /// Likewise for one message of a `sendmmsg`/`recvmmsg` call, for a hook that fires once a message and is not told which.
 ///
 /// A thread works through the array in order, so a cursor per thread tells: it starts over when the array ends, when
-/// another array comes, and when a message was not moved, which ends the call (see [`end_messages`]).
+/// another array or another length of it comes, and when a message was not moved, which ends the call (see
+/// [`end_messages`]).
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn memory_of_message() -> u64 {
-    let Some(scratch) = SCRATCH.get_ptr_mut(0) else { return 0 };
-    // SAFETY: this CPU's slot, held by the caller.
-    let (source, operation) = unsafe { (&mut (*scratch).source, &(*scratch).operation) };
-    let call = &operation.call;
+    let Some(scratch) = maps::scratch() else { return 0 };
+    let (array, length) = (scratch.operation.call.pointer.get(), scratch.operation.call.length.get());
+    // SAFETY: nothing that is called from here touches it.
+    let source = unsafe { &mut *scratch.source.get() };
     let tid = task::ids().tid;
     let mut index = 0;
     if let Some(cursor) = MESSAGE_CURSORS.get_ptr(&tid) {
         // SAFETY: a live map value of this thread.
         let cursor = unsafe { *cursor };
-        if cursor.array == call.pointer && cursor.index < call.length {
+        if cursor.array == array && cursor.length == length && cursor.index < length {
             index = cursor.index;
         }
     }
-    let _ = MESSAGE_CURSORS.insert(&tid, &MessageCursor { array: call.pointer, index: index + 1 }, 0);
+    if index + 1 >= length {
+        end_messages();
+    } else {
+        let _ = MESSAGE_CURSORS.insert(&tid, &MessageCursor { array, length, index: index + 1 }, 0);
+    }
     *source = Memory::EMPTY;
-    source.message_left = operation.moved;
-    source.vectors_of(call.pointer.wrapping_add(index * MMSGHDR));
+    source.message_left = scratch.operation.moved.get();
+    source.vectors_of(array.wrapping_add(index * MMSGHDR));
     0
 }
 
@@ -171,6 +177,37 @@ pub extern "C" fn memory_of_message() -> u64 {
 #[inline(always)]
 pub fn end_messages() {
     let _ = MESSAGE_CURSORS.remove(&task::ids().tid);
+}
+
+/// Whether a call that read nothing had room for something: otherwise it says nothing of the stream's end.
+#[inline(always)]
+pub fn had_room(call: &Call) -> bool {
+    let shape = call.shape.get();
+    if shape == shape::BUFFER {
+        return call.length.get() > 0;
+    }
+    if shape == shape::VECTOR {
+        return vectors_room(call.pointer.get(), call.length.get()) > 0;
+    }
+    shape == shape::MESSAGE
+}
+
+/// Bytes that the first iovecs of a call have room for.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn vectors_room(vectors: u64, count: u64) -> u64 {
+    let mut room = 0u64;
+    let mut i = 0;
+    while i < 8 {
+        if i >= count {
+            break;
+        }
+        if let Some(vector) = read_user::<IoVec>(vectors.wrapping_add(i * 16)) {
+            room |= vector.length;
+        }
+        i += 1;
+    }
+    room
 }
 
 /// The bytes all messages of a `shape::MESSAGES` call moved together, when `messages` of them did.

@@ -3,7 +3,10 @@
 use auditor_ebpf::wire::{DIRECTION_RECV, DIRECTION_SEND};
 use aya_ebpf::Global;
 
-use crate::{kernel, maps::SCRATCH};
+use crate::{
+    kernel,
+    maps::{self, Word},
+};
 
 /// System call numbers differ between architectures: the daemon writes its own (`libc::SYS_*`) before the load.
 macro_rules! numbers {
@@ -31,18 +34,17 @@ pub mod shape {
 
 /// A call of the kind that moves bytes through sockets.
 #[repr(C)]
-#[derive(Clone, Copy)]
 pub struct Call {
     /// `wire::DIRECTION_*`
-    pub direction: u64,
+    pub direction: Word,
     /// `shape::*`
-    pub shape: u64,
+    pub shape: Word,
     /// The socket's file descriptor.
-    pub fd: u64,
-    pub pointer: u64,
-    pub length: u64,
+    pub fd: Word,
+    pub pointer: Word,
+    pub length: Word,
     /// `MSG_*` flags.
-    pub flags: u64,
+    pub flags: Word,
 }
 
 /// `MSG_PEEK`: nothing is consumed.
@@ -84,6 +86,25 @@ pub fn moves_bytes(nr: u32) -> bool {
         || nr == NR_PWRITEV2.load()
 }
 
+/// Whether the number is that of a 32-bit call that can move bytes through a socket. (Most of them are rare calls in
+/// the 64-bit table, so that few tasks need to be asked.)
+#[inline(always)]
+pub fn may_be_compat(nr: u32) -> bool {
+    matches!(nr, I386_READ | I386_WRITE | I386_SOCKETCALL | I386_READV | I386_WRITEV | 369..=372)
+}
+
+const I386_READ: u32 = 3;
+const I386_WRITE: u32 = 4;
+const I386_SOCKETCALL: u32 = 102;
+const I386_READV: u32 = 145;
+const I386_WRITEV: u32 = 146;
+
+/// The file descriptor of such a call; `None` for `socketcall`, which is about sockets by itself.
+#[inline(always)]
+pub fn compat_fd(regs: u64, nr: u32) -> Option<u64> {
+    if nr == I386_SOCKETCALL { None } else { Some(argument(regs, &kernel::REGS_COMPAT_ARG0) & 0xffff_ffff) }
+}
+
 /// Decodes the call into the scratch buffer's operation; 0 when it is not one that moves bytes through a socket.
 ///
 /// `splice` has a socket at either end: `splice_direction` says which one is meant. A function of its own, with its
@@ -93,11 +114,10 @@ pub fn moves_bytes(nr: u32) -> bool {
 pub extern "C" fn decode_call(nr: u64, splice_direction: u64) -> u64 {
     const SEND: u64 = DIRECTION_SEND as u64;
     const RECV: u64 = DIRECTION_RECV as u64;
-    let Some(scratch) = SCRATCH.get_ptr_mut(0) else { return 0 };
-    // SAFETY: this CPU's slot, held by the caller.
-    let (call, regs) = unsafe { (&mut (*scratch).operation.call, (*scratch).operation.regs) };
+    let Some(scratch) = maps::scratch() else { return 0 };
+    let (call, regs) = (&scratch.operation.call, scratch.operation.regs.get());
     let nr = nr as u32;
-    (call.direction, call.shape) = if nr == NR_READ.load() || nr == NR_RECVFROM.load() {
+    let (direction, shape) = if nr == NR_READ.load() || nr == NR_RECVFROM.load() {
         (RECV, shape::BUFFER)
     } else if nr == NR_WRITE.load() || nr == NR_SENDTO.load() {
         (SEND, shape::BUFFER)
@@ -120,21 +140,21 @@ pub extern "C" fn decode_call(nr: u64, splice_direction: u64) -> u64 {
     } else {
         return 0;
     };
+    call.direction.set(direction);
+    call.shape.set(shape);
     let spliced_out = nr == NR_SPLICE.load() && splice_direction == SEND;
-    call.fd = argument(regs, &kernel::REGS_ARG0);
-    if spliced_out {
-        call.fd = argument(regs, &kernel::REGS_ARG2);
-    }
+    let fd = argument(regs, if spliced_out { &kernel::REGS_ARG2 } else { &kernel::REGS_ARG0 });
     // A descriptor is an int: what is above it in the register means nothing.
-    call.fd &= 0xffff_ffff;
-    call.flags = 0;
-    if nr == NR_RECVFROM.load() || nr == NR_RECVMMSG.load() {
-        call.flags = argument(regs, &kernel::REGS_ARG3);
+    call.fd.set(fd & 0xffff_ffff);
+    call.flags.set(if nr == NR_RECVFROM.load() || nr == NR_RECVMMSG.load() {
+        argument(regs, &kernel::REGS_ARG3)
     } else if nr == NR_RECVMSG.load() {
-        call.flags = argument(regs, &kernel::REGS_ARG2);
-    }
-    call.pointer = argument(regs, &kernel::REGS_ARG1);
-    call.length = argument(regs, &kernel::REGS_ARG2);
+        argument(regs, &kernel::REGS_ARG2)
+    } else {
+        0
+    });
+    call.pointer.set(argument(regs, &kernel::REGS_ARG1));
+    call.length.set(argument(regs, &kernel::REGS_ARG2));
     1
 }
 

@@ -49,12 +49,14 @@ pub fn kind(task: u64) -> Kind {
     if flags & PF_IO_WORKER != 0 {
         return Kind::IoWorker;
     }
-    if kernel::has(&kernel::TASK_THREAD_STATUS)
+    if is_compat(task) { Kind::Compat } else { Kind::User }
+}
+
+/// Whether the current system call is a 32-bit one.
+#[inline(always)]
+pub fn is_compat(task: u64) -> bool {
+    kernel::has(&kernel::TASK_THREAD_STATUS)
         && kernel::read::<u32>(task, &kernel::TASK_THREAD_STATUS).unwrap_or(0) & TS_COMPAT != 0
-    {
-        return Kind::Compat;
-    }
-    Kind::User
 }
 
 /// When the process of `task` started, boot-time ns.

@@ -68,8 +68,8 @@ pub struct Data {
     pub kind: u16,
     /// `FLAG_*`.
     pub flags: u16,
-    /// Whole record with header, path and bytes.
-    pub len: u32,
+    /// Counts the `exec`s of the process (modulo 2^32): its description changes with them.
+    pub exec_id: u32,
     /// Counts every record of the ring buffer, delivered or lost, from 1; a hole is a lost record.
     pub seq: u64,
     /// `CLOCK_BOOTTIME` when the operation completed, ns.
@@ -124,8 +124,8 @@ pub struct Close {
     pub kind: u16,
     /// Always 0.
     pub flags: u16,
-    /// Size of this record.
-    pub len: u32,
+    /// Always 0.
+    pub unused: u32,
     /// As in [`Data::seq`].
     pub seq: u64,
     /// `CLOCK_BOOTTIME`, ns.

@@ -104,6 +104,8 @@ pub struct Data {
     pub direction: Direction,
     /// The process.
     pub process: ProcessId,
+    /// Counts the `exec`s of the process.
+    pub exec_id: u32,
     /// The thread.
     pub tid: u32,
     /// Forking threads, nearest first: (tgid, tid); zeroes past init.
@@ -313,6 +315,7 @@ impl Data {
             op_len: header.op_len,
             direction,
             process: ProcessId { tgid: header.task.tgid, start_ns: header.start_ns },
+            exec_id: header.exec_id,
             tid: header.task.tid,
             ancestors: header.ancestors,
             coroutine: header.coroutine,
@@ -347,11 +350,10 @@ impl Data {
             }
         }
         let unix = family == libc::AF_UNIX;
-        let length = size_of::<wire::Data>() + if unix { slot.len() } else { 0 } + self.bytes.len();
         let header = wire::Data {
             kind: wire::KIND_DATA,
             flags: self.flags,
-            len: u32::try_from(length).unwrap_or(u32::MAX),
+            exec_id: self.exec_id,
             seq: self.seq,
             time_ns: self.time,
             socket: self.socket.sock,
@@ -393,7 +395,7 @@ impl Close {
         let close = wire::Close {
             kind: wire::KIND_CLOSE,
             flags: 0,
-            len: size_of::<wire::Close>() as u32,
+            unused: 0,
             seq: self.seq,
             time_ns: self.time,
             socket: self.socket.sock,
@@ -439,6 +441,7 @@ mod tests {
             op_len: 50,
             direction: Direction::Recv,
             process: ProcessId { tgid: 5, start_ns: 6 },
+            exec_id: 3,
             tid: 8,
             ancestors: [wire::Task { tgid: 9, tid: 10 }; wire::ANCESTORS],
             coroutine: 0,

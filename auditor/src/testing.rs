@@ -141,6 +141,7 @@ impl Script {
             op_len: op_len as u32,
             direction,
             process: self.process,
+            exec_id: 0,
             tid: self.tid,
             ancestors: Default::default(),
             coroutine: 0,

@@ -21,7 +21,8 @@ pub fn tcp_state(ctx: BtfTracePointContext) -> i32 {
     let closing = state == TCP_FIN_WAIT1 || state == TCP_LAST_ACK;
     let closed = state == TCP_CLOSE
         || (closing && kernel::read::<u8>(sock, &kernel::SOCK_SHUTDOWN).unwrap_or(0) == SHUTDOWN_BOTH);
-    if closed {
+    // What the program has not read yet it may still read: that read says that the connection is over.
+    if closed && !(state == TCP_CLOSE && capture::has_unread(sock)) {
         capture::close(sock, wire::CLOSE_LOCAL);
     }
     0

@@ -3,28 +3,45 @@
 use auditor_ebpf::wire;
 use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 
-use crate::{blind, kernel, task};
+use crate::{blind, kernel, syscall, task};
 
-const IORING_OP_SENDMSG: u8 = 9;
-const IORING_OP_RECVMSG: u8 = 10;
-const IORING_OP_SEND: u8 = 26;
-const IORING_OP_RECV: u8 = 27;
-const IORING_OP_SEND_ZC: u8 = 47;
-const IORING_OP_SENDMSG_ZC: u8 = 48;
+/// `IORING_OP_*` of operations that only sockets take.
+const SENDMSG: u8 = 9;
+const RECVMSG: u8 = 10;
+const SEND: u8 = 26;
+const RECV: u8 = 27;
+const SEND_ZC: u8 = 47;
+const SENDMSG_ZC: u8 = 48;
+const RECV_ZC: u8 = 58;
+/// Those that files take too.
+const READV: u8 = 1;
+const WRITEV: u8 = 2;
+const READ_FIXED: u8 = 4;
+const WRITE_FIXED: u8 = 5;
+const READ: u8 = 22;
+const WRITE: u8 = 23;
+const READ_MULTISHOT: u8 = 49;
 
 /// `TP_PROTO(struct io_kiocb *req, …)`; called `io_uring_submit_sqe` before Linux 6.4 (the daemon attaches by the name
 /// the kernel has).
 #[btf_tracepoint(function = "io_uring_submit_req")]
 pub fn io_uring_submit(ctx: BtfTracePointContext) -> i32 {
-    let opcode = kernel::read::<u8>(ctx.arg::<u64>(0), &kernel::IO_KIOCB_OPCODE).unwrap_or(0);
-    let socket = opcode == IORING_OP_SENDMSG
-        || opcode == IORING_OP_RECVMSG
-        || opcode == IORING_OP_SEND
-        || opcode == IORING_OP_RECV
-        || opcode == IORING_OP_SEND_ZC
-        || opcode == IORING_OP_SENDMSG_ZC;
-    if socket && task::selected() {
+    let request = ctx.arg::<u64>(0);
+    let opcode = kernel::read::<u8>(request, &kernel::IO_KIOCB_OPCODE).unwrap_or(0);
+    let moves_bytes = match opcode {
+        SENDMSG | RECVMSG | SEND | RECV | SEND_ZC | SENDMSG_ZC | RECV_ZC => true,
+        READV | WRITEV | READ_FIXED | WRITE_FIXED | READ | WRITE | READ_MULTISHOT => names_socket(request),
+        _ => false,
+    };
+    if moves_bytes && task::selected() {
         blind::note(wire::BLIND_IO_URING, 0, 0);
     }
     0
+}
+
+/// The file itself is looked up after this point; the descriptor is there already.
+#[inline(always)]
+fn names_socket(request: u64) -> bool {
+    let Some(fd) = kernel::read::<u32>(request, &kernel::IO_KIOCB_FD) else { return false };
+    syscall::file_of(task::current(), u64::from(fd)).and_then(syscall::sock_of).is_some()
 }

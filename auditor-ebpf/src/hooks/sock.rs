@@ -8,9 +8,9 @@ use aya_ebpf::{
 };
 
 use crate::{
-    blind, capture,
-    maps::{self, Scratch},
-    memory,
+    blind,
+    capture::{self, Operation},
+    maps, memory,
     syscall::{self, shape},
     task,
 };
@@ -48,44 +48,39 @@ fn operation(sock: u64, moved: i64, flags: u32, direction: u8) {
         return unreadable(wire::BLIND_IO_URING, moved);
     }
     let Some(scratch) = maps::acquire() else { return };
-    scratch.operation.task = current;
-    scratch.operation.regs = regs;
-    scratch.operation.sock = sock;
-    if syscall::decode_call(u64::from(nr), u64::from(direction)) != 0 {
-        scratch.operation.call.flags |= u64::from(flags);
-        if scratch.operation.call.direction == u64::from(direction) {
-            completed(scratch, moved);
-        }
+    let operation = &scratch.operation;
+    operation.task.set(current);
+    operation.regs.set(regs);
+    operation.sock.set(sock);
+    let decoded = syscall::decode_call(u64::from(nr), u64::from(direction)) != 0;
+    if decoded && operation.call.direction.get() == u64::from(direction) {
+        operation.call.flags.set(operation.call.flags.get() | u64::from(flags));
+        completed(operation, moved);
     }
     maps::release(scratch);
 }
 
 #[inline(always)]
-fn completed(scratch: &mut Scratch, moved: i64) {
-    let call = &scratch.operation.call;
-    let recv = call.direction == u64::from(wire::DIRECTION_RECV);
-    if call.flags & (syscall::MSG_PEEK | syscall::MSG_ERRQUEUE | syscall::MSG_OOB) != 0 {
+fn completed(operation: &Operation, moved: i64) {
+    let call = &operation.call;
+    if call.flags.get() & (syscall::MSG_PEEK | syscall::MSG_ERRQUEUE | syscall::MSG_OOB) != 0 {
         return;
     }
+    let messages = call.shape.get() == shape::MESSAGES;
     if moved <= 0 {
-        if call.shape == shape::MESSAGES {
+        if messages {
             memory::end_messages();
         }
-        if moved == 0 && recv && call.length > 0 {
-            capture::close(scratch.operation.sock, wire::CLOSE_EOF);
-        }
+        capture::ended(operation, moved);
         return;
     }
-    scratch.operation.moved = moved as u64;
-    if recv && call.flags & syscall::MSG_TRUNC != 0 {
-        scratch.operation.call.shape = shape::SPLICED;
-    }
-    if scratch.operation.call.shape == shape::MESSAGES {
+    operation.moved.set(moved as u64);
+    if messages {
         memory::memory_of_message();
     } else {
         memory::memory_of_call();
     }
-    capture::capture(scratch);
+    capture::capture(operation);
 }
 
 #[inline(always)]

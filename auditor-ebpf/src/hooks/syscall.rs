@@ -5,9 +5,9 @@ use auditor_ebpf::wire;
 use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 
 use crate::{
-    blind, capture,
-    maps::{self, Scratch},
-    memory,
+    blind,
+    capture::{self, Operation},
+    maps, memory,
     syscall::{self, shape},
     task,
 };
@@ -15,77 +15,78 @@ use crate::{
 /// `TP_PROTO(struct pt_regs *regs, long ret)`
 #[btf_tracepoint(function = "sys_exit")]
 pub fn syscall_exit(ctx: BtfTracePointContext) -> i32 {
-    let result = ctx.arg::<i64>(1);
-    if result >= 0 {
-        operation(ctx.arg::<u64>(0), result);
+    let (regs, result) = (ctx.arg::<u64>(0), ctx.arg::<i64>(1));
+    let nr = syscall::number(regs);
+    if syscall::may_be_compat(nr) && task::is_compat(task::current()) {
+        compat(regs, nr, result);
+    } else if syscall::moves_bytes(nr) && (result >= 0 || capture::is_end(result)) && task::selected() {
+        operation(regs, nr, result);
     }
     0
 }
 
 #[inline(always)]
-fn operation(regs: u64, result: i64) {
-    let nr = syscall::number(regs);
-    if !syscall::moves_bytes(nr) || !task::selected() {
-        return;
+fn operation(regs: u64, nr: u32, result: i64) {
+    let current = task::current();
+    match task::kind(current) {
+        task::Kind::User => {}
+        _ => return,
     }
     let Some(scratch) = maps::acquire() else { return };
-    scratch.operation.task = task::current();
-    scratch.operation.regs = regs;
-    if let Some(sock) = named_socket(scratch, nr) {
-        scratch.operation.sock = sock;
-        completed(scratch, result as u64);
+    let operation = &scratch.operation;
+    operation.task.set(current);
+    operation.regs.set(regs);
+    if let Some(sock) = named_socket(operation, nr) {
+        operation.sock.set(sock);
+        completed(operation, result);
     }
     maps::release(scratch);
 }
 
 /// Decodes the call and finds the socket it names.
 #[inline(always)]
-fn named_socket(scratch: &mut Scratch, nr: u32) -> Option<u64> {
+fn named_socket(operation: &Operation, nr: u32) -> Option<u64> {
     if syscall::decode_call(u64::from(nr), u64::from(wire::DIRECTION_SEND)) == 0 {
         return None;
     }
-    let sock = socket(scratch.operation.task, scratch.operation.call.fd);
+    let sock = socket(operation.task.get(), operation.call.fd.get());
     if sock.is_some() || nr != syscall::NR_SPLICE.load() {
         return sock;
     }
     // Not into a socket; perhaps out of one.
     syscall::decode_call(u64::from(nr), u64::from(wire::DIRECTION_RECV));
-    socket(scratch.operation.task, scratch.operation.call.fd)
+    socket(operation.task.get(), operation.call.fd.get())
 }
 
 #[inline(always)]
-fn completed(scratch: &mut Scratch, result: u64) {
-    match task::kind(scratch.operation.task) {
-        task::Kind::User => {}
-        task::Kind::Compat => {
-            if result > 0 {
-                blind::note(wire::BLIND_COMPAT, 0, result);
-            }
-            return;
-        }
-        task::Kind::Kernel | task::Kind::IoWorker => return,
-    }
-    let call = &scratch.operation.call;
-    let recv = call.direction == u64::from(wire::DIRECTION_RECV);
-    if call.flags & (syscall::MSG_PEEK | syscall::MSG_ERRQUEUE | syscall::MSG_OOB) != 0 {
+fn completed(operation: &Operation, result: i64) {
+    let call = &operation.call;
+    if call.flags.get() & (syscall::MSG_PEEK | syscall::MSG_ERRQUEUE | syscall::MSG_OOB) != 0 {
         return;
     }
-    if result == 0 {
-        if recv && call.length > 0 && call.shape != shape::MESSAGES {
-            capture::close(scratch.operation.sock, wire::CLOSE_EOF);
-        }
+    if result <= 0 {
+        capture::ended(operation, result);
         return;
     }
-    scratch.operation.moved = result;
-    if call.shape == shape::MESSAGES {
-        scratch.operation.moved = memory::moved_by_messages(call.pointer, result);
+    operation.moved.set(result as u64);
+    if call.shape.get() == shape::MESSAGES {
+        operation.moved.set(memory::moved_by_messages(call.pointer.get(), result as u64));
     }
-    if recv && call.flags & syscall::MSG_TRUNC != 0 {
-        scratch.operation.call.shape = shape::SPLICED;
-    }
-    if scratch.operation.moved > 0 {
+    if operation.moved.get() > 0 {
         memory::memory_of_call();
-        capture::capture(scratch);
+        capture::capture(operation);
+    }
+}
+
+/// A 32-bit call: its arguments are laid out differently, so all that is said is that it happened.
+#[inline(always)]
+fn compat(regs: u64, nr: u32, result: i64) {
+    if result <= 0 || !task::selected() {
+        return;
+    }
+    let fd = syscall::compat_fd(regs, nr);
+    if fd.is_none_or(|fd| socket(task::current(), fd).is_some()) {
+        blind::note(wire::BLIND_COMPAT, 0, result as u64);
     }
 }
 

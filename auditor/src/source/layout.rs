@@ -16,6 +16,7 @@ const FIELDS: &[(&str, &str, bool)] = &[
     ("TASK_PID", "task_struct.pid", true),
     ("TASK_FILES", "task_struct.files", true),
     ("TASK_THREAD_STATUS", "task_struct.thread_info.status", false),
+    ("TASK_EXEC_ID", "task_struct.self_exec_id", true),
     ("FILES_FDT", "files_struct.fdt", true),
     ("FDTABLE_MAX_FDS", "fdtable.max_fds", true),
     ("FDTABLE_FD", "fdtable.fd", true),
@@ -26,6 +27,8 @@ const FIELDS: &[(&str, &str, bool)] = &[
     ("SOCKET_FILE", "socket.file", true),
     ("SOCKET_SK", "socket.sk", true),
     ("SOCK_FAMILY", "sock.__sk_common.skc_family", true),
+    ("SOCK_STATE", "sock.__sk_common.skc_state", true),
+    ("SOCK_FLAGS", "sock.__sk_common.skc_flags", true),
     ("SOCK_NUM", "sock.__sk_common.skc_num", true),
     ("SOCK_DPORT", "sock.__sk_common.skc_dport", true),
     ("SOCK_DADDR", "sock.__sk_common.skc_daddr", true),
@@ -41,6 +44,7 @@ const FIELDS: &[(&str, &str, bool)] = &[
     ("NET_INUM", "net.ns.inum", true),
     ("TCP_WRITE_SEQ", "tcp_sock.write_seq", true),
     ("TCP_COPIED_SEQ", "tcp_sock.copied_seq", true),
+    ("TCP_RCV_NXT", "tcp_sock.rcv_nxt", true),
     ("ICSK_ULP_OPS", "inet_connection_sock.icsk_ulp_ops", true),
     ("UNIX_ADDR", "unix_sock.addr", true),
     ("UNIX_PEER", "unix_sock.peer", true),
@@ -48,6 +52,7 @@ const FIELDS: &[(&str, &str, bool)] = &[
     ("UNIX_ADDRESS_NAME", "unix_address.name", true),
     ("PID_NUMBERS", "pid.numbers", true),
     ("IO_KIOCB_OPCODE", "io_kiocb.opcode", false),
+    ("IO_KIOCB_FD", "io_kiocb.cqe.fd", false),
 ];
 
 /// Saved registers of a system call: (global, field of `pt_regs`).
@@ -58,6 +63,7 @@ const REGISTERS: &[(&str, &str)] = &[
     ("REGS_ARG1", "pt_regs.si"),
     ("REGS_ARG2", "pt_regs.dx"),
     ("REGS_ARG3", "pt_regs.r10"),
+    ("REGS_COMPAT_ARG0", "pt_regs.bx"),
 ];
 
 /// System call numbers of this architecture.

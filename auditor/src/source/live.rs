@@ -93,7 +93,7 @@ pub async fn run(
 
 struct Live {
     kernel: AsyncFd<Kernel>,
-    known: LruCache<ProcessId, ()>,
+    known: LruCache<ProcessId, u32>,
 }
 
 impl Live {
@@ -104,7 +104,9 @@ impl Live {
         let blind = kernel.blind_spots(time);
         let counters = kernel.counters();
         for spot in blind {
-            if self.known.put(spot.process, ()).is_none() {
+            if !self.known.contains(&spot.process) {
+                // What its data records say of `exec` is not known here; the first of them describes it again.
+                self.known.put(spot.process, u32::MAX);
                 let process = process::describe(spot.process, &process::comm(spot.process.tgid), time);
                 take(Record::Process(Box::new(process)))?;
             }
@@ -117,7 +119,7 @@ impl Live {
 /// Delivers up to `limit` records; says how many were taken.
 fn drain(
     kernel: &mut Kernel,
-    known: &mut LruCache<ProcessId, ()>,
+    known: &mut LruCache<ProcessId, u32>,
     limit: usize,
     take: &mut impl FnMut(Record) -> ControlFlow<()>,
 ) -> ControlFlow<(), usize> {
@@ -129,7 +131,8 @@ fn drain(
         match record {
             Ok(record) => {
                 if let Record::Data(data) = &record
-                    && known.put(data.process, ()).is_none()
+                    // After an `exec` it is another program.
+                    && known.put(data.process, data.exec_id) != Some(data.exec_id)
                 {
                     let process = process::describe(data.process, &data.comm, data.time);
                     take(Record::Process(Box::new(process)))?;
