@@ -1,6 +1,6 @@
 //! Guards for what a test starts: ended when dropped, and only that.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
@@ -77,6 +77,8 @@ pub(crate) fn text(collected: &Mutex<Vec<u8>>) -> String {
 #[derive(Debug)]
 pub struct Service {
     guard: Guard,
+    /// What it prints after its first line.
+    lines: mpsc::Receiver<String>,
     /// Where it listens.
     pub addr: Addr,
 }
@@ -98,14 +100,32 @@ impl Service {
         let (sender, receiver) = mpsc::channel();
         std::thread::spawn(move || {
             for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-                // After the first line nobody listens; the pipe is still to be kept empty.
+                // When nobody listens any more, the pipe is still to be kept empty.
                 let _ = sender.send(line);
             }
         });
         let line =
             receiver.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("{command:?} does not say where it listens"));
-        let addr = line.strip_prefix("listening ").and_then(|addr| addr.parse().ok());
-        Self { guard, addr: addr.unwrap_or_else(|| panic!("{command:?} said {line:?}")) }
+        let addr = address(&line).unwrap_or_else(|| panic!("{command:?} said {line:?}"));
+        Self { guard, lines: receiver, addr }
+    }
+
+    /// Writes to its standard input.
+    ///
+    /// # Panics
+    /// When it does not take it.
+    pub fn tell(&mut self, text: &str) {
+        let stdin = self.guard.0.stdin.as_mut().expect("stdin is piped");
+        stdin.write_all(text.as_bytes()).expect("it reads its standard input");
+    }
+
+    /// The address it says it listens on when it says so again.
+    ///
+    /// # Panics
+    /// When it does not.
+    pub fn listens_again(&self) -> Addr {
+        let line = self.lines.recv_timeout(PATIENCE).expect("it says where it listens");
+        address(&line).unwrap_or_else(|| panic!("it said {line:?}"))
     }
 
     /// Starts the workload of this package.
@@ -144,6 +164,10 @@ impl Service {
         let _ = self.guard.0.kill();
         let _ = self.guard.0.wait();
     }
+}
+
+fn address(line: &str) -> Option<Addr> {
+    line.strip_prefix("listening ")?.parse().ok()
 }
 
 /// Directory of the programs that were built with this test.
