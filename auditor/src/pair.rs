@@ -361,9 +361,10 @@ impl Pairer {
         Pairing { service: pid, method, candidates, parents, parent, suspect }
     }
 
-    /// How the class of a suspect call stands now.
-    pub fn standing(&self, class: &ClassRef) -> Option<Standing> {
-        let process = self.processes.peek(&class.process)?;
+    /// How the class of a suspect call stands now, losses included: a call that waits for its answer may be judged
+    /// before anything else of the process is looked at.
+    pub fn standing(&mut self, class: &ClassRef) -> Option<Standing> {
+        let process = self.process(class.process)?;
         process.classes.peek(&class.key).filter(|c| c.seq == class.seq).map(Class::standing)
     }
 

@@ -61,18 +61,20 @@ impl Pipeline {
 
     /// Takes a record; what is to be written goes to `out`.
     pub fn push(&mut self, record: Record, out: &mut Vec<Line>) {
-        if matches!(record, Record::Tick(_)) {
-            self.share_counters();
-        }
+        let tick = matches!(record, Record::Tick(_));
         self.front.push(record, &mut self.events, |_| {});
         self.pass_on(out);
+        if tick {
+            // After everything that the tick let go has been handled: on replay that comes before it.
+            self.share_counters();
+        }
     }
 
     /// The run is over: pending verdicts, summaries and totals go to `out`.
     pub fn finish(&mut self, out: &mut Vec<Line>) {
         self.front.finish(&mut self.events, |_| {});
-        self.share_counters();
         self.pass_on(out);
+        self.share_counters();
         let before = out.len();
         self.back.finish(out);
         self.filter.lines(out, before);

@@ -12,6 +12,9 @@ use serde::{Deserialize, Serialize};
 /// `CLOCK_BOOTTIME` in nanoseconds: the only clock of the pipeline.
 pub type BootNs = u64;
 
+/// No time is later (146 years): a damaged record must not carry the arithmetic behind it over the edge.
+pub const LATEST: BootNs = u64::MAX / 4;
+
 /// One input of the pipeline.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Record {

@@ -144,10 +144,7 @@ impl Class {
         let scope = Scope::new(now, self.want, counts, unused, history);
         if let Some((_, mut old)) = self.threads.push(tid, scope) {
             old.settle(now);
-            for (sum, lane) in self.folded.iter_mut().zip(&old.lanes) {
-                let clock = &lane.clock;
-                *sum = (sum.0 + clock.fresh, sum.1 + clock.stale, sum.2 + clock.cycles);
-            }
+            self.folded.iter_mut().zip(&old.lanes).for_each(|(sum, lane)| fold(sum, &lane.clock));
         }
     }
 
@@ -173,10 +170,7 @@ impl Class {
         let mut pool = self.folded;
         for (_, scope) in self.threads.iter_mut() {
             scope.settle(now);
-            for (sum, lane) in pool.iter_mut().zip(&scope.lanes) {
-                let clock = &lane.clock;
-                *sum = (sum.0 + clock.fresh, sum.1 + clock.stale, sum.2 + clock.cycles);
-            }
+            pool.iter_mut().zip(&scope.lanes).for_each(|(sum, lane)| fold(sum, &lane.clock));
         }
         let Some(scope) = self.threads.get_mut(&tid) else { return };
         let found = scope.look(now);
@@ -223,4 +217,11 @@ impl Class {
         self.hits = 0;
         self.last_parent = None;
     }
+}
+
+/// Adds the history of one more thread.
+fn fold((fresh, stale, cycles): &mut (u64, u64, u64), clock: &Clock) {
+    *fresh = fresh.saturating_add(clock.fresh);
+    *stale = stale.saturating_add(clock.stale);
+    *cycles += clock.cycles;
 }

@@ -92,7 +92,7 @@ pub(super) fn smoothed(fresh: u64, stale: u64, cycles: u64) -> f64 {
 }
 
 fn share(fresh: u64, stale: u64) -> f64 {
-    let total = fresh + stale;
+    let total = fresh.saturating_add(stale);
     if total == 0 { 1.0 } else { fresh as f64 / total as f64 }
 }
 

@@ -15,7 +15,7 @@ use crate::audit::{Code, Outcome, Verdict, judge, judge_inbound};
 use crate::context::w3c::{Context, Reason};
 use crate::exchange::{End, Event, ExchangeId, Request, Role};
 use crate::pair::{ClassRef, Inbound, Method, Pairer, Pairing, Suspicion, Target};
-use crate::record::{BootNs, Clock, Process, ProcessId};
+use crate::record::{BootNs, Clock, LATEST, Process, ProcessId};
 use crate::report::address::{Destination, peer_ip};
 use crate::report::{
     AuditorInfo, BlindSpot, Correlation, Counters, EdgeKey, Edges, Fold, LifecycleLine, Line, Occurrence, Resource,
@@ -95,12 +95,12 @@ impl Back {
             }
             Event::Response { id, time, status } => {
                 self.advance(time, out);
-                self.pairer.closed(time, id, true);
+                self.pairer.closed(self.now, id, true);
                 self.answered(id, Answer { status, error: None }, out);
             }
             Event::End { id, time, end } => {
                 self.advance(time, out);
-                self.pairer.closed(time, id, false);
+                self.pairer.closed(self.now, id, false);
                 let error = (end == End::ClosedWithoutResponse).then_some("connection_closed");
                 self.answered(id, Answer { status: None, error }, out);
             }
@@ -164,9 +164,9 @@ impl Back {
 
     fn begin(&mut self, clock: Arc<Clock>, out: &mut Vec<Line>) {
         self.timeline = Timeline::new(&clock);
-        self.now = clock.boot_ns;
-        self.interval_start = clock.boot_ns;
-        self.next_stats = clock.boot_ns.saturating_add(nanos(self.config.stats_interval));
+        self.now = clock.boot_ns.min(LATEST);
+        self.interval_start = self.now;
+        self.next_stats = self.now.saturating_add(nanos(self.config.stats_interval));
         out.push(Line::Lifecycle(Box::new(LifecycleLine {
             schema_version: SCHEMA_VERSION,
             timestamp: self.timeline.format(self.now),
@@ -185,7 +185,7 @@ impl Back {
 
     /// Time passes: what is due is written.
     fn advance(&mut self, time: BootNs, out: &mut Vec<Line>) {
-        self.now = self.now.max(time);
+        self.now = self.now.max(time.min(LATEST));
         while let Some(entry) = self.hops.first_entry() {
             let late = entry.get().request.time.saturating_add(PATIENCE) <= self.now;
             if !late && self.hops.len() <= self.config.max_pending {

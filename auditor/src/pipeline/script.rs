@@ -122,9 +122,14 @@ impl Script {
 
     /// A call is made, and answered after a millisecond.
     pub(super) fn call(&mut self, time: BootNs, say: Say) -> u64 {
+        self.slow_call(time, MS, say)
+    }
+
+    /// A call is made, and answered after `takes`.
+    pub(super) fn slow_call(&mut self, time: BootNs, takes: BootNs, say: Say) -> u64 {
         let id = self.request(time, Role::Client, say);
-        self.ops.push((START + time + MS, Op::Response(id, Some(200))));
-        self.ops.push((START + time + MS, Op::End(id, End::Complete)));
+        self.ops.push((START + time + takes, Op::Response(id, Some(200))));
+        self.ops.push((START + time + takes, Op::End(id, End::Complete)));
         id
     }
 

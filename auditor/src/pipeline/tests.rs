@@ -243,6 +243,30 @@ fn a_lost_event_never_creates_a_drop() {
 }
 
 #[test]
+fn a_loss_counts_for_calls_that_still_wait_for_their_answer() {
+    // Calls that look like drops, then one that speaks for the service, then all the answers: without that one call the
+    // drops would be certain, so they must not be once it is lost.
+    let mut tipped = 0;
+    for hits in 5..20 {
+        let mut script = Script::default();
+        for n in 0..hits {
+            let time = n * 100 * MS + n * 7919 % 13 * MS;
+            script.receive(time, 10 * MS, Say::new(1, 10, "GET /cart").with(context(n, 0)));
+            script.slow_call(time + 2 * MS, 5 * SECOND, Say::new(1, 10, "POST /charge"));
+        }
+        let last = hits * 100 * MS + 50 * MS;
+        let (unknowing, mut lossy) = (script.clone(), script.clone());
+        lossy.at(last, Event::Lost { count: 1, time: START + last });
+        script.call(last, Say::new(1, 10, "POST /charge"));
+        let [full, lossy, unknowing] =
+            [script, lossy, unknowing].map(|script| script.run().count("traceparent_dropped"));
+        assert_eq!(lossy, 0, "{hits} calls before the loss, {full} reported without it");
+        tipped += u64::from(full == 0 && unknowing > 0);
+    }
+    assert!(tipped > 0);
+}
+
+#[test]
 fn a_call_that_fails_says_so() {
     let mut script = Script::default();
     for n in 0..30 {

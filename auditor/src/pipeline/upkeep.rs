@@ -134,10 +134,10 @@ impl Back {
         }
         let none = BlindSpot { code: code.as_str(), count: 0, connections: 0, operations: 0, bytes: 0 };
         let (spot, written) = self.blind.entry((who, code)).or_insert((none, false));
-        spot.count += add.0;
-        spot.connections += add.1;
-        spot.operations += add.2;
-        spot.bytes += add.3;
+        spot.count = spot.count.saturating_add(add.0);
+        spot.connections = spot.connections.saturating_add(add.1);
+        spot.operations = spot.operations.saturating_add(add.2);
+        spot.bytes = spot.bytes.saturating_add(add.3);
         if !*written {
             self.write_blind(out);
         }
