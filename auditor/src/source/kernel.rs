@@ -154,8 +154,14 @@ impl Kernel {
         let mut ebpf = load(&btf, options)?;
         select(&mut ebpf, &options.selection)?;
         let kernel_types = aya::Btf::from_sys_fs().map_err(|error| refused("the kernel's BTF", &error))?;
-        for (program, tracepoint) in programs(hooks, &btf) {
-            attach(&mut ebpf, program, tracepoint, &kernel_types)?;
+        // All are verified before the first is attached: that takes a while, and until the last is attached one
+        // direction of a conversation would be seen without the other.
+        let programs = programs(hooks, &btf);
+        for (name, tracepoint) in &programs {
+            load_program(&mut ebpf, name, tracepoint, &kernel_types)?;
+        }
+        for (name, tracepoint) in &programs {
+            program(&mut ebpf, name, tracepoint)?.attach().map_err(|error| refused(&what(tracepoint), &error))?;
         }
         let logger = if options.log_level > 0 {
             aya_log::EbpfLogger::init(&mut ebpf).inspect_err(|error| log::warn!("kernel side's log: {error}")).ok()
@@ -321,22 +327,29 @@ fn load(btf: &Btf, options: &Options) -> Result<Ebpf, AttachError> {
     .map_err(|error| refused("the BPF object", &error))
 }
 
-fn attach(ebpf: &mut Ebpf, name: &str, tracepoint: &'static str, btf: &aya::Btf) -> Result<(), AttachError> {
-    let what = || format!("the program for tracepoint {tracepoint}");
-    let program = ebpf.program_mut(name).ok_or_else(|| refused(&what(), &"the object has no such program"))?;
-    let program: &mut BtfTracePoint = program.try_into().map_err(|error: ProgramError| refused(&what(), &error))?;
+fn what(tracepoint: &str) -> String {
+    format!("the program for tracepoint {tracepoint}")
+}
+
+fn program<'a>(ebpf: &'a mut Ebpf, name: &str, tracepoint: &str) -> Result<&'a mut BtfTracePoint, AttachError> {
+    let program =
+        ebpf.program_mut(name).ok_or_else(|| refused(&what(tracepoint), &"the object has no such program"))?;
+    program.try_into().map_err(|error: ProgramError| refused(&what(tracepoint), &error))
+}
+
+fn load_program(ebpf: &mut Ebpf, name: &str, tracepoint: &str, btf: &aya::Btf) -> Result<(), AttachError> {
+    let program = program(ebpf, name, tracepoint)?;
     program.load(tracepoint, btf).map_err(|error| match &error {
         ProgramError::LoadError { io_error, verifier_log } => AttachError::Refused {
-            what: what(),
+            what: what(tracepoint),
             reason: reason(io_error.raw_os_error()),
             detail: format!("{io_error}\n{verifier_log}"),
         },
-        _ => refused(&what(), &error),
+        _ => refused(&what(tracepoint), &error),
     })?;
     if let Ok(info) = program.info() {
         log::debug!("{name}: {:?} instructions verified", info.verified_instruction_count());
     }
-    program.attach().map_err(|error| refused(&what(), &error))?;
     Ok(())
 }
 
