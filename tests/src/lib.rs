@@ -13,3 +13,22 @@ pub mod kernel;
 pub mod process;
 pub mod server;
 mod sys;
+
+/// Makes a module of each function with a test for each hook strategy: `name::sock` and `name::syscall`. Kernels that
+/// have only one run the tests by these names.
+#[macro_export]
+macro_rules! with_both_hooks {
+    ($($name:ident),+ $(,)?) => {$(
+        mod $name {
+            #[test]
+            fn sock() {
+                super::$name("sock");
+            }
+
+            #[test]
+            fn syscall() {
+                super::$name("syscall");
+            }
+        }
+    )+};
+}

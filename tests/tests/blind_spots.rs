@@ -1,5 +1,6 @@
 //! What cannot be seen is said, per process, and accuses nobody.
 
+use auditor_tests::with_both_hooks;
 use std::path::Path;
 use std::process::Command;
 
@@ -124,22 +125,6 @@ fn lost_records(hooks: &str) {
     assert_eq!(audit.stat("stream", "lost"), lost, "every lost record is noticed");
     assert_eq!(audit.stat("kernel", "records"), audit.stat("stream", "records"), "every shipped record is read");
     assert_eq!(total(&audit, "capture_lost", "count"), lost, "{}", audit.lines.join("\n"));
-}
-
-macro_rules! with_both_hooks {
-    ($($name:ident),+) => {$(
-        mod $name {
-            #[test]
-            fn sock() {
-                super::$name("sock");
-            }
-
-            #[test]
-            fn syscall() {
-                super::$name("syscall");
-            }
-        }
-    )+};
 }
 
 with_both_hooks!(tls, http2, io_uring, truncated_head, lost_records);

@@ -1,5 +1,6 @@
 //! As much load as a small machine can make, for 20 seconds: what is lost is accounted for, and memory stays flat.
 
+use auditor_tests::with_both_hooks;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -63,22 +64,6 @@ fn requests_in(report: &str) -> u64 {
         .find_map(|line| line.trim().split_once(" requests in "))
         .and_then(|(count, _)| count.parse().ok())
         .unwrap_or(0)
-}
-
-macro_rules! with_both_hooks {
-    ($($name:ident),+) => {$(
-        mod $name {
-            #[test]
-            fn sock() {
-                super::$name("sock");
-            }
-
-            #[test]
-            fn syscall() {
-                super::$name("syscall");
-            }
-        }
-    )+};
 }
 
 with_both_hooks!(full_load);

@@ -1,5 +1,6 @@
 //! Kernel tests that need no foreign runtime: they run on this machine and on every kernel of `cargo xtask vm`.
 
+use auditor_tests::with_both_hooks;
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -10,24 +11,6 @@ use auditor_tests::client::{Body, Load};
 use auditor_tests::http::{Addr, HeaderStyle, WriteStyle};
 use auditor_tests::kernel::{best_hooks, bpf_program_ids, is_small, require_root};
 use auditor_tests::process::{PATIENCE, Service, TempDir, eventually};
-
-/// Makes two tests of one function: `NAME::sock` and `NAME::syscall`. A kernel without the socket tracepoints runs
-/// with `--skip ::sock`.
-macro_rules! with_both_hooks {
-    ($($name:ident),+ $(,)?) => {$(
-        mod $name {
-            #[test]
-            fn sock() {
-                super::$name("sock");
-            }
-
-            #[test]
-            fn syscall() {
-                super::$name("syscall");
-            }
-        }
-    )+};
-}
 
 with_both_hooks!(
     dropping_service_is_found,

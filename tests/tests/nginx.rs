@@ -4,6 +4,7 @@ use auditor_tests::audit::Audit;
 use auditor_tests::auditor::Auditor;
 use auditor_tests::fleet::{Nginx, loads};
 use auditor_tests::process::{Service, TempDir};
+use auditor_tests::with_both_hooks;
 
 fn passes_through(hooks: &str, backend: &Service) {
     let nginx = Nginx::start(&backend.addr);
@@ -28,22 +29,6 @@ fn unix_upstream(hooks: &str) {
     let dir = TempDir::new("nginx-upstream");
     let listen = format!("unix:{}/backend", dir.path().display());
     passes_through(hooks, &Service::workload("backend", &["--listen", &listen, "--delay-ms", "6"]));
-}
-
-macro_rules! with_both_hooks {
-    ($($name:ident),+) => {$(
-        mod $name {
-            #[test]
-            fn sock() {
-                super::$name("sock");
-            }
-
-            #[test]
-            fn syscall() {
-                super::$name("syscall");
-            }
-        }
-    )+};
 }
 
 with_both_hooks!(tcp_upstream, unix_upstream);

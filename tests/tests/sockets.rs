@@ -95,17 +95,7 @@ fn reset_connection_is_forgotten(hooks: &str) {
     assert_eq!(audit.stat("exchange", "connections"), 0, "{}", audit.lines.join("\n"));
 }
 
-mod reset_is_forgotten {
-    #[test]
-    fn sock() {
-        super::reset_connection_is_forgotten("sock");
-    }
-
-    #[test]
-    fn syscall() {
-        super::reset_connection_is_forgotten("syscall");
-    }
-}
+auditor_tests::with_both_hooks!(reset_connection_is_forgotten);
 
 /// A launcher that made a call and then became the service by `exec`: the finding names the service.
 #[test]
