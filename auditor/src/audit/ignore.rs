@@ -6,7 +6,20 @@ use crate::exchange::RequestHead;
 
 const HEALTH_PATHS: [&str; 7] = ["/health", "/healthz", "/livez", "/readyz", "/ready", "/live", "/ping"];
 const HEALTH_AGENTS: [&str; 3] = ["kube-probe", "ELB-HealthChecker", "GoogleHC"];
-const EXPORT_PATHS: [&str; 5] = ["/v1/traces", "/v1/metrics", "/v1/logs", "/api/v2/spans", "/api/traces"];
+/// OTLP, Zipkin, Jaeger; Prometheus remote write and push, Loki; Elastic APM. Exporters that send a batch with every so
+/// many requests look as if a request had made the call.
+const EXPORT_PATHS: [&str; 8] = [
+    "/v1/traces",
+    "/v1/metrics",
+    "/v1/logs",
+    "/api/v2/spans",
+    "/api/traces",
+    "/api/v1/write",
+    "/loki/api/v1/push",
+    "/intake/v2/events",
+];
+/// OpenTelemetry collectors behind a prefix.
+const EXPORT_PREFIXES: [&str; 2] = ["/opentelemetry", "/otlp/"];
 const METADATA_HOSTS: [&str; 2] = ["169.254.169.254", "metadata.google.internal"];
 
 /// Whether `head` is such a request; `peer` is the address the client talks to, where it is TCP.
@@ -15,7 +28,7 @@ pub fn is_ignored(head: &RequestHead, peer: Option<std::net::IpAddr>) -> bool {
     if method == "CONNECT" {
         return true;
     }
-    if method == "POST" && (EXPORT_PATHS.contains(&path) || path.starts_with("/opentelemetry")) {
+    if (method == "POST" || method == "PUT") && is_export(path) {
         return true;
     }
     if method == "GET" || method == "HEAD" {
@@ -29,6 +42,16 @@ pub fn is_ignored(head: &RequestHead, peer: Option<std::net::IpAddr>) -> bool {
     }
     let host = head.host.as_deref().map(|host| super::super::report::address::split_host(host).0);
     METADATA_HOSTS.iter().any(|name| host == Some(name) || peer.is_some_and(|peer| peer.to_string() == *name))
+}
+
+fn is_export(path: &str) -> bool {
+    // Datadog: /v0.4/traces, /v0.5/traces, …
+    let datadog = path.strip_prefix("/v0.").is_some_and(|rest| rest.ends_with("/traces") || rest.ends_with("/stats"));
+    // Sentry: /api/PROJECT/envelope/
+    let sentry = path.strip_prefix("/api/").and_then(|rest| rest.split_once('/')).is_some_and(|(project, rest)| {
+        project.bytes().all(|b| b.is_ascii_digit()) && matches!(rest.trim_end_matches('/'), "envelope" | "store")
+    });
+    EXPORT_PATHS.contains(&path) || EXPORT_PREFIXES.iter().any(|prefix| path.starts_with(prefix)) || datadog || sentry
 }
 
 #[cfg(test)]
@@ -50,6 +73,11 @@ mod tests {
         for (method, path, agent, host) in [
             ("POST", "/v1/traces", "", "collector:4318"),
             ("POST", "/api/v2/spans", "", "zipkin"),
+            ("POST", "/otlp/v1/traces", "", "a"),
+            ("PUT", "/v0.4/traces", "", "agent:8126"),
+            ("POST", "/api/42/envelope/", "", "sentry"),
+            ("POST", "/api/v1/write", "", "mimir"),
+            ("POST", "/loki/api/v1/push", "", "loki"),
             ("GET", "/metrics", "", "a"),
             ("GET", "/anything", "Prometheus/3.0", "a"),
             ("GET", "/healthz", "curl", "a"),
@@ -60,7 +88,14 @@ mod tests {
         ] {
             assert!(is_ignored(&head(method, path, agent, host), None), "{method} {path}");
         }
-        for (method, path) in [("GET", "/v1/traces"), ("GET", "/cart"), ("POST", "/health"), ("GET", "/healthy")] {
+        for (method, path) in [
+            ("GET", "/v1/traces"),
+            ("GET", "/cart"),
+            ("POST", "/health"),
+            ("GET", "/healthy"),
+            ("POST", "/api/x/envelope/"),
+            ("POST", "/v1/traces/5"),
+        ] {
             assert!(!is_ignored(&head(method, path, "python-requests", "shop"), None), "{method} {path}");
         }
         assert!(is_ignored(&head("GET", "/x", "", "x"), "169.254.169.254".parse().ok()));
