@@ -1,6 +1,7 @@
 //! Exit codes, and the errors behind them. The numbers are those of `sysexits.h`.
 
-use std::io;
+use std::fmt::Display;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use auditor::source::kernel::AttachError;
@@ -19,6 +20,11 @@ const IO: u8 = 74;
 /// Missing privilege.
 pub(crate) const NO_PERMISSION: u8 = 77;
 
+/// Says something on stderr, which may be closed: the exit code still tells.
+pub(crate) fn stderr(text: impl Display) {
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
 /// Why a command could not do its work.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
@@ -28,6 +34,11 @@ pub(crate) enum Failure {
     Recording { path: String, error: RecordingError },
     #[error("{what}: {error}")]
     Io { what: String, error: io::Error },
+    #[error(
+        "CAP_BPF and CAP_PERFMON must be held in the initial user namespace, and this process is in another one: run on \
+         the host, or in a container without a user namespace"
+    )]
+    UserNamespace,
     #[error("{0}")]
     Usage(String),
 }
@@ -40,7 +51,7 @@ impl Failure {
 
     /// Says what went wrong on stderr and gives the exit code.
     pub(crate) fn report(self) -> ExitCode {
-        eprintln!("auditor: {self}");
+        stderr(format_args!("auditor: {self}"));
         if let Self::Attach(AttachError::Refused { detail, .. }) = &self {
             log::debug!("{detail}");
         }
@@ -49,7 +60,7 @@ impl Failure {
 
     fn code(&self) -> u8 {
         match self {
-            Self::Attach(AttachError::Privilege { .. }) => NO_PERMISSION,
+            Self::Attach(AttachError::Privilege { .. }) | Self::UserNamespace => NO_PERMISSION,
             Self::Attach(AttachError::Selection(_)) | Self::Usage(_) => USAGE,
             Self::Attach(_) => UNAVAILABLE,
             Self::Recording { .. } | Self::Io { .. } => IO,

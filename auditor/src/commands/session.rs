@@ -2,13 +2,14 @@
 
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
+use std::path::Path;
 use std::time::Duration;
 
 use auditor::pipeline::{Filter, Pipeline, Settings};
 use auditor::report::Line;
 use auditor::source::kernel::{Hooks, Kernel, Options, Selection};
 use auditor::source::live::{self, Stopped};
-use auditor::source::{cgroup, privilege};
+use auditor::source::{cgroup, node, privilege};
 
 use super::lines::{Outputs, Written};
 use crate::cli::{Capture, HooksArg, Judge, LogLevel, Services};
@@ -24,6 +25,10 @@ pub(crate) fn attach(capture: &Capture, log_level: LogLevel) -> Result<Kernel, F
         .iter()
         .map(|path| cgroup::subtree(path).map_err(|error| Failure::Usage(format!("--cgroup {error}"))))
         .collect::<Result<_, _>>()?;
+    if !privilege::in_initial_user_namespace() {
+        return Err(Failure::UserNamespace);
+    }
+    warn_of_pids(&capture.pid);
     let kernel = Kernel::attach(&Options {
         hooks: match capture.hooks {
             HooksArg::Auto => None,
@@ -38,6 +43,20 @@ pub(crate) fn attach(capture: &Capture, log_level: LogLevel) -> Result<Kernel, F
         log::warn!("without CAP_SYS_PTRACE other users' processes are named by their command only");
     }
     Ok(kernel)
+}
+
+/// What is worth knowing before a selection of pids turns out to have selected nothing.
+fn warn_of_pids(pids: &[u32]) {
+    if let Ok(false) = node::in_initial_pid_namespace() {
+        log::warn!(
+            "this is not the host's pid namespace: pids in the output are the host's, --pid will not match the pids \
+             seen here, and names of services will be wrong; run on the host, or with hostPID: true / --pid=host"
+        );
+        return;
+    }
+    for pid in pids.iter().filter(|pid| !Path::new("/proc").join(pid.to_string()).exists()) {
+        log::warn!("--pid {pid}: there is no such process (yet)");
+    }
 }
 
 /// The kernel side's diagnostics cost a little, so they are only made when somebody reads them.
