@@ -3,6 +3,9 @@
 use std::fmt::Display;
 use std::io::{self, Write};
 use std::process::ExitCode;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
 use auditor::source::kernel::AttachError;
 use auditor::source::recording::RecordingError;
@@ -20,9 +23,20 @@ const IO: u8 = 74;
 /// Missing privilege.
 pub(crate) const NO_PERMISSION: u8 = 77;
 
-/// Says something on stderr, which may be closed: the exit code still tells.
+/// How long a reader of stderr that stands still is waited for.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Says something on stderr. It may be closed, or its reader may stand still: the exit code still tells.
 pub(crate) fn stderr(text: impl Display) {
-    let _ = writeln!(io::stderr(), "{text}");
+    let text = text.to_string();
+    let (done, said) = mpsc::channel();
+    let speaker = thread::Builder::new().spawn(move || {
+        let _ = writeln!(io::stderr(), "{text}");
+        let _ = done.send(());
+    });
+    if speaker.is_ok() {
+        let _ = said.recv_timeout(PATIENCE);
+    }
 }
 
 /// Why a command could not do its work.
@@ -32,6 +46,8 @@ pub(crate) enum Failure {
     Attach(#[from] AttachError),
     #[error("{path}: {error}")]
     Recording { path: String, error: RecordingError },
+    #[error("not everything could be written to {0}")]
+    Outputs(String),
     #[error("{what}: {error}")]
     Io { what: String, error: io::Error },
     #[error(
@@ -63,7 +79,7 @@ impl Failure {
             Self::Attach(AttachError::Privilege { .. }) | Self::UserNamespace => NO_PERMISSION,
             Self::Attach(AttachError::Selection(_)) | Self::Usage(_) => USAGE,
             Self::Attach(_) => UNAVAILABLE,
-            Self::Recording { .. } | Self::Io { .. } => IO,
+            Self::Recording { .. } | Self::Outputs(_) | Self::Io { .. } => IO,
         }
     }
 }

@@ -8,7 +8,7 @@ use auditor::audit::{Outcome, Severity};
 use auditor::report::{Line, SummaryLine, Totals};
 use auditor::source::live::Stopped;
 
-use super::lines::{Outputs, Written};
+use super::lines::{Full, Outputs, Written};
 use super::session::{self, Take};
 use crate::cli::{Check, LogLevel};
 use crate::exit::{self, Failure};
@@ -23,14 +23,15 @@ const JUDGED: [Outcome; 4] = [Outcome::Continued, Outcome::PassedThrough, Outcom
 pub(crate) fn run(args: &Check, log_level: LogLevel) -> Result<ExitCode, Failure> {
     let settings = session::settings(&args.services, &args.judge)?;
     let kernel = session::attach(&args.capture, log_level)?;
-    let mut gate = Gate { outputs: Outputs::stdout(), closed: false, hops: BTreeMap::new(), records: 0, blind: BTreeSet::new() };
+    let mut gate =
+        Gate { outputs: Outputs::stdout(Full::Drop)?, hops: BTreeMap::new(), records: 0, blind: BTreeSet::new() };
     let (pipeline, stopped) = session::audit(kernel, Some(args.duration), settings, &mut gate)?;
     let totals = pipeline.totals();
     let verdict = judge(totals, gate.records, &gate.blind, args.fail_on.severity(), stopped);
     let mut text = gate.table();
-    let _ = writeln!(text, "{}", verdict.0);
-    // Stderr may be closed too; the exit code still tells.
-    let _ = std::io::Write::write_all(&mut std::io::stderr(), text.as_bytes());
+    text.push_str(&verdict.0);
+    exit::stderr(text);
+    gate.outputs.finish()?;
     Ok(ExitCode::from(verdict.1))
 }
 
@@ -72,7 +73,6 @@ fn judge(
 
 struct Gate {
     outputs: Outputs,
-    closed: bool,
     hops: BTreeMap<String, Hop>,
     records: u64,
     blind: BTreeSet<&'static str>,
@@ -87,7 +87,7 @@ struct Hop {
 
 impl Take for Gate {
     /// A closed stdout does not end the check: its exit code is what it is for.
-    fn take(&mut self, lines: &[Line]) -> Result<Written, Failure> {
+    fn take(&mut self, lines: &[Line]) -> Written {
         for line in lines {
             match line {
                 Line::Summary(summary) => self.count(summary),
@@ -98,14 +98,13 @@ impl Take for Gate {
                 _ => {}
             }
         }
-        if !self.closed {
-            let wanted: Vec<String> =
-                lines.iter().filter(|line| matches!(line, Line::Finding(_))).map(Line::to_json).collect();
-            if !wanted.is_empty() {
-                self.closed = matches!(self.outputs.write(wanted.iter().map(String::as_str))?, Written::Closed);
-            }
-        }
-        Ok(Written::Yes)
+        let findings: Vec<Line> = lines.iter().filter(|line| matches!(line, Line::Finding(_))).cloned().collect();
+        self.outputs.write(&findings);
+        Written::Yes
+    }
+
+    fn outputs(&mut self) -> &mut Outputs {
+        &mut self.outputs
     }
 }
 

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use auditor::pipeline::{Filter, Pipeline, Settings};
+use auditor::record::Record;
 use auditor::report::Line;
 use auditor::source::kernel::{Hooks, Kernel, Options, Selection};
 use auditor::source::live::{self, Stopped};
@@ -88,14 +89,20 @@ pub(crate) fn filter(services: &Services, ports: &[u16]) -> Result<Filter, Failu
 
 /// Takes the pipeline's lines.
 pub(crate) trait Take {
-    /// Some lines, at least one. `Closed`: nobody reads any more.
-    fn take(&mut self, lines: &[Line]) -> Result<Written, Failure>;
+    /// Some lines, or none. `Closed`: nobody reads any more.
+    fn take(&mut self, lines: &[Line]) -> Written;
+
+    /// Where they go.
+    fn outputs(&mut self) -> &mut Outputs;
 }
 
 impl Take for Outputs {
-    fn take(&mut self, lines: &[Line]) -> Result<Written, Failure> {
-        let json: Vec<String> = lines.iter().map(Line::to_json).collect();
-        self.write(json.iter().map(String::as_str))
+    fn take(&mut self, lines: &[Line]) -> Written {
+        self.write(lines)
+    }
+
+    fn outputs(&mut self) -> &mut Outputs {
+        self
     }
 }
 
@@ -113,35 +120,33 @@ pub(crate) fn audit(
         .map_err(Failure::io("starting"))?;
     let mut pipeline = Pipeline::new(settings);
     let mut lines = Vec::new();
-    let mut failure = None;
     let stopped = runtime
         .block_on(live::run(kernel, duration, KNOWN_PROCESSES, |record| {
+            if matches!(record, Record::Tick(_)) {
+                count_dropped(&mut pipeline, sink);
+            }
             pipeline.push(record, &mut lines);
             match flush(&mut lines, sink) {
-                Ok(Written::Yes) => ControlFlow::Continue(()),
-                Ok(Written::Closed) => ControlFlow::Break(()),
-                Err(error) => {
-                    failure = Some(error);
-                    ControlFlow::Break(())
-                }
+                Written::Yes => ControlFlow::Continue(()),
+                Written::Closed => ControlFlow::Break(()),
             }
         }))
         .map_err(Failure::io("waiting for the kernel"))?;
-    if let Some(failure) = failure {
-        return Err(failure);
-    }
     if stopped != Stopped::Consumer {
+        sink.outputs().hurry();
+        count_dropped(&mut pipeline, sink);
         pipeline.finish(&mut lines);
-        flush(&mut lines, sink)?;
+        flush(&mut lines, sink);
     }
     Ok((pipeline, stopped))
 }
 
-/// Passes lines on, if there are any.
-pub(crate) fn flush(lines: &mut Vec<Line>, sink: &mut impl Take) -> Result<Written, Failure> {
-    if lines.is_empty() {
-        return Ok(Written::Yes);
-    }
+fn count_dropped(pipeline: &mut Pipeline, sink: &mut impl Take) {
+    pipeline.set_stage_counters("output", [("dropped", sink.outputs().dropped())]);
+}
+
+/// Passes lines on.
+pub(crate) fn flush(lines: &mut Vec<Line>, sink: &mut impl Take) -> Written {
     let written = sink.take(lines);
     lines.clear();
     written
