@@ -12,6 +12,8 @@ mod connection;
 mod message;
 mod open;
 mod table;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 

@@ -87,9 +87,7 @@ impl HeadMask {
         match self.place {
             Place::Before | Place::FirstWord => self.first_word(byte),
             Place::TargetStart => self.target_start(byte),
-            Place::Scheme(_) | Place::Authority | Place::Path | Place::Query | Place::OddTarget => {
-                self.target(byte)
-            }
+            Place::Scheme(_) | Place::Authority | Place::Path | Place::Query | Place::OddTarget => self.target(byte),
             Place::Version(_) | Place::OddVersion => self.version(byte),
             Place::Status(_) | Place::Reason => self.status(byte),
             Place::LineStart | Place::LineStartCr | Place::Name | Place::Value => self.field(byte),
