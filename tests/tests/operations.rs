@@ -72,7 +72,7 @@ fn a_stalled_reader_stops_neither_the_capture_nor_the_end() {
     let mut running = Running::start(auditor(&[&["run", "--pid", &backend.pid_arg()], &TALKATIVE[..]].concat()));
     let reader = first_line(&mut running);
     // More lines than the pipe and the queue hold.
-    Load::new(&backend.addr, "/cart").total(4000).clients(8).gap(Duration::ZERO).run();
+    Load::new(&backend.addr, "/cart").total(8000).clients(8).gap(Duration::ZERO).run();
     let begun = Instant::now();
     running.terminate();
     let status = running.ends();
@@ -95,7 +95,7 @@ fn stdout_and_stderr_in_one_stalled_pipe_do_not_hold_up_the_end() {
     let mut running = Running::start(command);
     let mut reader = BufReader::with_capacity(1, reader);
     reader.read_line(&mut String::new()).expect("a line");
-    Load::new(&backend.addr, "/cart").total(4000).clients(8).gap(Duration::ZERO).run();
+    Load::new(&backend.addr, "/cart").total(8000).clients(8).gap(Duration::ZERO).run();
     running.terminate();
     assert_eq!(running.ends().code(), Some(0));
 }

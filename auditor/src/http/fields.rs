@@ -23,7 +23,7 @@ pub fn is_kept(name: &[u8]) -> bool {
 /// Whether the name of a field whose value stays readable can begin with these bytes.
 pub(super) fn can_begin(name: &[u8]) -> bool {
     let begins = |field: &&str| field.as_bytes().get(..name.len()).is_some_and(|part| part.eq_ignore_ascii_case(name));
-    AUDITED.iter().chain(&STRUCTURAL).any(|field| begins(field))
+    AUDITED.iter().chain(&STRUCTURAL).any(begins)
 }
 
 /// Whether a line that is not a field line could still have been meant, and read by a lenient server, as an audited one.
