@@ -135,10 +135,10 @@ pub(crate) enum Format {
 #[command(next_help_heading = "Selection and capture")]
 pub(crate) struct Capture {
     /// Only this process. Repeatable.
-    #[arg(long, value_name = "PID")]
+    #[arg(long, value_name = "PID", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) pid: Vec<u32>,
     /// Only threads with this command name (at most 15 bytes count). Repeatable.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub(crate) comm: Vec<String>,
     /// Only processes in this cgroup (v2) or below. Repeatable.
     #[arg(long, value_name = "PATH")]
@@ -249,6 +249,14 @@ mod tests {
     fn the_definition_is_consistent() {
         use clap::CommandFactory;
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn selections_that_select_nothing_are_refused() {
+        for wrong in [["--pid", "0"], ["--pid", "-1"], ["--comm", ""]] {
+            assert!(Cli::try_parse_from(["auditor", "run"].into_iter().chain(wrong)).is_err(), "{wrong:?}");
+        }
+        assert!(Cli::try_parse_from(["auditor", "run", "--pid", "1", "--comm", "nginx"]).is_ok());
     }
 
     #[test]

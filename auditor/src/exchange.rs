@@ -12,6 +12,8 @@ mod connection;
 mod message;
 mod open;
 mod table;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
@@ -52,11 +54,11 @@ pub enum Visibility {
 pub struct RequestHead {
     /// Method, as sent.
     pub method: Box<str>,
-    /// Path without query; `*` or the authority for `OPTIONS *` and `CONNECT`.
+    /// Path without query; `*` for `OPTIONS *` and `CONNECT`.
     pub path: Box<str>,
     /// Minor version: 0 or 1.
     pub minor_version: u8,
-    /// `Host` header, as sent. The authority of an absolute target does not survive: it can hold a password.
+    /// `Host` header, as sent. The authority of a target does not survive: it can hold a password.
     pub host: Option<Box<str>>,
     /// `User-Agent`, cut at 256 bytes: tells health checks and scrapers.
     pub user_agent: Option<Box<str>>,

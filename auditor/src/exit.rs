@@ -1,7 +1,11 @@
 //! Exit codes, and the errors behind them. The numbers are those of `sysexits.h`.
 
-use std::io;
+use std::fmt::Display;
+use std::io::{self, Write};
 use std::process::ExitCode;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
 use auditor::source::kernel::AttachError;
 use auditor::source::recording::RecordingError;
@@ -19,6 +23,22 @@ const IO: u8 = 74;
 /// Missing privilege.
 pub(crate) const NO_PERMISSION: u8 = 77;
 
+/// How long a reader of stderr that stands still is waited for.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Says something on stderr. It may be closed, or its reader may stand still: the exit code still tells.
+pub(crate) fn stderr(text: impl Display) {
+    let text = text.to_string();
+    let (done, said) = mpsc::channel();
+    let speaker = thread::Builder::new().spawn(move || {
+        let _ = writeln!(io::stderr(), "{text}");
+        let _ = done.send(());
+    });
+    if speaker.is_ok() {
+        let _ = said.recv_timeout(PATIENCE);
+    }
+}
+
 /// Why a command could not do its work.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
@@ -26,8 +46,15 @@ pub(crate) enum Failure {
     Attach(#[from] AttachError),
     #[error("{path}: {error}")]
     Recording { path: String, error: RecordingError },
+    #[error("not everything could be written to {0}")]
+    Outputs(String),
     #[error("{what}: {error}")]
     Io { what: String, error: io::Error },
+    #[error(
+        "CAP_BPF and CAP_PERFMON must be held in the initial user namespace, and this process is in another one: run on \
+         the host, or in a container without a user namespace"
+    )]
+    UserNamespace,
     #[error("{0}")]
     Usage(String),
 }
@@ -40,7 +67,7 @@ impl Failure {
 
     /// Says what went wrong on stderr and gives the exit code.
     pub(crate) fn report(self) -> ExitCode {
-        eprintln!("auditor: {self}");
+        stderr(format_args!("auditor: {self}"));
         if let Self::Attach(AttachError::Refused { detail, .. }) = &self {
             log::debug!("{detail}");
         }
@@ -49,10 +76,10 @@ impl Failure {
 
     fn code(&self) -> u8 {
         match self {
-            Self::Attach(AttachError::Privilege { .. }) => NO_PERMISSION,
+            Self::Attach(AttachError::Privilege { .. }) | Self::UserNamespace => NO_PERMISSION,
             Self::Attach(AttachError::Selection(_)) | Self::Usage(_) => USAGE,
             Self::Attach(_) => UNAVAILABLE,
-            Self::Recording { .. } | Self::Io { .. } => IO,
+            Self::Recording { .. } | Self::Outputs(_) | Self::Io { .. } => IO,
         }
     }
 }

@@ -16,6 +16,7 @@ mod scope;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
+use std::ops::Bound;
 use std::sync::Arc;
 
 use auditor_ebpf::wire;
@@ -34,6 +35,10 @@ use scope::Kind;
 
 /// A call this soon after the last response on its thread may still belong to it.
 const AFTERMATH: BootNs = 1_000_000_000;
+
+/// A request that got no response for so long has none coming whose end would be seen: its sender reset the connection
+/// before it was read, or abandoned a Unix socket.
+const ABANDONED: BootNs = 600_000_000_000;
 
 /// How a call was paired.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -133,6 +138,8 @@ pub struct Counters {
     pub threads_evicted: u64,
     /// Classes of calls.
     pub classes_evicted: u64,
+    /// Requests without a response for so long that they are no candidates any more.
+    pub requests_expired: u64,
 }
 
 /// Pairs calls with the requests that caused them.
@@ -143,6 +150,8 @@ pub struct Pairer {
     by_tgid: LruCache<u32, ProcessId>,
     /// Every request held anywhere, oldest first.
     requests: BTreeMap<ExchangeId, ProcessId>,
+    /// Requests up to this one are too old to be open.
+    expired_through: ExchangeId,
     losses: u64,
     lost_at: BootNs,
     /// When a process or its state was last evicted: what a process that turns up after has open is not known.
@@ -160,6 +169,7 @@ impl Pairer {
             processes: LruCache::new(size),
             by_tgid: LruCache::new(size),
             requests: BTreeMap::new(),
+            expired_through: ExchangeId(0),
             losses: 0,
             lost_at: 0,
             forgot_at: None,
@@ -180,6 +190,7 @@ impl Pairer {
 
     /// A request was received.
     pub fn opened(&mut self, now: BootNs, inbound: Arc<Inbound>) {
+        self.expire(now);
         let (pid, id) = (inbound.process, inbound.id);
         if !self.processes.contains(&pid) {
             let lost = if self.losses > 0 { self.lost_at + TAINT } else { 0 };
@@ -221,6 +232,25 @@ impl Pairer {
         }
     }
 
+    /// Closes what has been open for too long. Ids increase with time, so each request is looked at once.
+    fn expire(&mut self, now: BootNs) {
+        let after = |id| (Bound::Excluded(id), Bound::Unbounded);
+        while let Some((&id, &pid)) = self.requests.range(after(self.expired_through)).next() {
+            if let Some(held) = self.processes.peek(&pid).and_then(|process| process.held.get(&id)) {
+                if held.inbound.started.saturating_add(ABANDONED) > now {
+                    return;
+                }
+                if held.open
+                    && let Some(process) = self.process(pid)
+                {
+                    process.expire(now, id);
+                    self.counters.requests_expired += 1;
+                }
+            }
+            self.expired_through = id;
+        }
+    }
+
     /// The response head was sent (`responded`), or the exchange ended.
     pub fn closed(&mut self, now: BootNs, id: ExchangeId, responded: bool) {
         if let Some(pid) = self.requests.get(&id).copied()
@@ -238,6 +268,7 @@ impl Pairer {
 
     /// A request was sent: where does it come from?
     pub fn outbound(&mut self, now: BootNs, request: &Request, sent: &Context, destination: &Destination) -> Pairing {
+        self.expire(now);
         if let Some(pairing) = self.by_trace(request, sent) {
             return pairing;
         }

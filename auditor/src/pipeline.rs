@@ -85,6 +85,11 @@ impl Pipeline {
         self.back.totals()
     }
 
+    /// Sets the counters of a stage behind the pipeline (cumulative); they turn up in `stats`.
+    pub fn set_stage_counters<'a>(&mut self, stage: &str, counters: impl IntoIterator<Item = (&'a str, u64)>) {
+        self.back.set_stage_counters(stage, counters);
+    }
+
     fn pass_on(&mut self, out: &mut Vec<Line>) {
         let before = out.len();
         for event in self.events.drain(..) {

@@ -148,9 +148,13 @@ impl Script {
             cgroup: 1,
             netns: 1,
             comm: *b"test\0\0\0\0\0\0\0\0\0\0\0\0",
-            endpoints: Endpoints::Tcp {
-                local: SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 8080),
-                remote: SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port),
+            endpoints: if self.counted {
+                Endpoints::Unix { path: "/run/test".into(), peer_tgid: None }
+            } else {
+                Endpoints::Tcp {
+                    local: SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 8080),
+                    remote: SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port),
+                }
             },
             bytes: BytesMut::from(bytes),
         })));

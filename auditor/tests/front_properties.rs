@@ -128,6 +128,18 @@ fn operations(talk: &Talk, split: bool) -> Vec<(Direction, Vec<u8>)> {
     operations
 }
 
+/// Whether an operation on a Unix socket within a body looks like a head.
+fn is_ambiguous(talk: &Talk) -> bool {
+    let mut ends = operations(talk, false).into_iter().map(|(_, message)| message.len());
+    let mut left = 0;
+    talk.counted
+        && operations(talk, true).iter().any(|(_, bytes)| {
+            let first = left == 0;
+            left = if first { ends.next().unwrap_or(0) } else { left } - bytes.len();
+            !first && (bytes.starts_with(b"GET ") || bytes.starts_with(b"HTTP/1."))
+        })
+}
+
 /// The operations of all connections; `picks` says whose is next.
 fn script(talks: &[Talk], split: bool, picks: &[u8]) -> Script {
     let mut script = Script::new();
@@ -217,7 +229,18 @@ proptest! {
         check_order(&split);
         let requests: usize = talks.iter().map(|talk| talk.turns.len()).sum();
         prop_assert_eq!(whole(&plain).values().sum::<usize>(), requests);
-        prop_assert_eq!(per_connection(&plain), per_connection(&split));
+        // Where a body on a Unix socket looks like a head, all that may be said is that one may have crossed.
+        let ambiguous = |socket: &SocketId| (0..).zip(&talks).any(|(n, talk)| Script::socket(n) == *socket && is_ambiguous(talk));
+        let exact = |events| {
+            let mut seen = per_connection(events);
+            seen.retain(|socket, _| !ambiguous(socket));
+            seen
+        };
+        prop_assert_eq!(exact(&plain), exact(&split));
+        let known = whole(&plain);
+        for (head, times) in whole(&split) {
+            prop_assert!(known.get(&head).is_some_and(|&known| times <= known), "{head:?}");
+        }
     }
 
     #[test]
@@ -238,7 +261,7 @@ proptest! {
     #[test]
     fn a_lost_record_never_makes_a_request(talks in talks(), picks in prop::collection::vec(any::<u8>(), 1..50)) {
         let records = script(&talks, true, &picks).records;
-        let full = whole(&run(&mut records.clone()));
+        let full = whole(&script(&talks, false, &[0]).events());
         for n in 0..records.len() {
             for count in 1..4 {
                 let mut left = records.clone();

@@ -1,14 +1,14 @@
 //! `auditor check`: a one-shot gate. Lines on stdout, a summary for people on stderr, the verdict in the exit code.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::process::ExitCode;
 
-use auditor::audit::Severity;
+use auditor::audit::{Outcome, Severity};
 use auditor::report::{Line, SummaryLine, Totals};
 use auditor::source::live::Stopped;
 
-use super::lines::{Outputs, Written};
+use super::lines::{Full, Outputs, Written};
 use super::session::{self, Take};
 use crate::cli::{Check, LogLevel};
 use crate::exit::{self, Failure};
@@ -17,23 +17,32 @@ use crate::exit::{self, Failure};
 const ROWS: usize = 1000;
 /// Losing more than this share of the records leaves nothing to conclude from.
 const TOLERATED_LOSS: f64 = 0.01;
+/// What can only be said of a call that was seen whole and came from a request with context.
+const JUDGED: [Outcome; 4] = [Outcome::Continued, Outcome::PassedThrough, Outcome::Restarted, Outcome::Dropped];
 
 pub(crate) fn run(args: &Check, log_level: LogLevel) -> Result<ExitCode, Failure> {
     let settings = session::settings(&args.services, &args.judge)?;
     let kernel = session::attach(&args.capture, log_level)?;
-    let mut gate = Gate { outputs: Outputs::stdout(), closed: false, hops: BTreeMap::new(), records: 0 };
+    let mut gate =
+        Gate { outputs: Outputs::stdout(Full::Drop)?, hops: BTreeMap::new(), records: 0, blind: BTreeSet::new() };
     let (pipeline, stopped) = session::audit(kernel, Some(args.duration), settings, &mut gate)?;
     let totals = pipeline.totals();
-    let verdict = judge(totals, gate.records, args.fail_on.severity(), stopped);
+    let verdict = judge(totals, gate.records, &gate.blind, args.fail_on.severity(), stopped);
     let mut text = gate.table();
-    let _ = writeln!(text, "{}", verdict.0);
-    // Stderr may be closed too; the exit code still tells.
-    let _ = std::io::Write::write_all(&mut std::io::stderr(), text.as_bytes());
+    text.push_str(&verdict.0);
+    exit::stderr(text);
+    gate.outputs.finish()?;
     Ok(ExitCode::from(verdict.1))
 }
 
 /// The sentence and the exit code.
-fn judge(totals: &Totals, records: u64, fail_on: Severity, stopped: Stopped) -> (String, u8) {
+fn judge(
+    totals: &Totals,
+    records: u64,
+    blind: &BTreeSet<&'static str>,
+    fail_on: Severity,
+    stopped: Stopped,
+) -> (String, u8) {
     let found: u64 =
         totals.findings.iter().filter(|(code, _)| code.severity() >= fail_on).map(|(_, count)| count).sum();
     let calls: u64 = totals.hops.values().sum();
@@ -41,12 +50,22 @@ fn judge(totals: &Totals, records: u64, fail_on: Severity, stopped: Stopped) -> 
     if found > 0 {
         return (format!("FAILED: {found} findings of severity {} or above ({seen})", fail_on.as_str()), exit::FOUND);
     }
+    let inconclusive = |why: String| {
+        let blind: Vec<_> = blind.iter().copied().collect();
+        let spots = if blind.is_empty() { String::new() } else { format!("; blind spots: {}", blind.join(", ")) };
+        (format!("INCONCLUSIVE: {why}{spots}"), exit::INCONCLUSIVE)
+    };
     if totals.requests_with_context == 0 {
-        return ("INCONCLUSIVE: no request with trace context was seen".into(), exit::INCONCLUSIVE);
+        return inconclusive("no request with trace context was seen".into());
     }
     if totals.lost as f64 > records.max(1) as f64 * TOLERATED_LOSS {
-        let text = format!("INCONCLUSIVE: {} of {} records were lost; try a larger --buffer", totals.lost, records);
-        return (text, exit::INCONCLUSIVE);
+        return inconclusive(format!("{} of {records} records were lost; try a larger --buffer", totals.lost));
+    }
+    if JUDGED.iter().all(|outcome| totals.hops.get(outcome).is_none_or(|calls| *calls == 0)) {
+        return inconclusive(format!(
+            "{} requests with context were seen, but no call that could be judged ({calls} calls)",
+            totals.requests_with_context
+        ));
     }
     let early = if stopped == Stopped::Signal { ", interrupted" } else { "" };
     (format!("OK: nothing of severity {} or above ({seen}{early})", fail_on.as_str()), 0)
@@ -54,9 +73,9 @@ fn judge(totals: &Totals, records: u64, fail_on: Severity, stopped: Stopped) -> 
 
 struct Gate {
     outputs: Outputs,
-    closed: bool,
     hops: BTreeMap<String, Hop>,
     records: u64,
+    blind: BTreeSet<&'static str>,
 }
 
 #[derive(Default)]
@@ -68,24 +87,24 @@ struct Hop {
 
 impl Take for Gate {
     /// A closed stdout does not end the check: its exit code is what it is for.
-    fn take(&mut self, lines: &[Line]) -> Result<Written, Failure> {
+    fn take(&mut self, lines: &[Line]) -> Written {
         for line in lines {
             match line {
                 Line::Summary(summary) => self.count(summary),
+                Line::BlindSpot(spot) => _ = self.blind.insert(spot.blind_spot.code),
                 Line::Stats(stats) => {
                     self.records = stats.stats.get("stream").and_then(|s| s.get("records")).copied().unwrap_or(0);
                 }
                 _ => {}
             }
         }
-        if !self.closed {
-            let wanted: Vec<String> =
-                lines.iter().filter(|line| matches!(line, Line::Finding(_))).map(Line::to_json).collect();
-            if !wanted.is_empty() {
-                self.closed = matches!(self.outputs.write(wanted.iter().map(String::as_str))?, Written::Closed);
-            }
-        }
-        Ok(Written::Yes)
+        let findings: Vec<Line> = lines.iter().filter(|line| matches!(line, Line::Finding(_))).cloned().collect();
+        self.outputs.write(&findings);
+        Written::Yes
+    }
+
+    fn outputs(&mut self) -> &mut Outputs {
+        &mut self.outputs
     }
 }
 
@@ -115,5 +134,35 @@ impl Gate {
             let _ = writeln!(text, "{coverage} forwarded  {:>7} calls  {name}", hop.calls);
         }
         text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn verdict(with_context: u64, hops: &[(Outcome, u64)], blind: &[&'static str]) -> (String, u8) {
+        let totals = Totals {
+            requests: with_context,
+            requests_with_context: with_context,
+            hops: hops.iter().copied().collect(),
+            ..Totals::default()
+        };
+        judge(&totals, 1000, &blind.iter().copied().collect(), Severity::Error, Stopped::Duration)
+    }
+
+    #[test]
+    fn green_takes_a_call_that_was_judged() {
+        assert_eq!(verdict(9, &[(Outcome::Continued, 1), (Outcome::Unknown, 8)], &["tls_not_visible"]).1, 0);
+        assert_eq!(verdict(9, &[(Outcome::Dropped, 1)], &[]).1, 0, "its finding decides, not its outcome");
+        let nothing: [&[_]; 3] = [&[], &[(Outcome::Unknown, 8)], &[(Outcome::Absent, 3), (Outcome::Started, 1)]];
+        for hops in nothing {
+            let (text, code) = verdict(9, hops, &["tls_not_visible", "http2_not_visible"]);
+            assert_eq!(code, exit::INCONCLUSIVE, "{text}");
+            assert!(text.contains("no call that could be judged"), "{text}");
+            assert!(text.ends_with("; blind spots: http2_not_visible, tls_not_visible"), "{text}");
+        }
+        let (text, code) = verdict(0, &[(Outcome::Started, 3)], &[]);
+        assert_eq!((text.as_str(), code), ("INCONCLUSIVE: no request with trace context was seen", 3));
     }
 }

@@ -80,6 +80,12 @@ fn checks(missing: &[&str]) -> Vec<Check> {
     let mut checks = vec![Check::ok("kernel", format!("Linux {} {}", node::kernel_release(), std::env::consts::ARCH))];
     checks.push(if missing.is_empty() {
         Check::ok("privilege", "CAP_BPF and CAP_PERFMON")
+    } else if !privilege::in_initial_user_namespace() {
+        Check::fail(
+            "privilege",
+            format!("{} must be held in the initial user namespace; this is another one", missing.join(" and ")),
+            "run on the host, or in a container without a user namespace (hostUsers: true, --userns=host)",
+        )
     } else {
         Check::fail(
             "privilege",
@@ -164,10 +170,9 @@ fn lockdown() -> Check {
 
 /// The kernel side reports pids of the initial namespace; in another one `/proc` would describe other processes.
 fn pid_namespace() -> Check {
-    // The initial namespace has a fixed inode number (PROC_PID_INIT_INO).
-    match fs::read_link("/proc/self/ns/pid") {
-        Ok(link) if link.as_os_str() == "pid:[4026531836]" => Check::ok("pid namespace", "the host's"),
-        Ok(_) => Check::warn(
+    match node::in_initial_pid_namespace() {
+        Ok(true) => Check::ok("pid namespace", "the host's"),
+        Ok(false) => Check::warn(
             "pid namespace",
             "not the host's: pids and service names will be wrong",
             "run on the host, or with hostPID: true / --pid=host",

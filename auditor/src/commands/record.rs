@@ -1,7 +1,7 @@
 //! `auditor record`: writes what the pipeline would take, in order and masked.
 
 use std::fs::{File, OpenOptions};
-use std::io::{BufWriter, Write};
+use std::io::BufWriter;
 use std::ops::ControlFlow;
 use std::os::unix::fs::OpenOptionsExt;
 use std::process::ExitCode;
@@ -14,7 +14,7 @@ use auditor::source::recording::Writer;
 
 use super::session::{self, KNOWN_PROCESSES};
 use crate::cli::{LogLevel, Record};
-use crate::exit::Failure;
+use crate::exit::{Failure, stderr};
 
 pub(crate) fn run(args: &Record, log_level: LogLevel) -> Result<ExitCode, Failure> {
     let path = args.output.display().to_string();
@@ -49,7 +49,7 @@ pub(crate) fn run(args: &Record, log_level: LogLevel) -> Result<ExitCode, Failur
         .block_on(live::run(kernel, args.duration, KNOWN_PROCESSES, |record| {
             let tick = matches!(record, PipelineRecord::Tick(_));
             if matches!(record, PipelineRecord::Clock(_)) {
-                eprintln!("auditor: recording to {path}; Ctrl-C ends it");
+                stderr(format_args!("auditor: recording to {path}; Ctrl-C ends it"));
             }
             front.push(record, &mut events, |record| recorder.take(record));
             recorder.settle(&mut events, tick);
@@ -61,8 +61,7 @@ pub(crate) fn run(args: &Record, log_level: LogLevel) -> Result<ExitCode, Failur
     if let Some(error) = recorder.failure {
         return Err(Failure::io(path)(error));
     }
-    let _ =
-        writeln!(std::io::stderr(), "auditor: {} records written to {path}, {} lost", recorder.records, recorder.lost);
+    stderr(format_args!("auditor: {} records written to {path}, {} lost", recorder.records, recorder.lost));
     Ok(ExitCode::SUCCESS)
 }
 

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use auditor::pipeline::Pipeline;
 use auditor::source::recording::Reader;
 
-use super::lines::{Outputs, Written};
+use super::lines::{Full, Outputs, Written};
 use super::session;
 use crate::cli::Replay;
 use crate::exit::Failure;
@@ -19,7 +19,7 @@ pub(crate) fn run(args: &Replay) -> Result<ExitCode, Failure> {
     let damaged = |error| Failure::Recording { path: path.clone(), error };
     let mut reader = Reader::new(BufReader::new(input)).map_err(damaged)?;
     let mut pipeline = Pipeline::new(session::settings(&args.services, &args.judge)?.for_recording());
-    let mut outputs = Outputs::stdout();
+    let mut outputs = Outputs::stdout(Full::Wait)?;
     let mut lines = Vec::new();
     // A recording that is cut off is replayed as far as it goes; the error comes after the lines.
     let mut failure = None;
@@ -32,11 +32,13 @@ pub(crate) fn run(args: &Replay) -> Result<ExitCode, Failure> {
                 break;
             }
         }
-        if let Written::Closed = session::flush(&mut lines, &mut outputs)? {
+        if session::flush(&mut lines, &mut outputs) == Written::Closed {
+            outputs.finish()?;
             return Ok(ExitCode::SUCCESS);
         }
     }
     pipeline.finish(&mut lines);
-    session::flush(&mut lines, &mut outputs)?;
+    session::flush(&mut lines, &mut outputs);
+    outputs.finish()?;
     failure.map_or(Ok(ExitCode::SUCCESS), Err)
 }

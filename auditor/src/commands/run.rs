@@ -2,15 +2,16 @@
 
 use std::process::ExitCode;
 
-use super::lines::Outputs;
+use super::lines::{Full, Outputs};
 use super::session;
 use crate::cli::{LogLevel, Run};
 use crate::exit::Failure;
 
 pub(crate) fn run(args: &Run, log_level: LogLevel) -> Result<ExitCode, Failure> {
     let settings = session::settings(&args.services, &args.judge)?;
-    let mut outputs = Outputs::open(&args.output)?;
+    let mut outputs = Outputs::open(&args.output, Full::Drop)?;
     let kernel = session::attach(&args.capture, log_level)?;
     session::audit(kernel, args.duration, settings, &mut outputs)?;
+    outputs.finish()?;
     Ok(ExitCode::SUCCESS)
 }

@@ -2,13 +2,15 @@
 
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
+use std::path::Path;
 use std::time::Duration;
 
 use auditor::pipeline::{Filter, Pipeline, Settings};
+use auditor::record::Record;
 use auditor::report::Line;
 use auditor::source::kernel::{Hooks, Kernel, Options, Selection};
 use auditor::source::live::{self, Stopped};
-use auditor::source::{cgroup, privilege};
+use auditor::source::{cgroup, node, privilege};
 
 use super::lines::{Outputs, Written};
 use crate::cli::{Capture, HooksArg, Judge, LogLevel, Services};
@@ -24,6 +26,10 @@ pub(crate) fn attach(capture: &Capture, log_level: LogLevel) -> Result<Kernel, F
         .iter()
         .map(|path| cgroup::subtree(path).map_err(|error| Failure::Usage(format!("--cgroup {error}"))))
         .collect::<Result<_, _>>()?;
+    if !privilege::in_initial_user_namespace() {
+        return Err(Failure::UserNamespace);
+    }
+    warn_of_pids(&capture.pid);
     let kernel = Kernel::attach(&Options {
         hooks: match capture.hooks {
             HooksArg::Auto => None,
@@ -38,6 +44,20 @@ pub(crate) fn attach(capture: &Capture, log_level: LogLevel) -> Result<Kernel, F
         log::warn!("without CAP_SYS_PTRACE other users' processes are named by their command only");
     }
     Ok(kernel)
+}
+
+/// What is worth knowing before a selection of pids turns out to have selected nothing.
+fn warn_of_pids(pids: &[u32]) {
+    if let Ok(false) = node::in_initial_pid_namespace() {
+        log::warn!(
+            "this is not the host's pid namespace: pids in the output are the host's, --pid will not match the pids \
+             seen here, and names of services will be wrong; run on the host, or with hostPID: true / --pid=host"
+        );
+        return;
+    }
+    for pid in pids.iter().filter(|pid| !Path::new("/proc").join(pid.to_string()).exists()) {
+        log::warn!("--pid {pid}: there is no such process (yet)");
+    }
 }
 
 /// The kernel side's diagnostics cost a little, so they are only made when somebody reads them.
@@ -69,14 +89,20 @@ pub(crate) fn filter(services: &Services, ports: &[u16]) -> Result<Filter, Failu
 
 /// Takes the pipeline's lines.
 pub(crate) trait Take {
-    /// Some lines, at least one. `Closed`: nobody reads any more.
-    fn take(&mut self, lines: &[Line]) -> Result<Written, Failure>;
+    /// Some lines, or none. `Closed`: nobody reads any more.
+    fn take(&mut self, lines: &[Line]) -> Written;
+
+    /// Where they go.
+    fn outputs(&mut self) -> &mut Outputs;
 }
 
 impl Take for Outputs {
-    fn take(&mut self, lines: &[Line]) -> Result<Written, Failure> {
-        let json: Vec<String> = lines.iter().map(Line::to_json).collect();
-        self.write(json.iter().map(String::as_str))
+    fn take(&mut self, lines: &[Line]) -> Written {
+        self.write(lines)
+    }
+
+    fn outputs(&mut self) -> &mut Outputs {
+        self
     }
 }
 
@@ -94,35 +120,33 @@ pub(crate) fn audit(
         .map_err(Failure::io("starting"))?;
     let mut pipeline = Pipeline::new(settings);
     let mut lines = Vec::new();
-    let mut failure = None;
     let stopped = runtime
         .block_on(live::run(kernel, duration, KNOWN_PROCESSES, |record| {
+            if matches!(record, Record::Tick(_)) {
+                count_dropped(&mut pipeline, sink);
+            }
             pipeline.push(record, &mut lines);
             match flush(&mut lines, sink) {
-                Ok(Written::Yes) => ControlFlow::Continue(()),
-                Ok(Written::Closed) => ControlFlow::Break(()),
-                Err(error) => {
-                    failure = Some(error);
-                    ControlFlow::Break(())
-                }
+                Written::Yes => ControlFlow::Continue(()),
+                Written::Closed => ControlFlow::Break(()),
             }
         }))
         .map_err(Failure::io("waiting for the kernel"))?;
-    if let Some(failure) = failure {
-        return Err(failure);
-    }
     if stopped != Stopped::Consumer {
+        sink.outputs().hurry();
+        count_dropped(&mut pipeline, sink);
         pipeline.finish(&mut lines);
-        flush(&mut lines, sink)?;
+        flush(&mut lines, sink);
     }
     Ok((pipeline, stopped))
 }
 
-/// Passes lines on, if there are any.
-pub(crate) fn flush(lines: &mut Vec<Line>, sink: &mut impl Take) -> Result<Written, Failure> {
-    if lines.is_empty() {
-        return Ok(Written::Yes);
-    }
+fn count_dropped(pipeline: &mut Pipeline, sink: &mut impl Take) {
+    pipeline.set_stage_counters("output", [("dropped", sink.outputs().dropped())]);
+}
+
+/// Passes lines on.
+pub(crate) fn flush(lines: &mut Vec<Line>, sink: &mut impl Take) -> Written {
     let written = sink.take(lines);
     lines.clear();
     written

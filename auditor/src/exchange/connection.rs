@@ -6,7 +6,11 @@ use super::open::{Completion, Open, Queue};
 use super::table::Counters;
 use super::{End, Event, ExchangeId, Request, RequestHead, Role, Visibility};
 use crate::http::{Arrival, Framer, Kind, Step};
-use crate::record::{BootNs, Data, Direction};
+use crate::record::{BootNs, Data, Direction, Endpoints};
+
+/// From this length on an operation that starts like a head starts with a whole first word, and not only with a letter
+/// of one. The length is all that is left of a body's bytes in a recording.
+const WHOLE_WORD: u32 = 16;
 
 /// What a connection may write to while it handles a record.
 pub(super) struct Context<'a> {
@@ -49,6 +53,8 @@ pub(super) struct Orphan {
 pub(super) struct Connection {
     /// It was seen from its first record on, and nothing was missed before the first head.
     fresh: bool,
+    /// AF_UNIX: nothing tells when the socket is gone.
+    unix: bool,
     pub(super) role: Option<Role>,
     pub(super) send: Side,
     pub(super) recv: Side,
@@ -60,10 +66,12 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) fn new(fresh: bool, losses: u64) -> Self {
+    /// `data` is its first record.
+    pub(super) fn new(data: &Data, losses: u64) -> Self {
         let side = || Side { losses, ..Side::default() };
         Self {
-            fresh,
+            fresh: data.has(wire::FLAG_FRESH),
+            unix: matches!(data.endpoints, Endpoints::Unix { .. }),
             role: None,
             send: side(),
             recv: side(),
@@ -132,12 +140,15 @@ impl Connection {
     /// Decides whether a head may begin with this record, and says so to the framer.
     fn gate(&mut self, arrival: Arrival, lossy: bool, data: &Data, context: &mut Context<'_>) {
         let start = data.has(wire::FLAG_START);
-        let gap = matches!(arrival, Arrival::Gap { .. });
+        let misplaced = self.misplaced(data);
+        let gap = matches!(arrival, Arrival::Gap { .. }) || misplaced;
         if gap {
             context.counters.gaps += 1;
         }
-        let framer = &self.side(data.direction).framer;
-        if !framer.is_lost() {
+        let framer = &mut self.side(data.direction).framer;
+        if misplaced {
+            framer.lose();
+        } else if !framer.is_lost() {
             // Positions say what these bytes are.
             if start && framer.in_body() {
                 context.counters.lookalikes += 1;
@@ -192,6 +203,18 @@ impl Connection {
         } else if start {
             context.counters.lookalikes += 1;
         }
+    }
+
+    /// Whether what starts like a head within a body may be one all the same: counted positions miss what was spliced,
+    /// so the body may have ended unseen. Believing in the body would drop this message and all that follow.
+    fn misplaced(&mut self, data: &Data) -> bool {
+        let counted = data.has(wire::FLAG_START) && data.has(wire::FLAG_COUNTED) && data.op_len >= WHOLE_WORD;
+        let due = match self.carries(data.direction) {
+            Some(Kind::Request) => true,
+            Some(Kind::Response) => self.open.awaits(),
+            None => false,
+        };
+        counted && due && self.side(data.direction).framer.in_body()
     }
 
     fn walk(&mut self, bytes: &mut [u8], data: &Data, context: &mut Context<'_>) {
@@ -279,10 +302,14 @@ impl Connection {
         self.open.end_all(time, context, |_| end);
     }
 
-    /// The peer finished sending; this end may still answer.
+    /// The peer finished sending; this end may still answer. On a Unix socket it hardly ever does, and should it not,
+    /// nothing else would end the exchange.
     pub(super) fn peer_finished(&mut self, time: BootNs, context: &mut Context<'_>) {
         self.open.end_client(time, context);
         self.give_up_partial(time, context);
+        if self.unix {
+            self.end_closed(time, context);
+        }
     }
 
     /// The socket is gone.
@@ -291,6 +318,10 @@ impl Connection {
             context.counters.partial_heads += 1;
         }
         self.give_up_partial(time, context);
+        self.end_closed(time, context);
+    }
+
+    fn end_closed(&mut self, time: BootNs, context: &mut Context<'_>) {
         self.open.end_all(time, context, |open| match (open.answer, open.role) {
             (None, _) => End::ClosedWithoutResponse,
             (Some(Completion::Length), _) | (Some(Completion::Close), Role::Server) => End::Complete,

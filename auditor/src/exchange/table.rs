@@ -136,7 +136,7 @@ impl Exchanges {
         let mut created = false;
         let connection = self.connections.get_or_insert_mut(data.socket, || {
             created = true;
-            Connection::new(fresh, context.losses)
+            Connection::new(data, context.losses)
         });
         let before = if created { 0 } else { connection.weight() };
         connection.data(data, &mut context);

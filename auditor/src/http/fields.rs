@@ -20,6 +20,12 @@ pub fn is_kept(name: &[u8]) -> bool {
     is_audited(name) || STRUCTURAL.iter().any(|field| name.eq_ignore_ascii_case(field.as_bytes()))
 }
 
+/// Whether the name of a field whose value stays readable can begin with these bytes.
+pub(super) fn can_begin(name: &[u8]) -> bool {
+    let begins = |field: &&str| field.as_bytes().get(..name.len()).is_some_and(|part| part.eq_ignore_ascii_case(name));
+    AUDITED.iter().chain(&STRUCTURAL).any(begins)
+}
+
 /// Whether a line that is not a field line could still have been meant, and read by a lenient server, as an audited one.
 pub(super) fn mentions_audited(line: &[u8]) -> bool {
     AUDITED.iter().any(|field| line.windows(field.len()).any(|part| part.eq_ignore_ascii_case(field.as_bytes())))

@@ -114,7 +114,8 @@ pub fn parse_request(bytes: &[u8], whole: bool) -> Result<ParsedRequest, Unparsa
     let target = target.split(['?', '#']).next().unwrap_or_default();
     let mut head = RequestHead {
         method: request.method.unwrap_or_default().into(),
-        path: path(target).into(),
+        // Whom to connect to is masked.
+        path: if request.method == Some("CONNECT") { "*" } else { path(target) }.into(),
         minor_version: request.version.unwrap_or_default(),
         ..RequestHead::default()
     };

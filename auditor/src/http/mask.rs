@@ -2,18 +2,20 @@
 //!
 //! Everything after this stage sees only masked bytes, and masking masked bytes changes nothing: a recording therefore
 //! replays to what the live run saw. For that, a byte that ends the walk as "not HTTP" is replaced by NUL, which ends it
-//! again at the same place; a masked value byte is `x`, which is accepted wherever a value is.
+//! again at the same place; a masked value byte is `x`, which is accepted wherever a value is. Of a field name, which may
+//! turn out to be no name for want of a colon, only what begins the name of a kept field stays; the rest is `_`, which
+//! no such name has.
 
 use super::{fields, method};
 
 /// Stands for a byte of a value, a query or a reason phrase.
 const MASKED: u8 = b'x';
+/// Stands for a byte of a field name.
+const MASKED_NAME: u8 = b'_';
 /// Stands for a byte of a body, or of anything that is not understood.
 pub(super) const BLANK: u8 = 0;
 /// Longest word that has to be known: a first word, or the name of a field that is kept.
 const WORD_CAP: usize = if fields::LONGEST > method::LONGEST { fields::LONGEST } else { method::LONGEST };
-/// Longest field name that is kept; what is longer on a line without a colon may be anything.
-const NAME_CAP: usize = 64;
 
 /// Which kind of message a head begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +45,7 @@ enum Place {
     FirstWord,
     TargetStart,
     Scheme(usize),
-    Authority { masked: bool },
+    Authority,
     Path,
     Query,
     OddTarget,
@@ -85,9 +87,7 @@ impl HeadMask {
         match self.place {
             Place::Before | Place::FirstWord => self.first_word(byte),
             Place::TargetStart => self.target_start(byte),
-            Place::Scheme(_) | Place::Authority { .. } | Place::Path | Place::Query | Place::OddTarget => {
-                self.target(byte)
-            }
+            Place::Scheme(_) | Place::Authority | Place::Path | Place::Query | Place::OddTarget => self.target(byte),
             Place::Version(_) | Place::OddVersion => self.version(byte),
             Place::Status(_) | Place::Reason => self.status(byte),
             Place::LineStart | Place::LineStartCr | Place::Name | Place::Value => self.field(byte),
@@ -124,8 +124,9 @@ impl HeadMask {
         self.place = match *byte {
             b' ' | b'\t' => return Verdict::Within,
             b'\n' => return Verdict::NotHttp,
+            // Nothing of it is needed, and it may say who the user is.
+            _ if self.word.is(b"CONNECT") => Place::Query,
             b'/' | b'*' => Place::Path,
-            _ if self.word.is(b"CONNECT") => Place::Authority { masked: false },
             _ => Place::Scheme(0),
         };
         self.target(byte)
@@ -138,12 +139,12 @@ impl HeadMask {
                 self.odd |= matches!(place, Place::Scheme(_) | Place::OddTarget);
                 self.place = Place::Version(0);
             }
-            (b'\r', _) | (_, Place::Authority { masked: false }) => {}
-            (b'?' | b'#', Place::Path | Place::Authority { .. }) => self.place = Place::Query,
-            (b'/', Place::Authority { .. }) => self.place = Place::Path,
+            (b'\r', _) => {}
+            (b'?' | b'#', Place::Path | Place::Authority) => self.place = Place::Query,
+            (b'/', Place::Authority) => self.place = Place::Path,
             (_, Place::Path) => {}
             (other, Place::Scheme(at)) => match scheme_step(at, other) {
-                Some(7) => self.place = Place::Authority { masked: true },
+                Some(7) => self.place = Place::Authority,
                 Some(next) => self.place = Place::Scheme(next),
                 None => {
                     self.place = Place::OddTarget;
@@ -214,8 +215,11 @@ impl HeadMask {
                 self.place = Place::Value;
             }
             b' ' | b'\t' | b'\r' => self.word.space(),
-            _ if self.word.len >= NAME_CAP => *byte = MASKED,
-            _ if is_token(value) => self.word.push(value),
+            _ if is_token(value) => {
+                if !self.word.push_name(value) {
+                    *byte = MASKED_NAME;
+                }
+            }
             _ => {
                 *byte = BLANK;
                 self.word.space();
@@ -259,17 +263,29 @@ struct Word {
     len: usize,
     /// White space (or worse) followed the last byte.
     spaced: bool,
-    /// …and then the word went on: it is not one word.
+    /// …and then another word began, which is the one in `bytes`.
     broken: bool,
+    /// It cannot begin the name of a kept field.
+    other: bool,
 }
 
 impl Word {
     fn push(&mut self, byte: u8) {
-        self.broken |= self.spaced;
         if let Some(slot) = self.bytes.get_mut(self.len) {
             *slot = byte;
         }
         self.len += 1;
+    }
+
+    /// The same for a word of a field line; says whether the byte may stay.
+    fn push_name(&mut self, byte: u8) -> bool {
+        if std::mem::take(&mut self.spaced) {
+            // A lenient server may take the last word for the name, so it has to stay if it looks like one.
+            *self = Self { broken: true, ..Self::default() };
+        }
+        self.push(byte);
+        self.other |= !self.get().is_some_and(fields::can_begin);
+        !self.other
     }
 
     fn space(&mut self) {
@@ -292,7 +308,7 @@ impl Word {
     }
 
     fn kept(&self) -> bool {
-        !self.broken && self.get().is_some_and(fields::is_kept)
+        !self.broken && !self.other && self.get().is_some_and(fields::is_kept)
     }
 }
 
@@ -323,7 +339,7 @@ mod tests {
     fn only_listed_values_stay() {
         masks_to(
             "GET /a/b?key=1&t HTTP/1.1\r\nHost: h:1\r\nAuthorization: Bearer abc\r\nTraceParent : 00-aa\r\n\r\n",
-            "GET /a/b?xxxxxxx HTTP/1.1\r\nHost: h:1\r\nAuthorization: xxxxxx xxx\r\nTraceParent : 00-aa\r\n\r\n",
+            "GET /a/b?xxxxxxx HTTP/1.1\r\nHost: h:1\r\n_____________: xxxxxx xxx\r\nTraceParent : 00-aa\r\n\r\n",
             Verdict::Complete,
         );
     }
@@ -332,7 +348,7 @@ mod tests {
     fn folded_lines_share_the_fate_of_their_field() {
         masks_to(
             "GET / HTTP/1.1\n odd\nCookie: a\n\tb: c\ntracestate: a=1,\n b=2\n\n",
-            "GET / HTTP/1.1\n xxx\nCookie: x\n\txx x\ntracestate: a=1,\n b=2\n\n",
+            "GET / HTTP/1.1\n xxx\nCo____: x\n\txx x\ntracestate: a=1,\n b=2\n\n",
             Verdict::Complete,
         );
     }
@@ -340,7 +356,8 @@ mod tests {
     #[test]
     fn targets() {
         masks_to("GET http://u:p@h/p?q HTTP/1.1\n\r\n", "GET http://xxxxx/p?x HTTP/1.1\n\r\n", Verdict::Complete);
-        masks_to("CONNECT h:443 HTTP/1.1\n\n", "CONNECT h:443 HTTP/1.1\n\n", Verdict::Complete);
+        masks_to("CONNECT u:p/@h:443 HTTP/1.1\n\n", "CONNECT xxxxxxxxxx HTTP/1.1\n\n", Verdict::Complete);
+        masks_to("CONNECT /a HTTP/1.1\n\n", "CONNECT xx HTTP/1.1\n\n", Verdict::Complete);
         masks_to("OPTIONS * HTTP/1.0\n\n", "OPTIONS * HTTP/1.0\n\n", Verdict::Complete);
         masks_to("GET hunter2 HTTP/1.1\n", "GET hxxxxxx HTTP/1.1\n", Verdict::NotHttp);
         masks_to("P4", "P\0", Verdict::NotHttp);
@@ -351,10 +368,42 @@ mod tests {
     fn responses_keep_their_status_only() {
         masks_to(
             "HTTP/1.1 404 Not You\r\nSet-Cookie: s=1\r\nContent-Length: 3\r\n\r\n",
-            "HTTP/1.1 404 xxx xxx\r\nSet-Cookie: xxx\r\nContent-Length: 3\r\n\r\n",
+            "HTTP/1.1 404 xxx xxx\r\n__________: xxx\r\nContent-Length: 3\r\n\r\n",
             Verdict::Complete,
         );
         masks_to("HTTP/1.1 2x0 OK\r\n\r\n", "HTTP/1.1 2\x000 OK\r\n\r\n", Verdict::NotHttp);
+    }
+
+    #[test]
+    fn no_word_of_a_body_passes_as_a_method() {
+        // The framer blanks what follows.
+        masks_to("SEC", "SE\0", Verdict::NotHttp);
+        masks_to("GETS", "GET\0", Verdict::NotHttp);
+        assert_eq!(mask("UPDATE").0, "UPDATE");
+    }
+
+    #[test]
+    fn a_line_without_a_colon_keeps_nothing() {
+        masks_to(
+            "GET / HTTP/1.1\nhunter2\nHost hunter2 hunter2\n\n",
+            "GET / HTTP/1.1\nh______\nHost h______ h______\n\n",
+            Verdict::Complete,
+        );
+        let long = "s".repeat(100);
+        masks_to(
+            &format!("GET / HTTP/1.1\n{long}\nevil: a\n\n"),
+            &format!("GET / HTTP/1.1\n{}\ne___: x\n\n", "_".repeat(100)),
+            Verdict::Complete,
+        );
+    }
+
+    #[test]
+    fn what_a_lenient_server_may_read_as_an_audited_field_stays() {
+        masks_to(
+            "GET / HTTP/1.1\nx traceparent: a\ntraceparent 00-a\na@tracestate b\n\n",
+            "GET / HTTP/1.1\n_ traceparent: x\ntraceparent ____\n_\0tracestate _\n\n",
+            Verdict::Complete,
+        );
     }
 
     #[test]

@@ -98,6 +98,8 @@ pub(super) struct Held {
     /// Calls it made, by class.
     pub(super) used: Vec<(u64, u32)>,
     pub(super) open: bool,
+    /// It is open no more only because that took too long: its end may still come.
+    pub(super) expired: bool,
 }
 
 impl Held {

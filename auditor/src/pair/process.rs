@@ -137,12 +137,28 @@ impl Process {
                 ids.push(id);
             }
         }
-        self.held.insert(id, Held { inbound, used: Vec::new(), open: true });
+        self.held.insert(id, Held { inbound, used: Vec::new(), open: true, expired: false });
         evicted
     }
 
     /// The response was sent, or the exchange ended.
     pub(super) fn closed(&mut self, now: BootNs, id: ExchangeId, responded: bool) {
+        let Some(held) = self.held.get_mut(&id).filter(|held| held.open || held.expired) else { return };
+        if !std::mem::take(&mut held.expired) {
+            self.leave(now, id, responded);
+        }
+        self.recent.push_back((now, id));
+    }
+
+    /// It was open for too long: no candidate any more. A call that carries its trace-id is still its own.
+    pub(super) fn expire(&mut self, now: BootNs, id: ExchangeId) {
+        self.leave(now, id, false);
+        if let Some(held) = self.held.get_mut(&id) {
+            held.expired = true;
+        }
+    }
+
+    fn leave(&mut self, now: BootNs, id: ExchangeId, responded: bool) {
         let Some(held) = self.held.get_mut(&id).filter(|held| held.open) else { return };
         held.open = false;
         let tid = held.inbound.tid;
@@ -165,7 +181,6 @@ impl Process {
                 scope.closed(now, id, kind, used);
             }
         }
-        self.recent.push_back((now, id));
     }
 
     /// Forgets requests that were answered long ago; says which.

@@ -376,3 +376,43 @@ fn the_schema_names_every_record() {
         assert!(schema.contains(name), "{name}");
     }
 }
+
+/// Requests from `from` on, one after the other on thread 10, each with a call that drops, and one without context on
+/// the same thread that nobody answers.
+fn beside_an_abandoned_one(from: u64) -> super::script::Ran {
+    let mut script = Script::default();
+    script.receive(0, 3 * 3600 * SECOND, Say::new(1, 10, "GET /abandoned"));
+    for n in 0..50 {
+        let time = from + n * 20 * MS + n * 7919 % 13 * MS / 4;
+        script.receive(time, 10 * MS, Say::new(1, 10, "GET /cart").with(context(n, 0)));
+        script.call(time + 2 * MS, Say::new(1, 10, "POST /charge"));
+    }
+    script.run()
+}
+
+#[test]
+fn a_request_that_nobody_answers_is_no_candidate_for_ever() {
+    let expired = |ran: &super::script::Ran| {
+        let last =
+            ran.lines.iter().rev().find_map(|line| if let Line::Stats(stats) = line { Some(stats) } else { None });
+        last.map(|stats| stats.stats["pair"]["requests_expired"])
+    };
+    let ran = beside_an_abandoned_one(SECOND);
+    assert!(ran.codes().is_empty(), "it may be the parent");
+    let ran = beside_an_abandoned_one(601 * SECOND);
+    assert_eq!(ran.codes(), ["traceparent_dropped"]);
+    assert_eq!(ran.hops("dropped"), 50);
+    assert_eq!(expired(&ran), Some(1));
+}
+
+#[test]
+fn a_call_that_carries_the_trace_of_an_expired_request_is_still_its_own() {
+    let mut script = Script::default();
+    script.receive(0, 3600 * SECOND, Say::new(1, 10, "GET /long").with(context(1, 0)));
+    script.receive(1200 * SECOND, MS, Say::new(1, 11, "GET /other").with(context(2, 0)));
+    script.call(1300 * SECOND, Say::new(1, 10, "POST /a").with(context(1, 5)));
+    script.receive(3700 * SECOND, MS, Say::new(1, 11, "GET /other").with(context(3, 0)));
+    let ran = script.run();
+    assert_eq!(ran.hops("continued"), 1);
+    assert!(ran.codes().is_empty(), "{:?}", ran.codes());
+}

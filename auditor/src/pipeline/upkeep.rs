@@ -76,6 +76,7 @@ impl Back {
             count("fingerprints", self.fold.evicted),
         ]);
         stats.insert("evicted".to_owned(), evicted);
+        stats.insert("pair".to_owned(), Counters::from([count("requests_expired", pair.requests_expired)]));
         let tables = [
             size("processes", processes),
             size("requests", requests),

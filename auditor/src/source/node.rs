@@ -22,6 +22,15 @@ pub fn kernel_release() -> String {
     read_trimmed("/proc/sys/kernel/osrelease")
 }
 
+/// Whether this process is in the initial pid namespace, whose pids the kernel side reports and compares.
+///
+/// # Errors
+/// When `/proc` does not tell.
+pub fn in_initial_pid_namespace() -> std::io::Result<bool> {
+    // It has a fixed inode number (PROC_PID_INIT_INO).
+    std::fs::read_link("/proc/self/ns/pid").map(|link| link.as_os_str() == "pid:[4026531836]")
+}
+
 fn read_trimmed(path: &str) -> String {
     std::fs::read_to_string(path).map(|text| text.trim().to_owned()).unwrap_or_default()
 }
