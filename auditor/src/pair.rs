@@ -34,7 +34,6 @@ use process::{Open, Process, TAINT};
 use scope::Kind;
 
 /// A call this soon after the last response on its thread may still belong to it.
-const AFTERMATH: BootNs = 1_000_000_000;
 
 /// A request that got no response for so long has none coming whose end would be seen: its sender reset the connection
 /// before it was read, or abandoned a Unix socket.
@@ -93,6 +92,8 @@ pub struct ClassRef {
     key: ClassKey,
     /// Its number, unique within a run.
     pub seq: u64,
+    /// Route of the requests that could have made the call, if it is one.
+    pub route: Option<u64>,
 }
 
 /// Where a call came from.
@@ -288,7 +289,8 @@ impl Pairer {
         // Candidates: of the thread if it has any, else of the process.
         let thread = process.threads.get(&tid);
         let serving = thread.is_some();
-        let just_answered = thread.and_then(|t| t.responded).is_some_and(|at| now.saturating_sub(at) < AFTERMATH);
+        let just_answered =
+            thread.and_then(|t| t.responded).is_some_and(|at| now.saturating_sub(at) < process::AFTERMATH);
         let on_thread = thread.is_some_and(|t| !t.open.ids.is_empty());
         let open = match thread {
             Some(thread) if on_thread => thread.open.candidates(),
@@ -314,6 +316,8 @@ impl Pairer {
             _ => Method::AnyParent,
         };
         let tainted = now < process.tainted_until;
+        let unclear_until =
+            if on_thread { thread.map_or(0, |thread| thread.unclear_until) } else { process.unclear_until };
 
         // The class under test, if the call is of a kind that could be a fault.
         let suspicions: &[Suspicion] = match sent {
@@ -323,6 +327,7 @@ impl Pairer {
         };
         let mut made = 0;
         let mut evicted = 0;
+        let mut unclear = false;
         let mut suspect = None;
         let mut parent = if candidates == 1 { open.first } else { None };
         for suspicion in suspicions.iter().copied() {
@@ -340,7 +345,8 @@ impl Pairer {
             if first {
                 let unused = process.of_kind(&process.open.ids, want);
                 let after_loss = process.after_loss || losses_seen;
-                let class = Class::new(now, seq + made, want, process.open.counts, unused, after_loss);
+                let mut class = Class::new(now, seq + made, want, process.open.counts, unused, after_loss);
+                class.unclear(now, process.unclear_until, tid);
                 made += 1;
                 evicted += u64::from(process.classes.push(key.clone(), class).is_some());
             }
@@ -350,10 +356,15 @@ impl Pairer {
             let Some(class) = process.classes.get_mut(&key) else { continue };
             if let Some((unused, counts, clock)) = history {
                 class.join(now, tid, counts, unused, &clock);
+                class.unclear(now, unclear_until, tid);
             }
             class.observe(now, serving.then_some(tid), first, tainted);
             let matches = candidates > 0 && open.kind == Some(want);
             if !matches || tainted {
+                continue;
+            }
+            if suspicion.wants() == Kind::Valid && now < unclear_until {
+                unclear = true;
                 continue;
             }
             // Who makes the call: the one that has waited longest without one, else the one that made the last.
@@ -379,14 +390,14 @@ impl Pairer {
             let owner = held.inbound.tid;
             let offset = now.saturating_sub(held.inbound.started);
             if let Some(class) = process.classes.get_mut(&key) {
-                class.assign(chosen, owner, used, route, offset);
+                class.assign(chosen, owner, used, offset);
                 class.hit();
             }
             parent = (candidates == 1 || same_route).then_some(chosen);
-            suspect = Some((suspicion, ClassRef { process: pid, key, seq }));
+            suspect = Some((suspicion, ClassRef { process: pid, key, seq, route: parent.map(|_| route) }));
         }
         let parent = parent.and_then(|id| process.held.get(&id)).map(|held| held.inbound.clone());
-        let parents = if tainted && candidates > 0 { Parents::Unclear } else { parents };
+        let parents = if (tainted || unclear) && candidates > 0 { Parents::Unclear } else { parents };
         self.next_class += made;
         self.counters.classes_evicted += evicted;
         Pairing { service: pid, method, candidates, parents, parent, suspect }
@@ -396,7 +407,7 @@ impl Pairer {
     /// before anything else of the process is looked at.
     pub fn standing(&mut self, class: &ClassRef) -> Option<Standing> {
         let process = self.process(class.process)?;
-        process.classes.peek(&class.key).filter(|c| c.seq == class.seq).map(Class::standing)
+        process.classes.peek(&class.key).filter(|c| c.seq == class.seq).map(|c| c.standing(class.route))
     }
 
     fn by_trace(&mut self, request: &Request, sent: &Context) -> Option<Pairing> {

@@ -108,6 +108,8 @@ impl Pipeline {
 }
 
 #[cfg(test)]
+mod innocents;
+#[cfg(test)]
 mod script;
 #[cfg(test)]
 mod tests;

@@ -22,6 +22,10 @@
 //!   runtime may run its timers on the busiest of its threads. A thread that just appeared brings its own history.
 //! - Real timers are no Poisson process: never is there a call right after a call. [`super::rhythm`] says how long, and
 //!   that time counts for neither side; and it holds back calls that are even but do not follow the requests.
+//! - Most requests of a route must have made such a call, or it is not the requests of that route that make it: a flush
+//!   after every so many requests, a cache that expires, the calls that another route makes.
+//! - A request without context that has ended may work on unseen, in step with the next one of its session. For a while
+//!   neither calls nor time count.
 //! - After records were lost the evidence so far is forgotten, except where it speaks for the service.
 
 use std::collections::BTreeSet;
@@ -180,13 +184,13 @@ impl Class {
     }
 
     /// The call is taken to come from `id`, its `used`-th of the class.
-    pub(super) fn assign(&mut self, id: ExchangeId, tid: u32, used: u32, route: u64, offset: BootNs) {
+    pub(super) fn assign(&mut self, id: ExchangeId, tid: u32, used: u32, offset: BootNs) {
         self.process.assigned(id, used);
         if let Some(scope) = self.threads.peek_mut(&tid) {
             scope.assigned(id, used);
         }
         if used == 1 {
-            self.rhythm.called(route, offset);
+            self.rhythm.called(offset);
         }
         self.last_parent = Some(id);
     }
@@ -196,12 +200,30 @@ impl Class {
         self.hits += 1;
     }
 
-    pub(super) fn standing(&self) -> Standing {
+    /// Whether a request of this kind could have made its calls.
+    pub(super) fn wants(&self, kind: Kind) -> bool {
+        self.want == kind
+    }
+
+    /// Until then a request that has ended may still be at work, on this thread or for the process.
+    pub(super) fn unclear(&mut self, now: BootNs, until: BootNs, tid: u32) {
+        if self.want == Kind::Valid {
+            self.process.unclear(now, until);
+            if let Some(scope) = self.threads.peek_mut(&tid) {
+                scope.unclear(now, until);
+            }
+        }
+    }
+
+    /// How the class stands with the calls for requests of one route; `None`: of several, nobody knows which.
+    pub(super) fn standing(&self, route: Option<u64>) -> Standing {
         let mean = |logs: &[f64; LANES]| logs.iter().zip(WEIGHT).map(|(log, weight)| weight * log.exp()).sum::<f64>();
         let ratio = (mean(&self.process_log) + mean(&self.thread_log)) / 2.0;
         Standing {
             confidence: ratio / (ratio + PRIOR_ODDS),
-            solid: self.hits >= MIN_HITS && !self.rhythm.is_clockwork(),
+            solid: self.hits >= MIN_HITS
+                && !self.rhythm.is_clockwork()
+                && route.is_some_and(|route| self.rhythm.is_covered(route)),
         }
     }
 

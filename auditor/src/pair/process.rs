@@ -22,6 +22,8 @@ const CLASSES: NonZeroUsize = NonZeroUsize::MIN.saturating_add(31);
 const SAME_TRACE: usize = 16;
 /// How long a request is remembered after its response, for calls that carry its trace-id.
 const REMEMBERED: BootNs = 60_000_000_000;
+/// How long a request may go on working after its end: background continuation, or nobody told it that the client left.
+pub(super) const AFTERMATH: BootNs = 1_000_000_000;
 /// How long nothing is concluded from absence after a loss.
 pub(super) const TAINT: BootNs = 30_000_000_000;
 /// Parents whose routes are compared; with more of them open they are taken to differ.
@@ -41,6 +43,8 @@ pub(super) struct Thread {
     clock: Clock,
     /// When the last response to a request received here was sent.
     pub(super) responded: Option<BootNs>,
+    /// See [`Process::unclear_until`].
+    pub(super) unclear_until: BootNs,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -75,6 +79,9 @@ pub(super) struct Process {
     traces: HashMap<TraceKey, Vec<ExchangeId>>,
     recent: VecDeque<(BootNs, ExchangeId)>,
     pub(super) classes: LruCache<ClassKey, Class>,
+    /// Until when a request without valid context, answered or given up, may still be at work: the calls it makes then
+    /// look like those of whatever other request is open.
+    pub(super) unclear_until: BootNs,
     /// Kinds of requests it ever received.
     pub(super) kinds: BTreeSet<Kind>,
     pub(super) tainted_until: BootNs,
@@ -94,6 +101,7 @@ impl Process {
             traces: HashMap::new(),
             recent: VecDeque::new(),
             classes: LruCache::new(CLASSES),
+            unclear_until: 0,
             kinds: BTreeSet::new(),
             tainted_until,
             tainted_through: None,
@@ -107,7 +115,7 @@ impl Process {
         let (id, tid, kind) = (inbound.id, inbound.tid, inbound.kind);
         let mut evicted = 0;
         if !self.threads.contains(&tid) {
-            let thread = Thread { open: Open::default(), clock: Clock::new(now), responded: None };
+            let thread = Thread { open: Open::default(), clock: Clock::new(now), responded: None, unclear_until: 0 };
             if let Some((_, old)) = self.threads.push(tid, thread) {
                 evicted = 1;
                 if !old.open.ids.is_empty() {
@@ -128,7 +136,6 @@ impl Process {
             if let Some(scope) = class.threads.peek_mut(&tid) {
                 scope.opened(now, id, kind);
             }
-            class.rhythm.opened(inbound.route_key);
         }
         self.kinds.insert(kind);
         for key in TraceKey::of(&inbound.context) {
@@ -145,24 +152,27 @@ impl Process {
     pub(super) fn closed(&mut self, now: BootNs, id: ExchangeId, responded: bool) {
         let Some(held) = self.held.get_mut(&id).filter(|held| held.open || held.expired) else { return };
         if !std::mem::take(&mut held.expired) {
-            self.leave(now, id, responded);
+            self.leave(now, id, responded, now.saturating_add(AFTERMATH));
         }
         self.recent.push_back((now, id));
     }
 
     /// It was open for too long: no candidate any more. A call that carries its trace-id is still its own.
     pub(super) fn expire(&mut self, now: BootNs, id: ExchangeId) {
-        self.leave(now, id, false);
+        self.leave(now, id, false, 0);
         if let Some(held) = self.held.get_mut(&id) {
             held.expired = true;
         }
     }
 
-    fn leave(&mut self, now: BootNs, id: ExchangeId, responded: bool) {
+    /// It may still be at work until `works_until`.
+    fn leave(&mut self, now: BootNs, id: ExchangeId, responded: bool, works_until: BootNs) {
         let Some(held) = self.held.get_mut(&id).filter(|held| held.open) else { return };
         held.open = false;
         let tid = held.inbound.tid;
         let kind = if self.tainted_through >= Some(id) { Kind::Other } else { held.inbound.kind };
+        let unclear = held.inbound.kind != Kind::Valid && !held.inbound.ignored;
+        let route = held.inbound.route_key;
         self.open.ids.remove(&id);
         self.open.counts.remove(kind);
         if let Some(thread) = self.threads.peek_mut(&tid) {
@@ -173,12 +183,24 @@ impl Process {
             if responded {
                 thread.responded = Some(now);
             }
+            if unclear {
+                thread.unclear_until = thread.unclear_until.max(works_until);
+            }
+        }
+        if unclear {
+            self.unclear_until = self.unclear_until.max(works_until);
         }
         for (_, class) in self.classes.iter_mut() {
             let used = held.used(class.seq);
             class.process.closed(now, id, kind, used);
             if let Some(scope) = class.threads.peek_mut(&tid) {
                 scope.closed(now, id, kind, used);
+            }
+            if unclear {
+                class.unclear(now, works_until, tid);
+            }
+            if class.wants(kind) {
+                class.rhythm.closed(route, used > 0);
             }
         }
     }

@@ -2,9 +2,10 @@
 //!
 //! The test in [`super::class`] supposes that background calls fall anywhere in time. Those of a timer do not: right
 //! after one call there is never another, and in lockstep with evenly spaced requests a timer meets an open request
-//! always or never. What tells a timer from the requests' own calls: it serves only some of the requests, or it meets
-//! them at any point of their life. A request makes its call at about the same one, and if it does not, then its calls
-//! are not evenly spaced either.
+//! always or never. What tells a timer from the requests' own calls: it meets them at any point of their life. A request
+//! makes its call at about the same one, and if it does not, then its calls are not evenly spaced either.
+//!
+//! And, evenly spaced or not, what only some of the requests of a route do is not held against it.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -19,8 +20,8 @@ const CLOSE: f64 = 0.15;
 /// Share of the mean interval in which no other call is expected, and how much unevenness takes away from it.
 const SILENT: (f64, f64) = (0.5, 0.85);
 const SILENT_SLOPE: f64 = 2.5;
-/// Share of the requests of the routes in question that must have made a call all the same.
-const COVERED: f64 = 0.5;
+/// Share of the requests of a route that must have made a call, and how many requests it takes to say so.
+const COVERED: (f64, u64) = (0.7, 4);
 const ROUTES: usize = 32;
 
 /// How far calls are apart.
@@ -64,25 +65,30 @@ pub(super) struct Rhythm {
     spacing: Spacing,
     /// From a request to its first call.
     offsets: VecDeque<f64>,
-    /// By route: requests opened, requests with a call.
+    /// By route: requests that have ended, those of them that made a call.
     routes: BTreeMap<u64, (u64, u64)>,
 }
 
 impl Rhythm {
-    /// A request of this route was opened.
-    pub(super) fn opened(&mut self, route: u64) {
-        if let Some((opened, _)) = self.routes.get_mut(&route) {
-            *opened += 1;
+    /// A request of this route that could make such calls has ended, and did or did not make one.
+    pub(super) fn closed(&mut self, route: u64, called: bool) {
+        if self.routes.len() < ROUTES || self.routes.contains_key(&route) {
+            let (ended, with) = self.routes.entry(route).or_default();
+            *ended += 1;
+            *with += u64::from(called);
         }
     }
 
-    /// A request of this route made its first call of the class, so long after it was opened.
-    pub(super) fn called(&mut self, route: u64, offset: BootNs) {
+    /// A request made its first call of the class, so long after it was opened.
+    pub(super) fn called(&mut self, offset: BootNs) {
         push(&mut self.offsets, offset as f64);
-        if self.routes.len() < ROUTES || self.routes.contains_key(&route) {
-            // The request that brings a route in was opened before.
-            self.routes.entry(route).or_insert((1, 0)).1 += 1;
-        }
+    }
+
+    /// Whether most requests of a route make such a call.
+    pub(super) fn is_covered(&self, route: u64) -> bool {
+        self.routes
+            .get(&route)
+            .is_some_and(|(ended, with)| *ended >= COVERED.1 && *with as f64 >= COVERED.0 * *ended as f64)
     }
 
     /// A call of the class was made.
@@ -92,11 +98,7 @@ impl Rhythm {
 
     /// Whether the calls look like those of a timer.
     pub(super) fn is_clockwork(&self) -> bool {
-        if !self.spacing.is_even() {
-            return false;
-        }
-        let (opened, called) = self.routes.values().fold((0, 0), |sum, r| (sum.0 + r.0, sum.1 + r.1));
-        (called as f64) < COVERED * opened as f64 || deviation(&self.offsets) > CLOSE * mean(&self.spacing.intervals)
+        self.spacing.is_even() && deviation(&self.offsets) > CLOSE * mean(&self.spacing.intervals)
     }
 }
 
@@ -121,41 +123,38 @@ mod tests {
     use super::*;
 
     #[test]
-    fn even_and_rare_is_clockwork() {
+    fn what_few_requests_do_is_not_theirs() {
         let mut rhythm = Rhythm::default();
-        for beat in 0..10 {
-            rhythm.called(1, 10);
-            for _ in 0..10 {
-                rhythm.opened(1);
+        for request in 0..10 {
+            rhythm.closed(1, request % 2 == 0);
+            rhythm.closed(2, true);
+            if request < 3 {
+                rhythm.closed(3, true);
             }
-            rhythm.beat(beat * 1000);
-            rhythm.beat(beat * 1000 + 1);
         }
-        assert!(rhythm.is_clockwork());
-        for beat in 0..20 {
-            rhythm.beat(10_000 + beat * beat * 1000);
-        }
-        assert!(!rhythm.is_clockwork());
+        assert!(!rhythm.is_covered(1), "every other");
+        assert!(rhythm.is_covered(2), "all");
+        assert!(!rhythm.is_covered(3), "too few to tell");
+        assert!(!rhythm.is_covered(4), "never seen");
     }
 
     #[test]
     fn even_calls_at_any_point_of_a_request_are_clockwork() {
         let mut rhythm = Rhythm::default();
         for beat in 0..10 {
-            rhythm.opened(1);
-            rhythm.called(1, beat * 90);
+            rhythm.called(beat * 90);
             rhythm.beat(beat * 1000);
         }
         assert!(rhythm.is_clockwork());
     }
 
     #[test]
-    fn even_calls_of_every_request_are_not() {
+    fn even_calls_at_one_point_are_not() {
         let mut rhythm = Rhythm::default();
         for beat in 0..10 {
-            rhythm.opened(1);
-            rhythm.called(1, 10);
+            rhythm.called(10);
             rhythm.beat(beat * 1000);
+            rhythm.beat(beat * 1000 + 1);
         }
         assert!(!rhythm.is_clockwork());
     }

@@ -92,6 +92,8 @@ pub(super) struct Scope {
     pub(super) unused: BTreeSet<ExchangeId>,
     spacing: Spacing,
     silent_until: BootNs,
+    /// Until when a request that could not be a parent may still be at work after its end.
+    unclear_until: BootNs,
 }
 
 impl Scope {
@@ -101,7 +103,13 @@ impl Scope {
         let mut clock = history.joined();
         clock.touch(now);
         let lanes = std::array::from_fn(|_| Lane { clock: clock.clone(), fresh, spent: false });
-        Self { want, counts, lanes, unused, spacing: Spacing::default(), silent_until: 0 }
+        Self { want, counts, lanes, unused, spacing: Spacing::default(), silent_until: 0, unclear_until: 0 }
+    }
+
+    /// Until then a call may come from a request that has ended, and nobody can tell: neither calls nor time count.
+    pub(super) fn unclear(&mut self, now: BootNs, until: BootNs) {
+        self.settle(now);
+        self.unclear_until = self.unclear_until.max(until);
     }
 
     /// Accounts for the time up to `now`.
@@ -115,7 +123,7 @@ impl Scope {
                 (_, _, 0) => State::Used,
                 _ => State::Fresh,
             };
-            lane.clock.advance(now.min(self.silent_until), State::Neutral);
+            lane.clock.advance(now.min(self.silent_until.max(self.unclear_until)), State::Neutral);
             lane.clock.advance(now, state);
         }
     }
@@ -163,7 +171,7 @@ impl Scope {
         self.settle(now);
         let usable = self.counts.total() == 0 || self.counts.only(self.want);
         let mut found = [None; LANES];
-        let silent = now < self.silent_until;
+        let silent = now < self.silent_until.max(self.unclear_until);
         self.spacing.beat(now);
         self.silent_until = self.spacing.silent_until();
         if silent {

@@ -46,8 +46,8 @@ pub struct Back {
     pub(super) pairer: Pairer,
     pub(super) processes: LruCache<ProcessId, Arc<Process>>,
     pub(super) hops: BTreeMap<ExchangeId, Hop>,
-    /// Suspected findings by class and fingerprint, until the class is certain.
-    pub(super) suspects: LruCache<u64, BTreeMap<u64, Occurrence>>,
+    /// Suspected findings by class and route and fingerprint, until the class is certain.
+    pub(super) suspects: LruCache<(u64, Option<u64>), BTreeMap<u64, Occurrence>>,
     pub(super) fold: Fold,
     pub(super) edges: Edges,
     pub(super) totals: Totals,
@@ -313,10 +313,12 @@ impl Back {
             self.convict(class, suspicion, standing.confidence, (mark, found), out);
             return;
         }
-        if !self.suspects.contains(&class.seq) && self.suspects.push(class.seq, BTreeMap::new()).is_some() {
+        if !self.suspects.contains(&(class.seq, class.route))
+            && self.suspects.push((class.seq, class.route), BTreeMap::new()).is_some()
+        {
             *self.evicted.entry("suspects".to_owned()).or_default() += 1;
         }
-        if let Some(suspects) = self.suspects.get_mut(&class.seq) {
+        if let Some(suspects) = self.suspects.get_mut(&(class.seq, class.route)) {
             match suspects.get_mut(&mark) {
                 Some(earlier) => earlier.absorb(found),
                 None => {
@@ -335,7 +337,7 @@ impl Back {
         (mark, mut found): (u64, Occurrence),
         out: &mut Vec<Line>,
     ) {
-        for (other, mut earlier) in self.suspects.pop(&class.seq).unwrap_or_default() {
+        for (other, mut earlier) in self.suspects.pop(&(class.seq, class.route)).unwrap_or_default() {
             if let Some(edge) = &earlier.edge {
                 self.edges.confirm(edge, suspicion, earlier.count);
             }

@@ -120,6 +120,12 @@ impl Script {
         id
     }
 
+    /// A request is received, and its client is gone after `takes`.
+    pub(super) fn abandon(&mut self, time: BootNs, takes: BootNs, say: Say) {
+        let id = self.request(time, Role::Server, say);
+        self.ops.push((START + time + takes, Op::End(id, End::ClosedWithoutResponse)));
+    }
+
     /// A call is made, and answered after a millisecond.
     pub(super) fn call(&mut self, time: BootNs, say: Say) -> u64 {
         self.slow_call(time, MS, say)
