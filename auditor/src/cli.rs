@@ -1,4 +1,4 @@
-//! The command line: see `shared` contract in README.md. Parsing only; the commands are in [`crate::commands`].
+//! The command line. Parsing only; the commands are in [`crate::commands`].
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -3,7 +3,7 @@
 //! The order of evidence: the trace-id (proof whatever the threading); the thread, while exactly one request is open
 //! there; a child process of the thread or process that holds the request; the only request open in the process; any
 //! of several, where the verdict is the same for each of them. Apart from the first none of these is proof, because
-//! the call may be background work: [`class`] tests that, and nothing is reported before.
+//! the call may be background work: `pair/class.rs` tests that, and nothing is reported before.
 
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::unwrap_used))]
 
