@@ -33,8 +33,6 @@ use class::{Class, ClassKey};
 use process::{Open, Process, TAINT};
 use scope::Kind;
 
-/// A call this soon after the last response on its thread may still belong to it.
-
 /// A request that got no response for so long has none coming whose end would be seen: its sender reset the connection
 /// before it was read, or abandoned a Unix socket.
 const ABANDONED: BootNs = 600_000_000_000;
