@@ -29,11 +29,7 @@ pub(crate) fn run(args: &Record, log_level: LogLevel) -> Result<ExitCode, Failur
             return Err(failure);
         }
     };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_io()
-        .enable_time()
-        .build()
-        .map_err(Failure::io("starting"))?;
+    let runtime = session::runtime()?;
     let settings = Settings::default();
     let mut front = Front::new(settings.stream, settings.exchange);
     let mut recorder = Recorder {

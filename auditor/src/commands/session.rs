@@ -19,6 +19,11 @@ use crate::exit::Failure;
 /// Processes whose description is not read again.
 pub(crate) const KNOWN_PROCESSES: NonZeroUsize = NonZeroUsize::new(8192).unwrap();
 
+/// What the live source runs on.
+pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build().map_err(Failure::io("starting"))
+}
+
 /// Loads and attaches as the flags say.
 pub(crate) fn attach(capture: &Capture, log_level: LogLevel) -> Result<Kernel, Failure> {
     let cgroups = capture
@@ -113,11 +118,7 @@ pub(crate) fn audit(
     settings: Settings,
     sink: &mut impl Take,
 ) -> Result<(Pipeline, Stopped), Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_io()
-        .enable_time()
-        .build()
-        .map_err(Failure::io("starting"))?;
+    let runtime = runtime()?;
     let mut pipeline = Pipeline::new(settings);
     let mut lines = Vec::new();
     let stopped = runtime
