@@ -125,6 +125,11 @@ pub enum Event {
         id: ExchangeId,
         /// When.
         time: BootNs,
+        /// The thread whose operation completed the head (the server's sent it, the client's received it); 0 when that
+        /// was not seen.
+        tid: u32,
+        /// Its coroutine, 0 when unknown.
+        coroutine: u64,
         /// Status code.
         status: Option<u16>,
     },

@@ -32,6 +32,8 @@ pub struct Script {
     pub process: ProcessId,
     /// The thread of the operations to come.
     pub tid: u32,
+    /// The coroutine of the operations to come, 0 for none.
+    pub coroutine: u64,
     /// Time of the next record; every record takes a microsecond.
     pub time: u64,
     /// Whether positions are counted (AF_UNIX) instead of TCP sequence numbers.
@@ -47,6 +49,7 @@ impl Default for Script {
             records: Vec::new(),
             process: ProcessId { tgid: 100, start_ns: 1 },
             tid: 100,
+            coroutine: 0,
             time: 1_000_000,
             counted: false,
             seq: 0,
@@ -144,7 +147,7 @@ impl Script {
             exec_id: 0,
             tid: self.tid,
             ancestors: Default::default(),
-            coroutine: 0,
+            coroutine: self.coroutine,
             cgroup: 1,
             netns: 1,
             comm: *b"test\0\0\0\0\0\0\0\0\0\0\0\0",

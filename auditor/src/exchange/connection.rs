@@ -45,6 +45,8 @@ pub(super) struct Side {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Orphan {
     pub(super) time: BootNs,
+    pub(super) tid: u32,
+    pub(super) coroutine: u64,
     pub(super) status: u16,
 }
 

@@ -74,13 +74,13 @@ impl Connection {
         send(request(id, role, data, started, visibility, parsed.head), context);
 
         // On another CPU the response's record can overtake the request's: then this is whose response that was.
-        if let Some(Orphan { time, status }) = self.orphan.take()
+        if let Some(Orphan { time, tid, coroutine, status }) = self.orphan.take()
             && data.time.saturating_sub(time) <= OVERTAKEN_NS
             && let Some(open) = self.open.awaiting()
         {
             open.answer = Some(Completion::Unknown);
             let id = open.id;
-            context.events.push(Event::Response { id, time: data.time, status: Some(status) });
+            context.events.push(Event::Response { id, time: data.time, tid, coroutine, status: Some(status) });
             self.open.complete_answered(data.time, context);
         }
     }
@@ -100,7 +100,7 @@ impl Connection {
         };
         let (id, to_head, upgrade) = (open.id, open.to_head, open.upgrade);
         let status = parsed.map(|parsed| parsed.status);
-        context.events.push(Event::Response { id, time: data.time, status });
+        context.events.push(Event::Response { id, time: data.time, tid: data.tid, coroutine: data.coroutine, status });
 
         let connected = matches!((status, upgrade), (Some(200..=299), Some(Upgrade::Connect)));
         if connected || status == Some(101) {
@@ -133,7 +133,8 @@ impl Connection {
                 return self.close_off(context);
             }
             if self.side(asked).framer.is_positioned() {
-                self.orphan = Some(Orphan { time: data.time, status: parsed.status });
+                self.orphan =
+                    Some(Orphan { time: data.time, tid: data.tid, coroutine: data.coroutine, status: parsed.status });
             }
         }
     }

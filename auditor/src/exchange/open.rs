@@ -82,7 +82,7 @@ impl Queue {
     pub(super) fn answer_all_unread(&mut self, time: BootNs, context: &mut Context<'_>) {
         for open in self.0.iter_mut().filter(|open| open.answer.is_none()) {
             open.answer = Some(Completion::Unknown);
-            context.events.push(Event::Response { id: open.id, time, status: None });
+            context.events.push(Event::Response { id: open.id, time, tid: 0, coroutine: 0, status: None });
         }
     }
 

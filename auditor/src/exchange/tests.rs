@@ -131,3 +131,42 @@ fn a_word_that_is_no_method_reaches_no_recording() {
         records.iter().filter_map(|r| if let Record::Data(d) = r { Some(&d.bytes[..]) } else { None }).collect();
     assert_eq!(bytes[2], b"SE\0\0\0\0\0");
 }
+
+/// (thread, coroutine) of every response.
+fn responders(script: &Script) -> Vec<(u32, u64)> {
+    let of = |event| if let Event::Response { tid, coroutine, .. } = event { Some((tid, coroutine)) } else { None };
+    script.events().into_iter().filter_map(of).collect()
+}
+
+#[test]
+fn a_response_names_the_thread_and_coroutine_that_completed_its_head() {
+    let mut s = tcp();
+    let (begin, rest) = OK.split_at(20);
+    (s.tid, s.coroutine) = (1, 0x1000);
+    s.recv(1, GET);
+    (s.tid, s.coroutine) = (2, 0x2000);
+    s.send(1, begin);
+    (s.tid, s.coroutine) = (3, 0x3000);
+    s.send(1, rest);
+    assert_eq!(responders(&s), [(3, 0x3000)]);
+}
+
+#[test]
+fn a_response_whose_record_comes_first_keeps_its_thread() {
+    let mut s = tcp();
+    s.send(1, GET).recv(1, OK);
+    (s.tid, s.coroutine) = (2, 0x2000);
+    s.recv(1, OK);
+    (s.tid, s.coroutine) = (1, 0x1000);
+    s.send(1, GET);
+    assert_eq!(responders(&s), [(100, 0), (2, 0x2000)]);
+}
+
+#[test]
+fn an_unread_response_names_nobody() {
+    let mut s = tcp();
+    s.recv(1, GET);
+    s.coroutine = 0x1000;
+    s.unreadable(1, Direction::Send, OK.len());
+    assert_eq!(responders(&s), [(0, 0)]);
+}

@@ -93,7 +93,7 @@ impl Back {
                     Role::Client => self.sent(request, out),
                 }
             }
-            Event::Response { id, time, status } => {
+            Event::Response { id, time, status, .. } => {
                 self.advance(time, out);
                 self.pairer.closed(self.now, id, true);
                 self.answered(id, Answer { status, error: None }, out);

@@ -28,7 +28,8 @@ pub(super) fn context(trace: u64, parent: u64) -> String {
 #[derive(Clone, Debug)]
 enum Op {
     Request(Box<Request>, u64),
-    Response(u64, Option<u16>),
+    /// Of the key's request, by this thread, with this status.
+    Response(u64, u32, Option<u16>),
     End(u64, End),
     Event(Box<Event>),
 }
@@ -114,8 +115,9 @@ impl Script {
 
     /// A request is received, and answered after `takes`.
     pub(super) fn receive(&mut self, time: BootNs, takes: BootNs, say: Say) -> u64 {
+        let tid = say.tid;
         let id = self.request(time, Role::Server, say);
-        self.ops.push((START + time + takes, Op::Response(id, Some(200))));
+        self.ops.push((START + time + takes, Op::Response(id, tid, Some(200))));
         self.ops.push((START + time + takes, Op::End(id, End::Complete)));
         id
     }
@@ -133,8 +135,9 @@ impl Script {
 
     /// A call is made, and answered after `takes`.
     pub(super) fn slow_call(&mut self, time: BootNs, takes: BootNs, say: Say) -> u64 {
+        let tid = say.tid;
         let id = self.request(time, Role::Client, say);
-        self.ops.push((START + time + takes, Op::Response(id, Some(200))));
+        self.ops.push((START + time + takes, Op::Response(id, tid, Some(200))));
         self.ops.push((START + time + takes, Op::End(id, End::Complete)));
         id
     }
@@ -185,7 +188,9 @@ impl Script {
                     ids.insert(key, request.id);
                     Event::Request(Arc::new(*request))
                 }
-                Op::Response(key, status) => Event::Response { id: id(&ids, key), time, status },
+                Op::Response(key, tid, status) => {
+                    Event::Response { id: id(&ids, key), time, tid, coroutine: 0, status }
+                }
                 Op::End(key, end) => Event::End { id: id(&ids, key), time, end },
                 Op::Event(event) => *event,
             });
