@@ -9,12 +9,14 @@
 
 mod class;
 mod clock;
+mod follow;
 mod inbound;
 mod process;
 mod rhythm;
 mod scope;
+mod suspect;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::ops::Bound;
 use std::sync::Arc;
@@ -29,9 +31,10 @@ use crate::context::w3c::Context;
 use crate::exchange::{ExchangeId, Request};
 use crate::record::{BootNs, ProcessId};
 use crate::report::address::Destination;
-use class::{Class, ClassKey};
-use process::{Open, Process, TAINT};
-use scope::Kind;
+use class::ClassKey;
+use inbound::{Execution, execution};
+use process::{Process, TAINT};
+use suspect::{Call, Named, Suspect};
 
 /// A request that got no response for so long has none coming whose end would be seen: its sender reset the connection
 /// before it was read, or abandoned a Unix socket.
@@ -48,6 +51,8 @@ pub enum Method {
     ChildProcess,
     /// The process has exactly one request open.
     SoleCandidate,
+    /// It follows requests of this route as no other.
+    DelayModel,
     /// It has several, and it does not matter which.
     AnyParent,
     /// It was not.
@@ -62,6 +67,7 @@ impl Method {
             Self::Thread => "thread",
             Self::ChildProcess => "child_process",
             Self::SoleCandidate => "sole_candidate",
+            Self::DelayModel => "delay_model",
             Self::AnyParent => "any_parent",
             Self::None => "none",
         }
@@ -107,6 +113,8 @@ pub struct Pairing {
     pub parents: Parents,
     /// The parent, or one that stands for all (same method and route).
     pub parent: Option<Arc<Inbound>>,
+    /// The parent as far as the bookkeeping goes, certain or not.
+    pub credited: Option<ExchangeId>,
     /// The class whose evidence decides whether it may be reported.
     pub suspect: Option<(Suspicion, ClassRef)>,
 }
@@ -205,6 +213,7 @@ impl Pairer {
         }
         self.requests.insert(id, pid);
         if let Some(process) = self.process(pid) {
+            process.linger(now);
             let evicted = process.opened(now, inbound);
             let mut expired = Vec::new();
             while let Some(id) = process.expired(now) {
@@ -222,12 +231,12 @@ impl Pairer {
             // An open one that is forgotten may be the parent of anything. Once in a while is often enough to say so:
             // the taint lasts.
             if process.open.ids.contains(&id) {
-                process.closed(now, id, false);
+                process.closed(now, id, None);
                 if process.tainted_until < now + TAINT / 2 {
                     process.taint(now, now + TAINT);
                 }
             }
-            process.forget(id);
+            process.forget(now, id);
         }
     }
 
@@ -250,12 +259,23 @@ impl Pairer {
         }
     }
 
-    /// The response head was sent (`responded`), or the exchange ended.
-    pub fn closed(&mut self, now: BootNs, id: ExchangeId, responded: bool) {
+    /// The response head was sent, by this thread and coroutine, or the exchange ended.
+    pub fn closed(&mut self, now: BootNs, id: ExchangeId, responded: Option<(u32, u64)>) {
         if let Some(pid) = self.requests.get(&id).copied()
             && let Some(process) = self.process(pid)
         {
-            process.closed(now, id, responded);
+            process.linger(now);
+            process.closed(now, id, responded.map(|(tid, coroutine)| execution(tid, coroutine)));
+        }
+    }
+
+    /// A call was answered: the request that made it goes on.
+    pub fn answered(&mut self, now: BootNs, pairing: &Pairing) {
+        if let Some(id) = pairing.credited
+            && let Some(process) = self.process(pairing.service)
+        {
+            process.linger(now);
+            process.went_on(now, id);
         }
     }
 
@@ -268,7 +288,7 @@ impl Pairer {
     /// A request was sent: where does it come from?
     pub fn outbound(&mut self, now: BootNs, request: &Request, sent: &Context, destination: &Destination) -> Pairing {
         self.expire(now);
-        if let Some(pairing) = self.by_trace(request, sent) {
+        if let Some(pairing) = self.by_trace(now, request, sent, destination) {
             return pairing;
         }
         let unpaired = |service| Pairing {
@@ -277,128 +297,36 @@ impl Pairer {
             candidates: 0,
             parents: Parents::None,
             parent: None,
+            credited: None,
             suspect: None,
         };
-        let Some((pid, tid, born)) = self.actor(request) else { return unpaired(request.process) };
+        let Some((pid, execution, born)) = self.actor(request) else { return unpaired(request.process) };
         let target = Target::of(request);
-        let (losses_seen, seq) = (self.losses > 0, self.next_class);
+        let (losses, seq) = (self.losses > 0, self.next_class);
         let Some(process) = self.process(pid) else { return unpaired(request.process) };
-
-        // Candidates: of the thread if it has any, else of the process.
-        let thread = process.threads.get(&tid);
-        let serving = thread.is_some();
-        let just_answered =
-            thread.and_then(|t| t.responded).is_some_and(|at| now.saturating_sub(at) < process::AFTERMATH);
-        let on_thread = thread.is_some_and(|t| !t.open.ids.is_empty());
-        let open = match thread {
-            Some(thread) if on_thread => thread.open.candidates(),
-            _ => process.open.candidates(),
-        };
-        // A child that was there before the request does not work for it.
-        let orphan = born.is_some_and(|born| {
-            open.first.and_then(|id| process.held.get(&id)).is_none_or(|held| held.inbound.started > born)
-        });
-        let candidates = if orphan { 0 } else { open.count };
-        let parents = match (candidates, open.kind) {
-            (0, _) if just_answered => Parents::JustAnswered,
-            (0, _) => Parents::None,
-            (_, Some(Kind::Valid)) => Parents::Valid,
-            (_, Some(Kind::Absent)) => Parents::Absent,
-            _ => Parents::Unclear,
-        };
-        let method = match (candidates, on_thread, born.is_some()) {
-            (0, ..) => Method::None,
-            (1, _, true) => Method::ChildProcess,
-            (1, true, _) => Method::Thread,
-            (1, false, _) => Method::SoleCandidate,
-            _ => Method::AnyParent,
-        };
+        process.linger(now);
+        let call = Call { now, execution, sent, target: &target, destination };
+        let candidates = process.candidates(now, execution, born);
+        let seen = process.suspect(&call, &candidates, losses, seq);
         let tainted = now < process.tainted_until;
-        let unclear_until =
-            if on_thread { thread.map_or(0, |thread| thread.unclear_until) } else { process.unclear_until };
-
-        // The class under test, if the call is of a kind that could be a fault.
-        let suspicions: &[Suspicion] = match sent {
-            Context::Absent => &[Suspicion::Dropped, Suspicion::NotStarted],
-            Context::Valid(..) => &[Suspicion::Restarted],
-            _ => &[],
-        };
-        let mut made = 0;
-        let mut evicted = 0;
-        let mut unclear = false;
+        let mut method = candidates.method(born.is_some());
+        let mut parent = if candidates.count == 1 && !candidates.late { candidates.first } else { None };
         let mut suspect = None;
-        let mut parent = if candidates == 1 { open.first } else { None };
-        for suspicion in suspicions.iter().copied() {
-            if !process.kinds.contains(&suspicion.wants()) {
-                continue;
+        let credited = seen.suspect.as_ref().map(|suspect| suspect.parent);
+        if let Some(Suspect { suspicion, key, class, parent: chosen, route, named }) = seen.suspect {
+            if named == Named::ToldApart && parent != Some(chosen) {
+                method = Method::DelayModel;
             }
-            let key = ClassKey {
-                suspicion,
-                destination: destination.clone(),
-                method: target.method.clone(),
-                route: target.route.clone(),
-            };
-            let want = suspicion.wants();
-            let first = !process.classes.contains(&key);
-            if first {
-                let unused = process.of_kind(&process.open.ids, want);
-                let after_loss = process.after_loss || losses_seen;
-                let mut class = Class::new(now, seq + made, want, process.open.counts, unused, after_loss);
-                class.unclear(now, process.unclear_until, tid);
-                made += 1;
-                evicted += u64::from(process.classes.push(key.clone(), class).is_some());
-            }
-            let joins = serving && process.classes.get(&key).is_some_and(|class| !class.threads.contains(&tid));
-            let history = if joins { process.thread_history(now, tid) } else { None };
-            let history = history.map(|(open, clock)| (process.of_kind(&open.ids, want), open.counts, clock));
-            let Some(class) = process.classes.get_mut(&key) else { continue };
-            if let Some((unused, counts, clock)) = history {
-                class.join(now, tid, counts, unused, &clock);
-                class.unclear(now, unclear_until, tid);
-            }
-            class.observe(now, serving.then_some(tid), first, tainted);
-            let matches = candidates > 0 && open.kind == Some(want);
-            if !matches || tainted {
-                continue;
-            }
-            if suspicion.wants() == Kind::Valid && now < unclear_until {
-                unclear = true;
-                continue;
-            }
-            // Who makes the call: the one that has waited longest without one, else the one that made the last.
-            let seq = class.seq;
-            let fresh = if on_thread {
-                class.threads.peek(&tid).map(|scope| &scope.unused)
-            } else {
-                Some(&class.process.unused)
-            };
-            let fresh: BTreeSet<_> = fresh.into_iter().flatten().take(process::COMPARED + 1).copied().collect();
-            let last = class.last_parent;
-            let all = if on_thread { process.threads.peek(&tid).map(|t| &t.open.ids) } else { Some(&process.open.ids) };
-            let chosen = fresh
-                .first()
-                .copied()
-                .or_else(|| last.filter(|id| all.is_some_and(|all| all.contains(id))))
-                .or(open.first);
-            let same_route = process.shared_route(if fresh.is_empty() { all.unwrap_or(&fresh) } else { &fresh });
-            let Some(chosen) = chosen else { continue };
-            let Some(held) = process.held.get_mut(&chosen) else { continue };
-            let used = held.bump(seq);
-            let route = held.inbound.route_key;
-            let owner = held.inbound.tid;
-            let offset = now.saturating_sub(held.inbound.started);
-            if let Some(class) = process.classes.get_mut(&key) {
-                class.assign(chosen, owner, used, offset);
-                class.hit();
-            }
-            parent = (candidates == 1 || same_route).then_some(chosen);
-            suspect = Some((suspicion, ClassRef { process: pid, key, seq, route: parent.map(|_| route) }));
+            let named = named != Named::Unsure;
+            parent = named.then_some(chosen);
+            suspect = Some((suspicion, ClassRef { process: pid, key, seq: class, route: named.then_some(route) }));
         }
         let parent = parent.and_then(|id| process.held.get(&id)).map(|held| held.inbound.clone());
-        let parents = if (tainted || unclear) && candidates > 0 { Parents::Unclear } else { parents };
-        self.next_class += made;
-        self.counters.classes_evicted += evicted;
-        Pairing { service: pid, method, candidates, parents, parent, suspect }
+        let unclear = (tainted || seen.unclear) && candidates.count > 0;
+        let parents = if unclear { Parents::Unclear } else { candidates.parents };
+        self.next_class += seen.made;
+        self.counters.classes_evicted += seen.evicted;
+        Pairing { service: pid, method, candidates: candidates.count, parents, parent, credited, suspect }
     }
 
     /// How the class of a suspect call stands now, losses included: a call that waits for its answer may be judged
@@ -408,38 +336,60 @@ impl Pairer {
         process.classes.peek(&class.key).filter(|c| c.seq == class.seq).map(|c| c.standing(class.route))
     }
 
-    fn by_trace(&mut self, request: &Request, sent: &Context) -> Option<Pairing> {
+    fn by_trace(
+        &mut self,
+        now: BootNs,
+        request: &Request,
+        sent: &Context,
+        destination: &Destination,
+    ) -> Option<Pairing> {
         sent.raw()?;
-        let own = (request.process, request.tid);
+        let own = (request.process, execution(request.tid, request.coroutine));
         let above = request.ancestors.iter().filter(|a| a.tgid != 0 && a.tgid != request.process.tgid);
-        let above: Vec<_> = above.filter_map(|a| Some((*self.by_tgid.peek(&a.tgid)?, a.tid))).collect();
-        for (pid, tid) in std::iter::once(own).chain(above) {
+        let above: Vec<_> = above.filter_map(|a| Some((*self.by_tgid.peek(&a.tgid)?, execution(a.tid, 0)))).collect();
+        for (pid, execution) in std::iter::once(own).chain(above) {
             let Some(process) = self.process(pid) else { continue };
-            if let Some((parent, count)) = process.by_trace(sent, tid) {
-                return Some(Pairing {
-                    service: pid,
-                    method: Method::TraceId,
-                    candidates: u32::try_from(count).unwrap_or(u32::MAX),
-                    parents: Parents::Unclear,
-                    parent: Some(parent),
-                    suspect: None,
+            let Some((parent, count)) = process.by_trace(sent, execution) else { continue };
+            process.linger(now);
+            process.called(execution, parent.execution);
+            if !process.classes.is_empty() {
+                let target = Target::of(request);
+                let keys = [Suspicion::Dropped, Suspicion::Restarted].map(|suspicion| ClassKey {
+                    suspicion,
+                    destination: destination.clone(),
+                    method: target.method.clone(),
+                    route: target.route.clone(),
                 });
+                process.kept(parent.id, keys.into_iter());
             }
+            return Some(Pairing {
+                service: pid,
+                method: Method::TraceId,
+                candidates: u32::try_from(count).unwrap_or(u32::MAX),
+                parents: Parents::Unclear,
+                credited: Some(parent.id),
+                parent: Some(parent),
+                suspect: None,
+            });
         }
         None
     }
 
     /// The process and thread on whose behalf a request is sent, with the birth of the child that sends it: itself if
     /// it receives requests, else the nearest process above that does.
-    fn actor(&mut self, request: &Request) -> Option<(ProcessId, u32, Option<BootNs>)> {
+    fn actor(&mut self, request: &Request) -> Option<(ProcessId, Execution, Option<BootNs>)> {
         if self.processes.contains(&request.process) {
-            return Some((request.process, request.tid, None));
+            return Some((request.process, execution(request.tid, request.coroutine), None));
         }
         request.ancestors.iter().filter(|a: &&wire::Task| a.tgid != 0 && a.tgid != request.process.tgid).find_map(|a| {
             let pid = *self.by_tgid.peek(&a.tgid)?;
             // A pid that was reused belongs to a process younger than the child.
             let older = pid.start_ns <= request.process.start_ns;
-            (older && self.processes.contains(&pid)).then_some((pid, a.tid, Some(request.process.start_ns)))
+            (older && self.processes.contains(&pid)).then_some((
+                pid,
+                execution(a.tid, 0),
+                Some(request.process.start_ns),
+            ))
         })
     }
 
@@ -451,20 +401,5 @@ impl Pairer {
             process.taint(self.lost_at, self.lost_at + TAINT);
         }
         Some(process)
-    }
-}
-
-/// Of a set of open requests, what the choice of a parent needs.
-#[derive(Clone, Copy)]
-struct Candidates {
-    first: Option<ExchangeId>,
-    count: u32,
-    kind: Option<Kind>,
-}
-
-impl Open {
-    fn candidates(&self) -> Candidates {
-        let kind = [Kind::Valid, Kind::Absent].into_iter().find(|kind| self.counts.only(*kind));
-        Candidates { first: self.ids.first().copied(), count: self.counts.total(), kind }
     }
 }

@@ -110,6 +110,8 @@ impl Pipeline {
 #[cfg(test)]
 mod innocents;
 #[cfg(test)]
+mod mixed;
+#[cfg(test)]
 mod script;
 #[cfg(test)]
 mod tests;

@@ -17,7 +17,8 @@
 //!   be measured over the time in which the calls are made, or a load test after a quiet night makes every timer look
 //!   guilty. That first call chose the moment, so it is not evidence.
 //! - Each number of calls a request may make (1, 2, 3, any) is a lane with its own clock and E; the process scope and
-//!   the thread scope (calls on threads that receive requests) have theirs. The average of likelihood ratios is one.
+//!   the thread scope (calls on threads that receive requests) have theirs, and so has each route, where the test looks
+//!   at delays as well ([`super::follow`]). The average of likelihood ratios is one.
 //! - On a thread, q is the larger of the thread's own fraction and that of all threads of the class together: a
 //!   runtime may run its timers on the busiest of its threads. A thread that just appeared brings its own history.
 //! - Real timers are no Poisson process: never is there a call right after a call. [`super::rhythm`] says how long, and
@@ -34,14 +35,20 @@ use std::num::NonZeroUsize;
 use lru::LruCache;
 
 use super::clock::{Clock, smoothed};
+use super::follow::Follow;
+use super::inbound::{Execution, Held};
 use super::rhythm::Rhythm;
 use super::scope::{Counts, Kind, LANES, Scope};
+use crate::context::w3c::Context;
 use crate::exchange::ExchangeId;
 use crate::record::BootNs;
 use crate::report::address::Destination;
 
 /// A lane's share in the average; they sum to 1.
 const WEIGHT: [f64; LANES] = [0.5, 0.125, 0.125, 0.25];
+/// The shares of the threads and of the route in the average; the rest is that of the process.
+const THREAD_WEIGHT: f64 = 0.45;
+const ROUTE_WEIGHT: f64 = 0.1;
 const HIT_RATE: f64 = 0.99;
 const FRACTION: (f64, f64) = (0.2, 0.99);
 const PRIOR_ODDS: f64 = 100.0;
@@ -54,6 +61,7 @@ const LOSS_FLOOR: f64 = -20.0;
 /// Fewest calls that make an accusation.
 const MIN_HITS: u64 = 5;
 const THREADS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(63);
+const ROUTES: NonZeroUsize = NonZeroUsize::MIN.saturating_add(63);
 
 /// What a class of calls is suspected of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -67,6 +75,15 @@ pub enum Suspicion {
 }
 
 impl Suspicion {
+    /// What a call that carries this may be suspected of.
+    pub(super) fn of(sent: &Context) -> &'static [Self] {
+        match sent {
+            Context::Absent => &[Self::Dropped, Self::NotStarted],
+            Context::Valid(..) => &[Self::Restarted],
+            _ => &[],
+        }
+    }
+
     pub(super) fn wants(self) -> Kind {
         match self {
             Self::Dropped | Self::Restarted => Kind::Valid,
@@ -100,13 +117,25 @@ pub(super) struct Class {
     want: Kind,
     pub(super) process: Scope,
     process_log: [f64; LANES],
-    pub(super) threads: LruCache<u32, Scope>,
+    pub(super) threads: LruCache<Execution, Scope>,
     /// (fresh, stale, cycles) of threads that are no longer in `threads`.
     folded: [(u64, u64, u64); LANES],
     thread_log: [f64; LANES],
+    follows: LruCache<u64, Follow>,
+    /// Where the evidence of a route begins.
+    log: f64,
     hits: u64,
     pub(super) last_parent: Option<ExchangeId>,
-    pub(super) rhythm: Rhythm,
+    rhythm: Rhythm,
+}
+
+/// A route whose requests could have made a call.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Caller {
+    /// The likeliest of its requests.
+    pub(super) id: ExchangeId,
+    /// How much likelier than chance.
+    pub(super) ratio: f64,
 }
 
 impl Class {
@@ -127,6 +156,8 @@ impl Class {
             threads: LruCache::new(THREADS),
             folded: [(0, 0, 0); LANES],
             thread_log: [log; LANES],
+            follows: LruCache::new(ROUTES),
+            log,
             hits: 0,
             last_parent: None,
             rhythm: Rhythm::default(),
@@ -137,24 +168,35 @@ impl Class {
     pub(super) fn join(
         &mut self,
         now: BootNs,
-        tid: u32,
+        execution: Execution,
         counts: Counts,
         unused: BTreeSet<ExchangeId>,
         history: &Clock,
     ) {
-        if self.threads.contains(&tid) {
+        if self.threads.contains(&execution) {
             return;
         }
         let scope = Scope::new(now, self.want, counts, unused, history);
-        if let Some((_, mut old)) = self.threads.push(tid, scope) {
+        if let Some((_, mut old)) = self.threads.push(execution, scope) {
             old.settle(now);
             self.folded.iter_mut().zip(&old.lanes).for_each(|(sum, lane)| fold(sum, &lane.clock));
         }
     }
 
     /// A call of the class is made. The `first` is no evidence; while `tainted` only what speaks for the service is.
-    pub(super) fn observe(&mut self, now: BootNs, tid: Option<u32>, first: bool, tainted: bool) {
+    /// Says which routes it could come from.
+    pub(super) fn observe(
+        &mut self,
+        now: BootNs,
+        execution: Option<Execution>,
+        first: bool,
+        tainted: bool,
+    ) -> Vec<Caller> {
         self.rhythm.beat(now);
+        self.settle(now);
+        let counts = !first && !tainted && !self.process.is_neutral() && now >= self.process.blind_until();
+        let look = |(_, follow): (&u64, &mut Follow)| follow.look(counts).map(|(ratio, id)| Caller { id, ratio });
+        let callers = self.follows.iter_mut().filter_map(look).collect();
         let weigh = |log: &mut f64, found: Option<bool>, fraction: f64| {
             let q = fraction.clamp(FRACTION.0, FRACTION.1);
             let step = match found {
@@ -170,46 +212,114 @@ impl Class {
         for ((log, found), lane) in self.process_log.iter_mut().zip(found).zip(&self.process.lanes) {
             weigh(log, found, lane.clock.fraction());
         }
-        let Some(tid) = tid else { return };
+        let Some(execution) = execution else { return callers };
         let mut pool = self.folded;
         for (_, scope) in self.threads.iter_mut() {
             scope.settle(now);
             pool.iter_mut().zip(&scope.lanes).for_each(|(sum, lane)| fold(sum, &lane.clock));
         }
-        let Some(scope) = self.threads.get_mut(&tid) else { return };
+        let Some(scope) = self.threads.get_mut(&execution) else { return callers };
         let found = scope.look(now);
         for (((log, found), lane), pool) in self.thread_log.iter_mut().zip(found).zip(&scope.lanes).zip(pool) {
             weigh(log, found, lane.clock.fraction().max(smoothed(pool.0, pool.1, pool.2)));
         }
+        callers
     }
 
-    /// The call is taken to come from `id`, its `used`-th of the class.
-    pub(super) fn assign(&mut self, id: ExchangeId, tid: u32, used: u32, offset: BootNs) {
-        self.process.assigned(id, used);
-        if let Some(scope) = self.threads.peek_mut(&tid) {
-            scope.assigned(id, used);
+    /// Accounts for the time up to `now` in what the routes know.
+    fn settle(&mut self, now: BootNs) {
+        let (from, neutral) = (self.process.blind_until(), self.process.is_neutral());
+        for (_, follow) in self.follows.iter_mut() {
+            follow.settle(now, from, neutral);
         }
+    }
+
+    /// A request was received.
+    pub(super) fn opened(&mut self, now: BootNs, held: &Held) {
+        let inbound = &held.inbound;
+        if inbound.kind != self.want {
+            self.settle(now);
+        }
+        self.process.opened(now, inbound.id, inbound.kind);
+        if let Some(scope) = self.threads.peek_mut(&inbound.execution) {
+            scope.opened(now, inbound.id, inbound.kind);
+        }
+        if inbound.kind == self.want {
+            self.works(now, held);
+        }
+    }
+
+    /// A request that is at work may make calls of the class.
+    pub(super) fn works(&mut self, now: BootNs, held: &Held) {
+        let (from, neutral) = (self.process.blind_until(), self.process.is_neutral());
+        let log = self.log;
+        let follow = self.follows.get_or_insert_mut(held.inbound.route_key, || Follow::new(now, log));
+        follow.settle(now, from, neutral);
+        follow.milestone(held.milestone, held.inbound.id, None);
+    }
+
+    /// A request is no longer open, but may go on working for a while.
+    pub(super) fn closed(&mut self, now: BootNs, held: &Held, kind: Kind) {
+        if kind != self.want {
+            self.settle(now);
+        }
+        let (id, used) = (held.inbound.id, held.used(self.seq));
+        self.process.closed(now, id, kind, used);
+        if let Some(scope) = self.threads.peek_mut(&held.inbound.execution) {
+            scope.closed(now, id, kind, used);
+        }
+    }
+
+    /// Something set the request off again; the last time was at `held.milestone`.
+    pub(super) fn milestone(&mut self, now: BootNs, held: &Held) {
+        let (from, neutral) = (self.process.blind_until(), self.process.is_neutral());
+        if let Some(follow) = self.follows.peek_mut(&held.inbound.route_key) {
+            follow.settle(now, from, neutral);
+            follow.milestone(now, held.inbound.id, Some(held.milestone));
+        }
+    }
+
+    /// A request does not work any more.
+    pub(super) fn left(&mut self, now: BootNs, held: &Held, kind: Kind) {
+        let (from, neutral) = (self.process.blind_until(), self.process.is_neutral());
+        let (id, route) = (held.inbound.id, held.inbound.route_key);
+        if let Some(follow) = self.follows.peek_mut(&route) {
+            follow.settle(now, from, neutral);
+            follow.left(id, held.milestone);
+        }
+        if self.want == kind {
+            self.rhythm.closed(route, held.made(self.seq));
+        }
+    }
+
+    /// The call is taken to come from this request, its `used`-th of the class.
+    pub(super) fn assign(&mut self, now: BootNs, held: &Held, used: u32) {
+        self.take(held, used);
         if used == 1 {
-            self.rhythm.called(offset);
+            self.rhythm.called(now.saturating_sub(held.inbound.started));
         }
-        self.last_parent = Some(id);
-    }
-
-    /// A call of the class had a possible parent.
-    pub(super) fn hit(&mut self) {
+        self.last_parent = Some(held.inbound.id);
         self.hits += 1;
     }
 
-    /// Whether a request of this kind could have made its calls.
-    pub(super) fn wants(&self, kind: Kind) -> bool {
-        self.want == kind
+    /// The request made such a call, but for the fault.
+    pub(super) fn take(&mut self, held: &Held, used: u32) {
+        let id = held.inbound.id;
+        self.process.assigned(id, used);
+        if let Some(scope) = self.threads.peek_mut(&held.inbound.execution) {
+            scope.assigned(id, used);
+        }
+        if let Some(follow) = self.follows.peek_mut(&held.inbound.route_key) {
+            follow.called(id, held.milestone);
+        }
     }
 
     /// Until then a request that has ended may still be at work, on this thread or for the process.
-    pub(super) fn unclear(&mut self, now: BootNs, until: BootNs, tid: u32) {
+    pub(super) fn unclear(&mut self, now: BootNs, until: BootNs, execution: Execution) {
         if self.want == Kind::Valid {
+            self.settle(now);
             self.process.unclear(now, until);
-            if let Some(scope) = self.threads.peek_mut(&tid) {
+            if let Some(scope) = self.threads.peek_mut(&execution) {
                 scope.unclear(now, until);
             }
         }
@@ -218,7 +328,13 @@ impl Class {
     /// How the class stands with the calls for requests of one route; `None`: of several, nobody knows which.
     pub(super) fn standing(&self, route: Option<u64>) -> Standing {
         let mean = |logs: &[f64; LANES]| logs.iter().zip(WEIGHT).map(|(log, weight)| weight * log.exp()).sum::<f64>();
-        let ratio = (mean(&self.process_log) + mean(&self.thread_log)) / 2.0;
+        // As many routes, so many chances to find one that fits.
+        let follow = route.and_then(|route| self.follows.peek(&route)).map_or(0.0, Follow::ratio);
+        let follow = follow / self.follows.len().max(1) as f64;
+        // Of threads that tell nothing there is nothing to average.
+        let thread = if self.threads.is_empty() { 0.0 } else { THREAD_WEIGHT };
+        let process = 1.0 - ROUTE_WEIGHT - thread;
+        let ratio = process * mean(&self.process_log) + thread * mean(&self.thread_log) + ROUTE_WEIGHT * follow;
         Standing {
             confidence: ratio / (ratio + PRIOR_ODDS),
             solid: self.hits >= MIN_HITS
@@ -233,8 +349,13 @@ impl Class {
         for (_, scope) in self.threads.iter_mut() {
             scope.taint(now);
         }
-        for log in self.process_log.iter_mut().chain(&mut self.thread_log) {
-            *log = (log.min(0.0) - LOSS_PENALTY).max(log.min(LOSS_FLOOR));
+        let penalty = |log: f64| (log.min(0.0) - LOSS_PENALTY).max(log.min(LOSS_FLOOR));
+        for log in self.process_log.iter_mut().chain(&mut self.thread_log).chain([&mut self.log]) {
+            *log = penalty(*log);
+        }
+        for (_, follow) in self.follows.iter_mut() {
+            follow.settle(now, 0, true);
+            follow.taint(penalty);
         }
         self.hits = 0;
         self.last_parent = None;

@@ -32,6 +32,14 @@ impl Target {
     }
 }
 
+/// What executes: a coroutine where it is known, else the thread.
+pub(super) type Execution = u64;
+
+/// Of whoever completed a head.
+pub(super) fn execution(tid: u32, coroutine: u64) -> Execution {
+    if coroutine != 0 { coroutine } else { u64::from(tid) }
+}
+
 /// A request that was received.
 #[derive(Clone, Debug)]
 pub struct Inbound {
@@ -39,8 +47,7 @@ pub struct Inbound {
     pub id: ExchangeId,
     /// Who received it.
     pub process: ProcessId,
-    /// On which thread.
-    pub tid: u32,
+    pub(super) execution: Execution,
     /// When its first byte crossed.
     pub started: BootNs,
     /// Where and what for.
@@ -73,7 +80,7 @@ impl Inbound {
         Self {
             id: request.id,
             process: request.process,
-            tid: request.tid,
+            execution: execution(request.tid, request.coroutine),
             started: request.started,
             path: cut(&request.head.path, PATH_CAP).into(),
             target,
@@ -95,26 +102,57 @@ impl Inbound {
 #[derive(Clone, Debug)]
 pub(super) struct Held {
     pub(super) inbound: Arc<Inbound>,
-    /// Calls it made, by class.
-    pub(super) used: Vec<(u64, u32)>,
+    uses: Vec<Use>,
+    /// When it was last set off: it arrived, a call of its was answered, or its own response was sent.
+    pub(super) milestone: BootNs,
     pub(super) open: bool,
     /// It is open no more only because that took too long: its end may still come.
     pub(super) expired: bool,
+    /// It is open no more, but may still be at work.
+    pub(super) lingers: bool,
+}
+
+/// Calls of one class that a request made.
+#[derive(Clone, Copy, Debug)]
+struct Use {
+    class: u64,
+    suspect: u32,
+    /// The same but for the fault.
+    kept: u32,
 }
 
 impl Held {
-    pub(super) fn used(&self, class: u64) -> u32 {
-        self.used.iter().find(|(seq, _)| *seq == class).map_or(0, |(_, used)| *used)
+    pub(super) fn new(now: BootNs, inbound: Arc<Inbound>) -> Self {
+        Self { inbound, uses: Vec::new(), milestone: now, open: true, expired: false, lingers: false }
     }
 
-    /// It made one more call of the class; says how many that are.
-    pub(super) fn bump(&mut self, class: u64) -> u32 {
-        if let Some((_, used)) = self.used.iter_mut().find(|(seq, _)| *seq == class) {
-            *used += 1;
-            return *used;
+    fn uses(&self, class: u64) -> (u32, u32) {
+        self.uses.iter().find(|used| used.class == class).map_or((0, 0), |used| (used.suspect, used.kept))
+    }
+
+    /// Calls of the class.
+    pub(super) fn used(&self, class: u64) -> u32 {
+        let (suspect, kept) = self.uses(class);
+        suspect.saturating_add(kept)
+    }
+
+    /// Whether it made suspect calls of the class, and others.
+    pub(super) fn made(&self, class: u64) -> (bool, bool) {
+        let (suspect, kept) = self.uses(class);
+        (suspect > 0, kept > 0)
+    }
+
+    /// It made one more call of the class, `suspect` or not; says how many that are.
+    pub(super) fn bump(&mut self, class: u64, suspect: bool) -> u32 {
+        let at = self.uses.iter().position(|used| used.class == class).unwrap_or_else(|| {
+            self.uses.push(Use { class, suspect: 0, kept: 0 });
+            self.uses.len() - 1
+        });
+        if let Some(used) = self.uses.get_mut(at) {
+            let count = if suspect { &mut used.suspect } else { &mut used.kept };
+            *count = count.saturating_add(1);
         }
-        self.used.push((class, 1));
-        1
+        self.used(class)
     }
 }
 

@@ -10,7 +10,7 @@ use siphasher::sip::SipHasher13;
 
 use super::class::{Class, ClassKey};
 use super::clock::{Clock, State};
-use super::inbound::{Held, Inbound};
+use super::inbound::{Execution, Held, Inbound};
 use super::scope::{Counts, Kind};
 use crate::context::w3c::Context;
 use crate::exchange::ExchangeId;
@@ -24,6 +24,9 @@ const SAME_TRACE: usize = 16;
 const REMEMBERED: BootNs = 60_000_000_000;
 /// How long a request may go on working after its end: background continuation, or nobody told it that the client left.
 pub(super) const AFTERMATH: BootNs = 1_000_000_000;
+/// How long after its end a request may still make calls that are held against it. Work goes on at once or not at all;
+/// what comes later is a timer's, a queue's, or a batch's.
+pub(super) const REACH: BootNs = 100_000_000;
 /// How long nothing is concluded from absence after a loss.
 pub(super) const TAINT: BootNs = 30_000_000_000;
 /// Parents whose routes are compared; with more of them open they are taken to differ.
@@ -41,8 +44,8 @@ pub(super) struct Open {
 pub(super) struct Thread {
     pub(super) open: Open,
     clock: Clock,
-    /// When the last response to a request received here was sent.
-    pub(super) responded: Option<BootNs>,
+    /// When the last response to a request received here was sent, and which.
+    pub(super) responded: Option<(BootNs, ExchangeId)>,
     /// See [`Process::unclear_until`].
     pub(super) unclear_until: BootNs,
 }
@@ -70,14 +73,42 @@ impl TraceKey {
     }
 }
 
+/// Requests that ended less than [`REACH`] ago, oldest first.
+#[derive(Debug, Default)]
+pub(super) struct Lingering {
+    pub(super) ids: VecDeque<(BootNs, ExchangeId)>,
+}
+
+/// Whether a process keeps each request to one thread. Only then does the thread of a call tell whose it is: an event
+/// loop has many requests open on one thread, and a runtime that schedules tasks on many moves them about.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Discipline {
+    kept: u64,
+    broken: u64,
+}
+
+impl Discipline {
+    fn saw(&mut self, kept: bool) {
+        *if kept { &mut self.kept } else { &mut self.broken } += 1;
+    }
+
+    /// One slip in twenty is forgiven: pipelining, a response that another thread finished.
+    pub(super) fn holds(self) -> bool {
+        self.broken.saturating_mul(20) <= self.kept
+    }
+}
+
 /// State of one process that receives requests.
 #[derive(Debug)]
 pub(super) struct Process {
     pub(super) open: Open,
-    pub(super) threads: LruCache<u32, Thread>,
+    pub(super) threads: LruCache<Execution, Thread>,
     pub(super) held: HashMap<ExchangeId, Held>,
     traces: HashMap<TraceKey, Vec<ExchangeId>>,
     recent: VecDeque<(BootNs, ExchangeId)>,
+    /// Requests that ended a moment ago.
+    pub(super) lingering: Lingering,
+    pub(super) discipline: Discipline,
     pub(super) classes: LruCache<ClassKey, Class>,
     /// Until when a request without valid context, answered or given up, may still be at work: the calls it makes then
     /// look like those of whatever other request is open.
@@ -86,7 +117,7 @@ pub(super) struct Process {
     pub(super) kinds: BTreeSet<Kind>,
     pub(super) tainted_until: BootNs,
     /// Requests up to this one were open at a loss.
-    tainted_through: Option<ExchangeId>,
+    pub(super) tainted_through: Option<ExchangeId>,
     pub(super) after_loss: bool,
     /// Losses this state knows of.
     pub(super) epoch: u64,
@@ -100,6 +131,8 @@ impl Process {
             held: HashMap::new(),
             traces: HashMap::new(),
             recent: VecDeque::new(),
+            lingering: Lingering::default(),
+            discipline: Discipline::default(),
             classes: LruCache::new(CLASSES),
             unclear_until: 0,
             kinds: BTreeSet::new(),
@@ -112,11 +145,11 @@ impl Process {
 
     /// A request was received. Says how many threads were evicted.
     pub(super) fn opened(&mut self, now: BootNs, inbound: Arc<Inbound>) -> u64 {
-        let (id, tid, kind) = (inbound.id, inbound.tid, inbound.kind);
+        let (id, execution, kind) = (inbound.id, inbound.execution, inbound.kind);
         let mut evicted = 0;
-        if !self.threads.contains(&tid) {
+        if !self.threads.contains(&execution) {
             let thread = Thread { open: Open::default(), clock: Clock::new(now), responded: None, unclear_until: 0 };
-            if let Some((_, old)) = self.threads.push(tid, thread) {
+            if let Some((_, old)) = self.threads.push(execution, thread) {
                 evicted = 1;
                 if !old.open.ids.is_empty() {
                     self.taint(now, now + TAINT);
@@ -125,17 +158,18 @@ impl Process {
         }
         self.open.ids.insert(id);
         self.open.counts.add(kind);
-        if let Some(thread) = self.threads.get_mut(&tid) {
+        if let Some(thread) = self.threads.get_mut(&execution) {
+            if !thread.open.ids.is_empty() {
+                self.discipline.saw(false);
+            }
             thread.settle(now);
             thread.clock.cycles += 1;
             thread.open.ids.insert(id);
             thread.open.counts.add(kind);
         }
+        let held = Held::new(now, inbound.clone());
         for (_, class) in self.classes.iter_mut() {
-            class.process.opened(now, id, kind);
-            if let Some(scope) = class.threads.peek_mut(&tid) {
-                scope.opened(now, id, kind);
-            }
+            class.opened(now, &held);
         }
         self.kinds.insert(kind);
         for key in TraceKey::of(&inbound.context) {
@@ -144,17 +178,69 @@ impl Process {
                 ids.push(id);
             }
         }
-        self.held.insert(id, Held { inbound, used: Vec::new(), open: true, expired: false });
+        self.held.insert(id, held);
         evicted
     }
 
-    /// The response was sent, or the exchange ended.
-    pub(super) fn closed(&mut self, now: BootNs, id: ExchangeId, responded: bool) {
+    /// The response was sent by `responded`, or the exchange ended.
+    pub(super) fn closed(&mut self, now: BootNs, id: ExchangeId, responded: Option<Execution>) {
         let Some(held) = self.held.get_mut(&id).filter(|held| held.open || held.expired) else { return };
+        // 0: it was not seen which.
+        if let Some(execution) = responded.filter(|execution| *execution != 0) {
+            self.discipline.saw(execution == held.inbound.execution);
+        }
         if !std::mem::take(&mut held.expired) {
-            self.leave(now, id, responded, now.saturating_add(AFTERMATH));
+            self.leave(now, id, responded.is_some(), now.saturating_add(AFTERMATH));
         }
         self.recent.push_back((now, id));
+    }
+
+    /// Something set a request off again: a call of its was answered.
+    pub(super) fn went_on(&mut self, now: BootNs, id: ExchangeId) {
+        let Some(held) = self.held.get_mut(&id).filter(|held| held.open || held.lingers) else { return };
+        for (_, class) in self.classes.iter_mut() {
+            class.milestone(now, held);
+        }
+        held.milestone = now;
+    }
+
+    /// A call was made here for a request that was received there: proof of how the process uses its threads.
+    pub(super) fn called(&mut self, here: Execution, there: Execution) {
+        if self.threads.contains(&here) {
+            self.discipline.saw(here == there);
+        }
+    }
+
+    /// A request made a call that carries its context on: it does not make a suspect one instead.
+    pub(super) fn kept(&mut self, id: ExchangeId, keys: impl Iterator<Item = ClassKey>) {
+        let Some(held) = self.held.get_mut(&id) else { return };
+        for key in keys {
+            if let Some(class) = self.classes.peek_mut(&key) {
+                let used = held.bump(class.seq, false);
+                class.take(held, used);
+            }
+        }
+    }
+
+    /// What ended a while ago does not work any more.
+    pub(super) fn linger(&mut self, now: BootNs) {
+        while let Some((closed, id)) = self.lingering.ids.front().copied() {
+            let until = closed.saturating_add(REACH);
+            if until > now {
+                return;
+            }
+            self.lingering.ids.pop_front();
+            self.leave_for_good(until, id);
+        }
+    }
+
+    fn leave_for_good(&mut self, now: BootNs, id: ExchangeId) {
+        let Some(held) = self.held.get_mut(&id).filter(|held| held.lingers) else { return };
+        held.lingers = false;
+        let kind = if self.tainted_through >= Some(id) { Kind::Other } else { held.inbound.kind };
+        for (_, class) in self.classes.iter_mut() {
+            class.left(now, held, kind);
+        }
     }
 
     /// It was open for too long: no candidate any more. A call that carries its trace-id is still its own.
@@ -169,19 +255,19 @@ impl Process {
     fn leave(&mut self, now: BootNs, id: ExchangeId, responded: bool, works_until: BootNs) {
         let Some(held) = self.held.get_mut(&id).filter(|held| held.open) else { return };
         held.open = false;
-        let tid = held.inbound.tid;
+        held.lingers = true;
+        let execution = held.inbound.execution;
         let kind = if self.tainted_through >= Some(id) { Kind::Other } else { held.inbound.kind };
         let unclear = held.inbound.kind != Kind::Valid && !held.inbound.ignored;
-        let route = held.inbound.route_key;
         self.open.ids.remove(&id);
         self.open.counts.remove(kind);
-        if let Some(thread) = self.threads.peek_mut(&tid) {
+        if let Some(thread) = self.threads.peek_mut(&execution) {
             thread.settle(now);
             if thread.open.ids.remove(&id) {
                 thread.open.counts.remove(kind);
             }
             if responded {
-                thread.responded = Some(now);
+                thread.responded = Some((now, id));
             }
             if unclear {
                 thread.unclear_until = thread.unclear_until.max(works_until);
@@ -191,18 +277,18 @@ impl Process {
             self.unclear_until = self.unclear_until.max(works_until);
         }
         for (_, class) in self.classes.iter_mut() {
-            let used = held.used(class.seq);
-            class.process.closed(now, id, kind, used);
-            if let Some(scope) = class.threads.peek_mut(&tid) {
-                scope.closed(now, id, kind, used);
+            class.closed(now, held, kind);
+            if responded {
+                class.milestone(now, held);
             }
             if unclear {
-                class.unclear(now, works_until, tid);
-            }
-            if class.wants(kind) {
-                class.rhythm.closed(route, used > 0);
+                class.unclear(now, works_until, execution);
             }
         }
+        if responded {
+            held.milestone = now;
+        }
+        self.lingering.ids.push_back((now, id));
     }
 
     /// Forgets requests that were answered long ago; says which.
@@ -212,12 +298,13 @@ impl Process {
             return None;
         }
         self.recent.pop_front();
-        self.forget(id);
+        self.forget(now, id);
         Some(id)
     }
 
     /// Drops a request from every index. It must be closed.
-    pub(super) fn forget(&mut self, id: ExchangeId) {
+    pub(super) fn forget(&mut self, now: BootNs, id: ExchangeId) {
+        self.leave_for_good(now, id);
         let Some(held) = self.held.remove(&id) else { return };
         for key in TraceKey::of(&held.inbound.context) {
             if let Some(ids) = self.traces.get_mut(&key) {
@@ -234,7 +321,7 @@ impl Process {
 
     /// Requests whose context this call carries on, best first: byte for byte, then received on this thread, then the
     /// latest; with how many there are.
-    pub(super) fn by_trace(&self, sent: &Context, tid: u32) -> Option<(Arc<Inbound>, usize)> {
+    pub(super) fn by_trace(&self, sent: &Context, execution: Execution) -> Option<(Arc<Inbound>, usize)> {
         let matches = TraceKey::of(sent)
             .filter_map(|key| self.traces.get(&key))
             .flatten()
@@ -248,7 +335,7 @@ impl Process {
         let rank = |held: &&Held| {
             let inbound = &held.inbound;
             let same = sent.raw().is_some_and(|raw| inbound.carried(raw));
-            (same, inbound.tid == tid, held.open, inbound.id)
+            (same, inbound.execution == execution, held.open, inbound.id)
         };
         let best = matches.iter().copied().max_by_key(rank)?;
         Some((best.inbound.clone(), matches.len()))
@@ -262,8 +349,8 @@ impl Process {
     }
 
     /// History of a thread, for a class it joins: (open, clock).
-    pub(super) fn thread_history(&mut self, now: BootNs, tid: u32) -> Option<(Open, Clock)> {
-        let thread = self.threads.get_mut(&tid)?;
+    pub(super) fn thread_history(&mut self, now: BootNs, execution: Execution) -> Option<(Open, Clock)> {
+        let thread = self.threads.get_mut(&execution)?;
         thread.settle(now);
         Some((thread.open.clone(), thread.clock.clone()))
     }

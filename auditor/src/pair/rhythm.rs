@@ -65,17 +65,27 @@ pub(super) struct Rhythm {
     spacing: Spacing,
     /// From a request to its first call.
     offsets: VecDeque<f64>,
-    /// By route: requests that have ended, those of them that made a call.
-    routes: BTreeMap<u64, (u64, u64)>,
+    routes: BTreeMap<u64, Ended>,
+}
+
+/// Requests of a route that have ended, and what they called.
+#[derive(Clone, Copy, Debug, Default)]
+struct Ended {
+    all: u64,
+    called: u64,
+    kept: u64,
+    both: u64,
 }
 
 impl Rhythm {
-    /// A request of this route that could make such calls has ended, and did or did not make one.
-    pub(super) fn closed(&mut self, route: u64, called: bool) {
+    /// A request of this route that could make such calls has ended; whether it made one, and one that is not suspect.
+    pub(super) fn closed(&mut self, route: u64, (called, kept): (bool, bool)) {
         if self.routes.len() < ROUTES || self.routes.contains_key(&route) {
-            let (ended, with) = self.routes.entry(route).or_default();
-            *ended += 1;
-            *with += u64::from(called);
+            let ended = self.routes.entry(route).or_default();
+            ended.all += 1;
+            ended.called += u64::from(called);
+            ended.kept += u64::from(kept);
+            ended.both += u64::from(called && kept);
         }
     }
 
@@ -84,11 +94,14 @@ impl Rhythm {
         push(&mut self.offsets, offset as f64);
     }
 
-    /// Whether most requests of a route make such a call.
+    /// Whether most requests of a route make such a call. One that is not suspect counts for it if it is instead of the
+    /// suspect one, not beside it.
     pub(super) fn is_covered(&self, route: u64) -> bool {
-        self.routes
-            .get(&route)
-            .is_some_and(|(ended, with)| *ended >= COVERED.1 && *with as f64 >= COVERED.0 * *ended as f64)
+        self.routes.get(&route).is_some_and(|ended| {
+            let instead = ended.both as f64 <= (1.0 - COVERED.0) * ended.called as f64;
+            let covered = if instead { ended.called + ended.kept - ended.both } else { ended.called };
+            ended.all >= COVERED.1 && covered as f64 >= COVERED.0 * ended.all as f64
+        })
     }
 
     /// A call of the class was made.
@@ -126,10 +139,10 @@ mod tests {
     fn what_few_requests_do_is_not_theirs() {
         let mut rhythm = Rhythm::default();
         for request in 0..10 {
-            rhythm.closed(1, request % 2 == 0);
-            rhythm.closed(2, true);
+            rhythm.closed(1, (request % 2 == 0, false));
+            rhythm.closed(2, (true, false));
             if request < 3 {
-                rhythm.closed(3, true);
+                rhythm.closed(3, (true, false));
             }
         }
         assert!(!rhythm.is_covered(1), "every other");

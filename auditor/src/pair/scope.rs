@@ -112,9 +112,20 @@ impl Scope {
         self.unclear_until = self.unclear_until.max(until);
     }
 
+    /// Until when neither calls nor time count.
+    pub(super) fn blind_until(&self) -> BootNs {
+        self.silent_until.max(self.unclear_until)
+    }
+
+    /// Whether a call could come from a request that is not under test.
+    pub(super) fn is_neutral(&self) -> bool {
+        self.counts.total() > 0 && !self.counts.only(self.want)
+    }
+
     /// Accounts for the time up to `now`.
     pub(super) fn settle(&mut self, now: BootNs) {
         let neutral = !self.counts.only(self.want);
+        let blind_until = self.blind_until();
         let idle = self.counts.total() == 0;
         for lane in &mut self.lanes {
             let state = match (idle, neutral, lane.fresh) {
@@ -123,7 +134,7 @@ impl Scope {
                 (_, _, 0) => State::Used,
                 _ => State::Fresh,
             };
-            lane.clock.advance(now.min(self.silent_until.max(self.unclear_until)), State::Neutral);
+            lane.clock.advance(now.min(blind_until), State::Neutral);
             lane.clock.advance(now, state);
         }
     }
@@ -169,9 +180,9 @@ impl Scope {
     /// A call of the class is made: per lane, whether it finds a fresh request (`None`: says nothing).
     pub(super) fn look(&mut self, now: BootNs) -> [Option<bool>; LANES] {
         self.settle(now);
-        let usable = self.counts.total() == 0 || self.counts.only(self.want);
+        let usable = !self.is_neutral();
         let mut found = [None; LANES];
-        let silent = now < self.silent_until.max(self.unclear_until);
+        let silent = now < self.blind_until();
         self.spacing.beat(now);
         self.silent_until = self.spacing.silent_until();
         if silent {

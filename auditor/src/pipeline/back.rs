@@ -93,14 +93,14 @@ impl Back {
                     Role::Client => self.sent(request, out),
                 }
             }
-            Event::Response { id, time, status, .. } => {
+            Event::Response { id, time, tid, coroutine, status } => {
                 self.advance(time, out);
-                self.pairer.closed(self.now, id, true);
+                self.pairer.closed(self.now, id, Some((tid, coroutine)));
                 self.answered(id, Answer { status, error: None }, out);
             }
             Event::End { id, time, end } => {
                 self.advance(time, out);
-                self.pairer.closed(self.now, id, false);
+                self.pairer.closed(self.now, id, None);
                 let error = (end == End::ClosedWithoutResponse).then_some("connection_closed");
                 self.answered(id, Answer { status: None, error }, out);
             }
@@ -270,6 +270,7 @@ impl Back {
 
     fn answered(&mut self, id: ExchangeId, answer: Answer, out: &mut Vec<Line>) {
         if let Some(hop) = self.hops.remove(&id) {
+            self.pairer.answered(self.now, &hop.pairing);
             self.judged(hop, answer, out);
         }
     }

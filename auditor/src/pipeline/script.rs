@@ -51,17 +51,25 @@ pub(super) struct Say {
     pub(super) fields: Vec<(&'static str, String)>,
     pub(super) visibility: Visibility,
     pub(super) ancestors: [Task; 3],
+    /// The thread that sends or receives the response.
+    pub(super) answered_by: u32,
 }
 
 impl Say {
     pub(super) fn new(tgid: u32, tid: u32, target: &'static str) -> Self {
         let host = "backend:8080";
         let visibility = Visibility::Whole;
-        Self { pid: pid(tgid), tid, target, host, fields: Vec::new(), visibility, ancestors: Default::default() }
+        let ancestors = Default::default();
+        Self { pid: pid(tgid), tid, target, host, fields: Vec::new(), visibility, ancestors, answered_by: tid }
     }
 
     pub(super) fn with(mut self, traceparent: impl Into<String>) -> Self {
         self.fields.push(("traceparent", traceparent.into()));
+        self
+    }
+
+    pub(super) fn answered_by(mut self, tid: u32) -> Self {
+        self.answered_by = tid;
         self
     }
 
@@ -115,7 +123,7 @@ impl Script {
 
     /// A request is received, and answered after `takes`.
     pub(super) fn receive(&mut self, time: BootNs, takes: BootNs, say: Say) -> u64 {
-        let tid = say.tid;
+        let tid = say.answered_by;
         let id = self.request(time, Role::Server, say);
         self.ops.push((START + time + takes, Op::Response(id, tid, Some(200))));
         self.ops.push((START + time + takes, Op::End(id, End::Complete)));
@@ -135,7 +143,7 @@ impl Script {
 
     /// A call is made, and answered after `takes`.
     pub(super) fn slow_call(&mut self, time: BootNs, takes: BootNs, say: Say) -> u64 {
-        let tid = say.tid;
+        let tid = say.answered_by;
         let id = self.request(time, Role::Client, say);
         self.ops.push((START + time + takes, Op::Response(id, tid, Some(200))));
         self.ops.push((START + time + takes, Op::End(id, End::Complete)));

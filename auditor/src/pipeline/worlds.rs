@@ -4,10 +4,10 @@ use super::script::{MS, SECOND, Say, Script, context};
 use crate::record::BootNs;
 
 /// xorshift: tests need the same numbers everywhere.
-struct Dice(u64);
+pub(super) struct Dice(u64);
 
 impl Dice {
-    fn new(seed: u64) -> Self {
+    pub(super) fn new(seed: u64) -> Self {
         Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
     }
 
@@ -18,12 +18,12 @@ impl Dice {
         self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 11
     }
 
-    fn below(&mut self, limit: u64) -> u64 {
+    pub(super) fn below(&mut self, limit: u64) -> u64 {
         self.next() % limit.max(1)
     }
 
     /// `mean` on average, exponentially.
-    fn pause(&mut self, mean: BootNs) -> BootNs {
+    pub(super) fn pause(&mut self, mean: BootNs) -> BootNs {
         let uniform = (self.below(1 << 30) + 1) as f64 / (1u64 << 30) as f64;
         (-uniform.ln() * mean as f64) as BootNs
     }

@@ -1,0 +1,262 @@
+//! Do calls of a class follow the requests of one route? The sharper half of the test in [`super::class`].
+//!
+//! With many requests open at once there is always one that could have made a call, and "some request was open" proves
+//! nothing. But a request makes its call a short time after something that set it off: its arrival, the answer to the
+//! call before, or its own response when it works on afterwards. So the state of a route is how long ago the latest of
+//! these *milestones* was, among the requests that have not had their call yet, in octaves. Under the background
+//! hypothesis a call finds each state as often as the route is in it; how often calls really found it is learnt from
+//! the calls before. The ratio of the two is the factor of the likelihood ratio, which therefore needs no supposition
+//! about delays, and stays valid whatever the states mean.
+//!
+//! Three lanes look at different requests: the latest milestone of any (calls are made at once, and perhaps several); the
+//! latest among those that wait for their first call; and the earliest among those (calls wait in a queue).
+
+use std::collections::BTreeSet;
+
+use crate::exchange::ExchangeId;
+use crate::record::BootNs;
+
+/// Lags in octaves from this one up; the first state is "no request waits for its call".
+const SHORTEST: BootNs = 1 << 16;
+const STATES: usize = 20;
+/// Requests of a route that are at work; beyond, the oldest are taken to make no calls.
+const WORKING: usize = 1024;
+/// A route without any activity is taken to be used this much longer.
+const LINGER: BootNs = 1_000_000_000;
+/// What is expected of the first calls: that they find a request, at no particular lag.
+const FOUND: f64 = 0.98;
+/// How many calls that expectation weighs.
+const STRENGTH: f64 = 2.0;
+/// Least share of time that a state is taken to have: five coincidences are no proof.
+const LEAST_SHARE: f64 = 0.2;
+const LOG_BOUND: f64 = 50.0;
+
+#[derive(Clone, Copy, Debug, Default)]
+struct State {
+    time: u64,
+    calls: u32,
+}
+
+#[derive(Clone, Debug)]
+struct Lane {
+    states: [State; STATES],
+    log: f64,
+}
+
+const LANES: usize = 3;
+/// A request that waits for its first call is preferred to one that has had it, unless this much less likely.
+const PREFERRED: f64 = 0.3;
+
+/// The requests of one route, as one class of calls sees them.
+#[derive(Clone, Debug)]
+pub(super) struct Follow {
+    /// (milestone, request) of those at work.
+    working: BTreeSet<(BootNs, ExchangeId)>,
+    /// Of those without their call.
+    waiting: BTreeSet<(BootNs, ExchangeId)>,
+    at: BootNs,
+    alive_until: BootNs,
+    /// Milestones so far: the number of independent looks.
+    looks: u64,
+    /// A milestone passed since the last call that counted: else the next one would count the same coincidence again.
+    armed: bool,
+    lanes: [Lane; LANES],
+}
+
+impl Follow {
+    /// Looks from now on; `log` is where the evidence starts.
+    pub(super) fn new(now: BootNs, log: f64) -> Self {
+        let lane = Lane { states: [State::default(); STATES], log };
+        Self {
+            working: BTreeSet::new(),
+            waiting: BTreeSet::new(),
+            at: now,
+            alive_until: now.saturating_add(LINGER),
+            looks: 0,
+            armed: false,
+            lanes: std::array::from_fn(|_| lane.clone()),
+        }
+    }
+
+    /// Accounts for the time up to `now`, of which none before `from` counts, and none at all if `neutral`.
+    pub(super) fn settle(&mut self, now: BootNs, from: BootNs, neutral: bool) {
+        let begin = self.at.max(from);
+        self.at = self.at.max(now);
+        if neutral || begin >= now {
+            return;
+        }
+        let ends = self.ends();
+        let idle = now.min(self.alive_until).saturating_sub(begin);
+        for (lane, end) in self.lanes.iter_mut().zip(ends) {
+            let Some((milestone, _)) = end else {
+                lane.add(0, idle);
+                continue;
+            };
+            // Through the octaves that the lag went through since then.
+            let mut time = begin;
+            while time < now {
+                let state = state(time.saturating_sub(milestone));
+                let until = milestone.saturating_add(end_of(state)).max(time + 1).min(now);
+                lane.add(state, until - time);
+                time = until;
+            }
+        }
+    }
+
+    /// A request arrived (`before` is `None`), or went on.
+    pub(super) fn milestone(&mut self, now: BootNs, id: ExchangeId, before: Option<BootNs>) {
+        let known = before.is_none_or(|before| self.working.remove(&(before, id)));
+        if !known {
+            return;
+        }
+        let waits = before.is_none_or(|before| self.waiting.remove(&(before, id)));
+        self.alive_until = self.alive_until.max(now.saturating_add(LINGER));
+        self.looks += 1;
+        self.armed = true;
+        self.working.insert((now, id));
+        if waits {
+            self.waiting.insert((now, id));
+        }
+        for set in [&mut self.working, &mut self.waiting] {
+            if set.len() > WORKING {
+                set.pop_first();
+            }
+        }
+    }
+
+    /// It has had its call.
+    pub(super) fn called(&mut self, id: ExchangeId, milestone: BootNs) {
+        self.waiting.remove(&(milestone, id));
+    }
+
+    /// It makes no calls any more.
+    pub(super) fn left(&mut self, id: ExchangeId, milestone: BootNs) {
+        self.working.remove(&(milestone, id));
+        self.waiting.remove(&(milestone, id));
+    }
+
+    /// A call of the class is made. Says how much more often calls find this state than chance would, and which request
+    /// is the likeliest to have made it. It is evidence only if it `counts`.
+    pub(super) fn look(&mut self, counts: bool) -> Option<(f64, ExchangeId)> {
+        let ends = self.ends();
+        let counts = counts && (self.armed || self.working.is_empty());
+        self.armed &= !counts;
+        let mut seen: [Option<(f64, ExchangeId)>; LANES] = [None; LANES];
+        for ((lane, end), seen) in self.lanes.iter_mut().zip(ends).zip(&mut seen) {
+            let state = end.map_or(0, |(milestone, _)| state(self.at.saturating_sub(milestone)));
+            let (expected, share) = (lane.expected(state), lane.share(state, self.looks));
+            if counts {
+                let step = (expected / share.clamp(LEAST_SHARE, 1.0)).ln();
+                lane.log = (lane.log + step).clamp(-LOG_BOUND, LOG_BOUND);
+            }
+            *seen = end.map(|(_, id)| (expected / share, id));
+            if let Some(state) = lane.states.get_mut(state) {
+                state.calls = state.calls.saturating_add(1);
+            }
+        }
+        let best = seen.iter().flatten().map(|(ratio, _)| *ratio).max_by(f64::total_cmp)?;
+        let [any, youngest, oldest] = seen;
+        let chosen = [youngest, oldest, any].into_iter().flatten().find(|(ratio, _)| *ratio >= PREFERRED * best)?;
+        Some((best, chosen.1))
+    }
+
+    /// The request that each lane looks at.
+    fn ends(&self) -> [Option<(BootNs, ExchangeId)>; LANES] {
+        [self.working.last(), self.waiting.last(), self.waiting.first()].map(|end| end.copied())
+    }
+
+    /// The likelihood ratio.
+    pub(super) fn ratio(&self) -> f64 {
+        self.lanes.iter().map(|lane| lane.log.exp()).sum::<f64>() / self.lanes.len() as f64
+    }
+
+    /// Nothing is known any more of what waits; the evidence is what `penalty` makes of it.
+    pub(super) fn taint(&mut self, penalty: impl Fn(f64) -> f64) {
+        self.working.clear();
+        self.waiting.clear();
+        self.armed = false;
+        for lane in &mut self.lanes {
+            lane.log = penalty(lane.log);
+        }
+    }
+}
+
+impl Lane {
+    fn add(&mut self, state: usize, time: BootNs) {
+        if let Some(state) = self.states.get_mut(state) {
+            state.time = state.time.saturating_add(time);
+        }
+    }
+
+    /// Share of the calls that are expected to find this state.
+    fn expected(&self, state: usize) -> f64 {
+        let all: u64 = self.states.iter().map(|state| u64::from(state.calls)).sum();
+        let found = self.states.get(state).map_or(0, |state| state.calls);
+        let prior = if state == 0 { 1.0 - FOUND } else { FOUND / (STATES - 1) as f64 };
+        (f64::from(found) + STRENGTH * prior) / (all as f64 + STRENGTH)
+    }
+
+    /// Share of the time in this state, by Laplace's estimate: that many looks found it so.
+    fn share(&self, state: usize, looks: u64) -> f64 {
+        let all: u64 = self.states.iter().fold(0, |sum, state| sum.saturating_add(state.time));
+        let here = self.states.get(state).map_or(0, |state| state.time);
+        let share = if all == 0 { 1.0 } else { here as f64 / all as f64 };
+        (share * looks as f64 + 1.0) / (looks as f64 + 2.0)
+    }
+}
+
+/// State of a lag: 1 for the shortest.
+fn state(lag: BootNs) -> usize {
+    let octave = (lag / SHORTEST).checked_ilog2().map_or(0, |octave| octave as usize + 1);
+    (octave + 1).min(STATES - 1)
+}
+
+/// The lag at which a state ends.
+fn end_of(state: usize) -> BootNs {
+    if state >= STATES - 1 { BootNs::MAX } else { SHORTEST << (state - 1) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: BootNs = 1_000_000;
+
+    #[test]
+    fn states_are_octaves() {
+        for lag in [0, 1, SHORTEST - 1, SHORTEST, 3 * SHORTEST, 77 * MS, 12_345 * MS, BootNs::MAX] {
+            let state = state(lag);
+            assert!(lag < end_of(state) || end_of(state) == BootNs::MAX, "{lag}");
+            assert!(state == 1 || lag >= end_of(state - 1), "{lag}");
+        }
+    }
+
+    /// Requests come every 10 ms and stay; calls come 1 ms after one, or anywhere.
+    fn follow(lag: impl Fn(u64) -> BootNs) -> f64 {
+        let mut follow = Follow::new(0, 0.0);
+        for n in 0..100 {
+            let (time, id) = (n * 10 * MS, ExchangeId(n));
+            follow.settle(time, 0, false);
+            follow.milestone(time, id, None);
+            follow.settle(time + lag(n), 0, false);
+            follow.look(n > 0);
+        }
+        follow.ratio()
+    }
+
+    #[test]
+    fn what_follows_closely_is_certain_and_what_does_not_is_not() {
+        assert!(follow(|_| MS) > 1e6);
+        assert!(follow(|n| (n * 7919) % 10 * MS) < 10.0);
+    }
+
+    #[test]
+    fn nothing_waits_after_a_taint() {
+        let mut follow = Follow::new(0, 0.0);
+        follow.milestone(5, ExchangeId(1), None);
+        follow.taint(|log| log);
+        assert_eq!(follow.look(true), None);
+        follow.milestone(9, ExchangeId(1), Some(5));
+        assert_eq!(follow.look(true), None);
+    }
+}

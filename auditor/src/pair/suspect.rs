@@ -1,0 +1,256 @@
+//! A call that may be a fault: whose is it, and what does it say of its class?
+
+use std::collections::BTreeSet;
+
+use super::class::{Caller, Class, ClassKey, Suspicion};
+use super::inbound::{Execution, Target};
+use super::process::{AFTERMATH, COMPARED, Process, REACH};
+use super::scope::Kind;
+use super::{Method, Parents};
+use crate::context::w3c::Context;
+use crate::exchange::ExchangeId;
+use crate::record::BootNs;
+use crate::report::address::Destination;
+
+/// Share of the likelihood that a route must have to be named.
+const NAMED: f64 = 0.9;
+
+/// A call that carries no trace-id of a request.
+pub(super) struct Call<'a> {
+    pub(super) now: BootNs,
+    /// What made it, or what forked the child that did.
+    pub(super) execution: Execution,
+    pub(super) sent: &'a Context,
+    pub(super) target: &'a Target,
+    pub(super) destination: &'a Destination,
+}
+
+/// The requests that could have made a call.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Candidates {
+    /// How many of them are open, or ended just now.
+    pub(super) count: u32,
+    pub(super) parents: Parents,
+    /// What they all carried, if it is the same.
+    kind: Option<Kind>,
+    /// The oldest.
+    pub(super) first: Option<ExchangeId>,
+    /// They are those of the thread.
+    pub(super) on_thread: bool,
+    /// They have ended.
+    pub(super) late: bool,
+}
+
+impl Candidates {
+    const NONE: Self =
+        Self { count: 0, parents: Parents::None, kind: None, first: None, on_thread: false, late: false };
+
+    fn of(kind: Option<Kind>, first: Option<ExchangeId>, count: u32) -> Self {
+        let parents = match kind {
+            _ if count == 0 => Parents::None,
+            Some(Kind::Valid) => Parents::Valid,
+            Some(Kind::Absent) => Parents::Absent,
+            _ => Parents::Unclear,
+        };
+        Self { count, parents, kind, first, ..Self::NONE }
+    }
+
+    /// How the call is paired if nothing better turns up.
+    pub(super) fn method(&self, child: bool) -> Method {
+        match (self.count, self.on_thread, child) {
+            (0, ..) => Method::None,
+            (1, _, true) => Method::ChildProcess,
+            (1, true, _) => Method::Thread,
+            (1, false, _) if !self.late => Method::SoleCandidate,
+            _ => Method::AnyParent,
+        }
+    }
+}
+
+/// What a suspect call is suspected of, and whose it is taken to be.
+pub(super) struct Suspect {
+    pub(super) suspicion: Suspicion,
+    pub(super) key: ClassKey,
+    pub(super) class: u64,
+    /// The request that made it, for all we know.
+    pub(super) parent: ExchangeId,
+    pub(super) route: u64,
+    pub(super) named: Named,
+}
+
+/// How sure it is that the route of the parent is the right one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Named {
+    /// It is the only request, or all of them are of that route.
+    Only,
+    /// Calls follow its requests as those of no other.
+    ToldApart,
+    /// Not at all.
+    Unsure,
+}
+
+/// What came of looking at a call.
+#[derive(Default)]
+pub(super) struct Seen {
+    pub(super) suspect: Option<Suspect>,
+    /// A request that could not be seen to be a parent may have made it.
+    pub(super) unclear: bool,
+    /// Classes made and evicted.
+    pub(super) made: u64,
+    pub(super) evicted: u64,
+}
+
+impl Process {
+    /// The requests that could have made a call: those of the thread if that says anything, else those of the process;
+    /// those that have just ended if none is open.
+    pub(super) fn candidates(&self, now: BootNs, execution: Execution, born: Option<BootNs>) -> Candidates {
+        let thread = self.threads.peek(&execution).filter(|_| self.discipline.holds());
+        let just =
+            |within| thread.and_then(|thread| thread.responded).filter(|(at, _)| now.saturating_sub(*at) < within);
+        let found = if let Some(thread) = thread.filter(|thread| !thread.open.ids.is_empty()) {
+            Candidates { on_thread: true, ..self.among(&thread.open) }
+        } else if let Some((held, id)) = just(REACH).and_then(|(_, id)| Some((self.held.get(&id)?, id))) {
+            let kind = (self.tainted_through < Some(id)).then_some(held.inbound.kind);
+            Candidates { on_thread: true, late: true, ..Candidates::of(kind, Some(id), 1) }
+        } else if !self.open.ids.is_empty() {
+            self.among(&self.open)
+        } else {
+            let ids = self.lingering.ids.iter().rev().take(COMPARED).map(|(_, id)| *id);
+            let kinds: BTreeSet<_> = ids.clone().map(|id| self.kind_of(id)).collect();
+            let kind = kinds.first().copied().flatten().filter(|_| kinds.len() == 1);
+            let count = u32::try_from(self.lingering.ids.len()).unwrap_or(u32::MAX);
+            Candidates { late: true, ..Candidates::of(kind, ids.min(), count) }
+        };
+        // A child that was there before the request does not work for it.
+        let orphan = born.is_some_and(|born| {
+            found.first.and_then(|id| self.held.get(&id)).is_none_or(|held| held.inbound.started > born)
+        });
+        match found.count {
+            0 if just(AFTERMATH).is_some() => Candidates { parents: Parents::JustAnswered, ..Candidates::NONE },
+            _ if orphan => Candidates::NONE,
+            _ => found,
+        }
+    }
+
+    fn among(&self, open: &super::process::Open) -> Candidates {
+        let kind = [Kind::Valid, Kind::Absent].into_iter().find(|kind| open.counts.only(*kind));
+        Candidates::of(kind, open.ids.first().copied(), open.counts.total())
+    }
+
+    fn kind_of(&self, id: ExchangeId) -> Option<Kind> {
+        self.held.get(&id).filter(|_| self.tainted_through < Some(id)).map(|held| held.inbound.kind)
+    }
+
+    /// Lets the classes that the call could belong to learn of it. `seq`: number of the next class.
+    pub(super) fn suspect(&mut self, call: &Call<'_>, candidates: &Candidates, losses: bool, seq: u64) -> Seen {
+        let mut seen = Seen::default();
+        let tainted = call.now < self.tainted_until;
+        let serving = self.discipline.holds() && self.threads.contains(&call.execution);
+        let unclear_until = match self.threads.peek(&call.execution) {
+            Some(thread) if candidates.on_thread => thread.unclear_until,
+            _ => self.unclear_until,
+        };
+        for suspicion in Suspicion::of(call.sent).iter().copied() {
+            let want = suspicion.wants();
+            if !self.kinds.contains(&want) {
+                continue;
+            }
+            let key = ClassKey {
+                suspicion,
+                destination: call.destination.clone(),
+                method: call.target.method.clone(),
+                route: call.target.route.clone(),
+            };
+            let first = !self.classes.contains(&key);
+            if first {
+                seen.evicted += u64::from(self.begin(call, &key, seq + seen.made, losses));
+                seen.made += 1;
+            }
+            self.join(call, &key, serving, unclear_until);
+            let Some(class) = self.classes.get_mut(&key) else { continue };
+            let callers = class.observe(call.now, serving.then_some(call.execution), first, tainted);
+            // Work that goes on after the response may be a trace of its own.
+            let own = candidates.late && suspicion == Suspicion::Restarted;
+            if candidates.count == 0 || candidates.kind != Some(want) || tainted || own {
+                continue;
+            }
+            if want == Kind::Valid && call.now < unclear_until {
+                seen.unclear = true;
+                continue;
+            }
+            let Some((parent, named)) = self.choose(&key, candidates, call.execution, &callers) else { continue };
+            let Some(held) = self.held.get_mut(&parent) else { continue };
+            let Some(class) = self.classes.get_mut(&key) else { continue };
+            let (class_seq, route) = (class.seq, held.inbound.route_key);
+            let used = held.bump(class_seq, true);
+            class.assign(call.now, held, used);
+            seen.suspect = Some(Suspect { suspicion, key, class: class_seq, parent, route, named });
+        }
+        seen
+    }
+
+    /// A class of calls of which this is the first. Says whether another had to go.
+    fn begin(&mut self, call: &Call<'_>, key: &ClassKey, seq: u64, losses: bool) -> bool {
+        let want = key.suspicion.wants();
+        let unused = self.of_kind(&self.open.ids, want);
+        let after_loss = self.after_loss || losses;
+        let mut class = Class::new(call.now, seq, want, self.open.counts, unused.clone(), after_loss);
+        class.unclear(call.now, self.unclear_until, call.execution);
+        let ended: BTreeSet<_> = self.lingering.ids.iter().map(|(_, id)| *id).collect();
+        for id in unused.into_iter().chain(self.of_kind(&ended, want)) {
+            if let Some(held) = self.held.get(&id) {
+                class.works(call.now, held);
+            }
+        }
+        self.classes.push(key.clone(), class).is_some()
+    }
+
+    /// Lets the thread count for the class, from its beginning.
+    fn join(&mut self, call: &Call<'_>, key: &ClassKey, serving: bool, unclear_until: BootNs) {
+        let joins = serving && self.classes.peek(key).is_some_and(|class| !class.threads.contains(&call.execution));
+        let Some((open, clock)) = joins.then(|| self.thread_history(call.now, call.execution)).flatten() else {
+            return;
+        };
+        let unused = self.of_kind(&open.ids, key.suspicion.wants());
+        if let Some(class) = self.classes.get_mut(key) {
+            class.join(call.now, call.execution, open.counts, unused, &clock);
+            class.unclear(call.now, unclear_until, call.execution);
+        }
+    }
+
+    /// Whose the call is, and whether its route is certain.
+    fn choose(
+        &self,
+        key: &ClassKey,
+        candidates: &Candidates,
+        execution: Execution,
+        callers: &[Caller],
+    ) -> Option<(ExchangeId, Named)> {
+        if candidates.on_thread && candidates.count == 1 {
+            return candidates.first.map(|first| (first, Named::Only));
+        }
+        let class = self.classes.peek(key)?;
+        if !candidates.on_thread
+            && let Some(best) = callers.iter().max_by(|a, b| a.ratio.total_cmp(&b.ratio))
+        {
+            let excess = |caller: &Caller| (caller.ratio - 1.0).max(0.0);
+            let all = 1.0 + callers.iter().map(excess).sum::<f64>();
+            let named = match callers.len() {
+                1 => Named::Only,
+                _ if excess(best) / all >= NAMED => Named::ToldApart,
+                _ => Named::Unsure,
+            };
+            return Some((best.id, named));
+        }
+        // Who has waited longest without one, else who made the last.
+        let thread = self.threads.peek(&execution).filter(|_| candidates.on_thread);
+        let open = thread.map_or(&self.open.ids, |thread| &thread.open.ids);
+        let scope = if candidates.on_thread { class.threads.peek(&execution) } else { Some(&class.process) };
+        let fresh: BTreeSet<_> =
+            scope.into_iter().flat_map(|scope| &scope.unused).take(COMPARED + 1).copied().collect();
+        let last = class.last_parent.filter(|id| open.contains(id));
+        let chosen = fresh.first().copied().or(last).or(candidates.first)?;
+        let same = self.shared_route(if fresh.is_empty() { open } else { &fresh });
+        Some((chosen, if same { Named::Only } else { Named::Unsure }))
+    }
+}
