@@ -26,7 +26,8 @@
 //! - Most requests of a route must have made such a call, or it is not the requests of that route that make it: a flush
 //!   after every so many requests, a cache that expires, the calls that another route makes.
 //! - A request without context that has ended may work on unseen, in step with the next one of its session. For a while
-//!   neither calls nor time count.
+//!   neither calls nor time count in the process and on the thread. A route may still be told: such requests are *rivals*,
+//!   followed in the same way, and a call counts only while no rival is in a state that calls are known to follow.
 //! - After records were lost the evidence so far is forgotten, except where it speaks for the service.
 
 use std::collections::BTreeSet;
@@ -110,6 +111,22 @@ pub struct Standing {
     pub solid: bool,
 }
 
+impl Caller {
+    /// A rival that is as likely as this, where 1 is chance, may well have made the call,
+    const HOT: f64 = 0.5;
+    /// unless one under test is so many times as likely.
+    const FAR: f64 = 20.0;
+
+    /// Whether a request that is not under test may well have made the call.
+    pub(super) fn any_hot(callers: &[Self]) -> bool {
+        let best = |rival| {
+            let ratios = callers.iter().filter(|caller| caller.rival == rival).map(|caller| caller.ratio);
+            ratios.max_by(f64::total_cmp).unwrap_or(0.0)
+        };
+        best(true) >= Self::HOT.max(best(false) / Self::FAR)
+    }
+}
+
 /// The evidence on one class.
 #[derive(Clone, Debug)]
 pub(super) struct Class {
@@ -121,7 +138,7 @@ pub(super) struct Class {
     /// (fresh, stale, cycles) of threads that are no longer in `threads`.
     folded: [(u64, u64, u64); LANES],
     thread_log: [f64; LANES],
-    follows: LruCache<u64, Follow>,
+    follows: LruCache<Role, Follow>,
     /// Where the evidence of a route begins.
     log: f64,
     hits: u64,
@@ -129,9 +146,17 @@ pub(super) struct Class {
     rhythm: Rhythm,
 }
 
+/// A route, and whether its requests are under test or only rivals of those that are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Role {
+    route: u64,
+    rival: bool,
+}
+
 /// A route whose requests could have made a call.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Caller {
+    pub(super) rival: bool,
     /// The likeliest of its requests.
     pub(super) id: ExchangeId,
     /// How much likelier than chance.
@@ -194,9 +219,19 @@ impl Class {
     ) -> Vec<Caller> {
         self.rhythm.beat(now);
         self.settle(now);
-        let counts = !first && !tainted && !self.process.is_neutral() && now >= self.process.blind_until();
-        let look = |(_, follow): (&u64, &mut Follow)| follow.look(counts).map(|(ratio, id)| Caller { id, ratio });
-        let callers = self.follows.iter_mut().filter_map(look).collect();
+        let counts = !first && !tainted && !self.process.is_unknown() && now >= self.process.silent_until();
+        let caller = |(role, follow): (&Role, &Follow)| {
+            let (ratio, id) = follow.caller()?;
+            Some(Caller { rival: role.rival, id, ratio })
+        };
+        let callers: Vec<Caller> = self.follows.iter().filter_map(caller).collect();
+        // What a rival made says nothing of the requests under test; of a rival every call says something.
+        let theirs = Caller::any_hot(&callers);
+        for (role, follow) in self.follows.iter_mut() {
+            if role.rival || !theirs {
+                follow.look(counts);
+            }
+        }
         let weigh = |log: &mut f64, found: Option<bool>, fraction: f64| {
             let q = fraction.clamp(FRACTION.0, FRACTION.1);
             let step = match found {
@@ -228,7 +263,7 @@ impl Class {
 
     /// Accounts for the time up to `now` in what the routes know.
     fn settle(&mut self, now: BootNs) {
-        let (from, neutral) = (self.process.blind_until(), self.process.is_neutral());
+        let (from, neutral) = self.unseen();
         for (_, follow) in self.follows.iter_mut() {
             follow.settle(now, from, neutral);
         }
@@ -237,33 +272,52 @@ impl Class {
     /// A request was received.
     pub(super) fn opened(&mut self, now: BootNs, held: &Held) {
         let inbound = &held.inbound;
-        if inbound.kind != self.want {
+        if inbound.kind == Kind::Other {
             self.settle(now);
         }
         self.process.opened(now, inbound.id, inbound.kind);
         if let Some(scope) = self.threads.peek_mut(&inbound.execution) {
             scope.opened(now, inbound.id, inbound.kind);
         }
-        if inbound.kind == self.want {
-            self.works(now, held);
+        self.works(now, held);
+    }
+
+    /// How a request of this kind is followed, if it is.
+    fn role(&self, held: &Held) -> Option<Role> {
+        let route = held.inbound.route_key;
+        match held.inbound.kind {
+            kind if kind == self.want => Some(Role { route, rival: false }),
+            // A call without context is what a request without one makes.
+            Kind::Absent => Some(Role { route, rival: true }),
+            _ => None,
         }
+    }
+
+    /// Until when the routes know nothing, and whether they do now.
+    fn unseen(&self) -> (BootNs, bool) {
+        (self.process.silent_until(), self.process.is_unknown())
     }
 
     /// A request that is at work may make calls of the class.
     pub(super) fn works(&mut self, now: BootNs, held: &Held) {
-        let (from, neutral) = (self.process.blind_until(), self.process.is_neutral());
+        let (from, neutral) = self.unseen();
         let log = self.log;
-        let follow = self.follows.get_or_insert_mut(held.inbound.route_key, || Follow::new(now, log));
+        let Some(role) = self.role(held) else { return };
+        let follow = self.follows.get_or_insert_mut(role, || Follow::new(now, log));
         follow.settle(now, from, neutral);
         follow.milestone(held.milestone, held.inbound.id, None);
     }
 
     /// A request is no longer open, but may go on working for a while.
     pub(super) fn closed(&mut self, now: BootNs, held: &Held, kind: Kind) {
-        if kind != self.want {
+        if kind == Kind::Other {
             self.settle(now);
         }
         let (id, used) = (held.inbound.id, held.used(self.seq));
+        // Whoever carried context may still make its call; the others are not waited for.
+        if self.want == kind && kind == Kind::Absent {
+            self.rhythm.closed(held.inbound.route_key, held.made(self.seq));
+        }
         self.process.closed(now, id, kind, used);
         if let Some(scope) = self.threads.peek_mut(&held.inbound.execution) {
             scope.closed(now, id, kind, used);
@@ -272,8 +326,8 @@ impl Class {
 
     /// Something set the request off again; the last time was at `held.milestone`.
     pub(super) fn milestone(&mut self, now: BootNs, held: &Held) {
-        let (from, neutral) = (self.process.blind_until(), self.process.is_neutral());
-        if let Some(follow) = self.follows.peek_mut(&held.inbound.route_key) {
+        let (from, neutral) = self.unseen();
+        if let Some(follow) = self.role(held).and_then(|role| self.follows.peek_mut(&role)) {
             follow.settle(now, from, neutral);
             follow.milestone(now, held.inbound.id, Some(held.milestone));
         }
@@ -281,13 +335,13 @@ impl Class {
 
     /// A request does not work any more.
     pub(super) fn left(&mut self, now: BootNs, held: &Held, kind: Kind) {
-        let (from, neutral) = (self.process.blind_until(), self.process.is_neutral());
+        let (from, neutral) = self.unseen();
         let (id, route) = (held.inbound.id, held.inbound.route_key);
-        if let Some(follow) = self.follows.peek_mut(&route) {
+        if let Some(follow) = self.role(held).and_then(|role| self.follows.peek_mut(&role)) {
             follow.settle(now, from, neutral);
             follow.left(id, held.milestone);
         }
-        if self.want == kind {
+        if self.want == kind && kind == Kind::Valid {
             self.rhythm.closed(route, held.made(self.seq));
         }
     }
@@ -309,7 +363,7 @@ impl Class {
         if let Some(scope) = self.threads.peek_mut(&held.inbound.execution) {
             scope.assigned(id, used);
         }
-        if let Some(follow) = self.follows.peek_mut(&held.inbound.route_key) {
+        if let Some(follow) = self.role(held).and_then(|role| self.follows.peek_mut(&role)) {
             follow.called(id, held.milestone);
         }
     }
@@ -317,7 +371,6 @@ impl Class {
     /// Until then a request that has ended may still be at work, on this thread or for the process.
     pub(super) fn unclear(&mut self, now: BootNs, until: BootNs, execution: Execution) {
         if self.want == Kind::Valid {
-            self.settle(now);
             self.process.unclear(now, until);
             if let Some(scope) = self.threads.peek_mut(&execution) {
                 scope.unclear(now, until);
@@ -329,7 +382,8 @@ impl Class {
     pub(super) fn standing(&self, route: Option<u64>) -> Standing {
         let mean = |logs: &[f64; LANES]| logs.iter().zip(WEIGHT).map(|(log, weight)| weight * log.exp()).sum::<f64>();
         // As many routes, so many chances to find one that fits.
-        let follow = route.and_then(|route| self.follows.peek(&route)).map_or(0.0, Follow::ratio);
+        let role = route.map(|route| Role { route, rival: false });
+        let follow = role.and_then(|role| self.follows.peek(&role)).map_or(0.0, Follow::ratio);
         let follow = follow / self.follows.len().max(1) as f64;
         // Of threads that tell nothing there is nothing to average.
         let thread = if self.threads.is_empty() { 0.0 } else { THREAD_WEIGHT };

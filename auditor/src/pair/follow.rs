@@ -4,9 +4,9 @@
 //! nothing. But a request makes its call a short time after something that set it off: its arrival, the answer to the
 //! call before, or its own response when it works on afterwards. So the state of a route is how long ago the latest of
 //! these *milestones* was, among the requests that have not had their call yet, in octaves. Under the background
-//! hypothesis a call finds each state as often as the route is in it; how often calls really found it is learnt from
-//! the calls before. The ratio of the two is the factor of the likelihood ratio, which therefore needs no supposition
-//! about delays, and stays valid whatever the states mean.
+//! hypothesis a call finds each state as often as the route is in it: `p`. If requests of the route make a share `w` of
+//! the calls, then these find the states as `h` says, and the likelihood ratio is (1 - w) + w h / p. Both w and h are
+//! learnt from the calls before, so nothing is supposed about delays, and the test is valid whatever the states mean.
 //!
 //! Three lanes look at different requests: the latest milestone of any (calls are made at once, and perhaps several); the
 //! latest among those that wait for their first call; and the earliest among those (calls wait in a queue).
@@ -23,23 +23,25 @@ const STATES: usize = 20;
 const WORKING: usize = 1024;
 /// A route without any activity is taken to be used this much longer.
 const LINGER: BootNs = 1_000_000_000;
-/// What is expected of the first calls: that they find a request, at no particular lag.
-const FOUND: f64 = 0.98;
-/// How many calls that expectation weighs.
+/// How many calls the expectation weighs that half of the calls are made by requests, after no particular lag.
 const STRENGTH: f64 = 2.0;
-/// Least share of time that a state is taken to have: five coincidences are no proof.
+/// A state is taken to be no rarer than this,
+const RAREST: f64 = 0.001;
+/// and as evidence no rarer than that: five coincidences are no proof.
 const LEAST_SHARE: f64 = 0.2;
 const LOG_BOUND: f64 = 50.0;
 
 #[derive(Clone, Copy, Debug, Default)]
 struct State {
     time: u64,
-    calls: u32,
+    /// Calls found here that requests are taken to have made.
+    made: f64,
 }
 
 #[derive(Clone, Debug)]
 struct Lane {
     states: [State; STATES],
+    calls: u64,
     log: f64,
 }
 
@@ -66,7 +68,7 @@ pub(super) struct Follow {
 impl Follow {
     /// Looks from now on; `log` is where the evidence starts.
     pub(super) fn new(now: BootNs, log: f64) -> Self {
-        let lane = Lane { states: [State::default(); STATES], log };
+        let lane = Lane { states: [State::default(); STATES], calls: 0, log };
         Self {
             working: BTreeSet::new(),
             waiting: BTreeSet::new(),
@@ -135,29 +137,43 @@ impl Follow {
         self.waiting.remove(&(milestone, id));
     }
 
-    /// A call of the class is made. Says how much more often calls find this state than chance would, and which request
-    /// is the likeliest to have made it. It is evidence only if it `counts`.
-    pub(super) fn look(&mut self, counts: bool) -> Option<(f64, ExchangeId)> {
-        let ends = self.ends();
-        let counts = counts && (self.armed || self.working.is_empty());
-        self.armed &= !counts;
+    /// How much likelier it is than chance that a request of the route makes a call now, and which.
+    pub(super) fn caller(&self) -> Option<(f64, ExchangeId)> {
         let mut seen: [Option<(f64, ExchangeId)>; LANES] = [None; LANES];
-        for ((lane, end), seen) in self.lanes.iter_mut().zip(ends).zip(&mut seen) {
-            let state = end.map_or(0, |(milestone, _)| state(self.at.saturating_sub(milestone)));
-            let (expected, share) = (lane.expected(state), lane.share(state, self.looks));
-            if counts {
-                let step = (expected / share.clamp(LEAST_SHARE, 1.0)).ln();
-                lane.log = (lane.log + step).clamp(-LOG_BOUND, LOG_BOUND);
-            }
-            *seen = end.map(|(_, id)| (expected / share, id));
-            if let Some(state) = lane.states.get_mut(state) {
-                state.calls = state.calls.saturating_add(1);
-            }
+        for ((lane, end), seen) in self.lanes.iter().zip(self.ends()).zip(&mut seen) {
+            let state = self.state(end);
+            let ratio = lane.share() * lane.made(state) / lane.time(state);
+            *seen = end.map(|(_, id)| (ratio, id));
         }
         let best = seen.iter().flatten().map(|(ratio, _)| *ratio).max_by(f64::total_cmp)?;
         let [any, youngest, oldest] = seen;
         let chosen = [youngest, oldest, any].into_iter().flatten().find(|(ratio, _)| *ratio >= PREFERRED * best)?;
         Some((best, chosen.1))
+    }
+
+    /// A call of the class is made. It is evidence only if it `counts`.
+    pub(super) fn look(&mut self, counts: bool) {
+        let counts = counts && (self.armed || self.working.is_empty());
+        self.armed &= !counts;
+        let states = self.ends().map(|end| self.state(end));
+        for (lane, state) in self.lanes.iter_mut().zip(states) {
+            let (share, made, time) = (lane.share(), lane.made(state), lane.time(state));
+            if counts {
+                // Laplace's estimate: that many looks found it so.
+                let looks = self.looks as f64;
+                let smoothed = (time * looks + 1.0) / (looks + 2.0);
+                let step = (1.0 - share + share * made / smoothed.max(LEAST_SHARE)).ln();
+                lane.log = (lane.log + step).clamp(-LOG_BOUND, LOG_BOUND);
+            }
+            lane.calls = lane.calls.saturating_add(1);
+            if let Some(state) = lane.states.get_mut(state) {
+                state.made += share * made / ((1.0 - share) * time + share * made).max(f64::MIN_POSITIVE);
+            }
+        }
+    }
+
+    fn state(&self, end: Option<(BootNs, ExchangeId)>) -> usize {
+        end.map_or(0, |(milestone, _)| state(self.at.saturating_sub(milestone)))
     }
 
     /// The request that each lane looks at.
@@ -188,20 +204,27 @@ impl Lane {
         }
     }
 
-    /// Share of the calls that are expected to find this state.
-    fn expected(&self, state: usize) -> f64 {
-        let all: u64 = self.states.iter().map(|state| u64::from(state.calls)).sum();
-        let found = self.states.get(state).map_or(0, |state| state.calls);
-        let prior = if state == 0 { 1.0 - FOUND } else { FOUND / (STATES - 1) as f64 };
-        (f64::from(found) + STRENGTH * prior) / (all as f64 + STRENGTH)
+    /// Share of the calls that requests make.
+    fn share(&self) -> f64 {
+        let made: f64 = self.states.iter().map(|state| state.made).sum();
+        (made + STRENGTH / 2.0) / (self.calls as f64 + STRENGTH)
     }
 
-    /// Share of the time in this state, by Laplace's estimate: that many looks found it so.
-    fn share(&self, state: usize, looks: u64) -> f64 {
+    /// Share of these that find this state. Where no request is, none can be.
+    fn made(&self, state: usize) -> f64 {
+        if state == 0 {
+            return 0.0;
+        }
+        let all: f64 = self.states.iter().map(|state| state.made).sum();
+        let here = self.states.get(state).map_or(0.0, |state| state.made);
+        (here + STRENGTH / (STATES - 1) as f64) / (all + STRENGTH)
+    }
+
+    /// Share of the time in this state.
+    fn time(&self, state: usize) -> f64 {
         let all: u64 = self.states.iter().fold(0, |sum, state| sum.saturating_add(state.time));
         let here = self.states.get(state).map_or(0, |state| state.time);
-        let share = if all == 0 { 1.0 } else { here as f64 / all as f64 };
-        (share * looks as f64 + 1.0) / (looks as f64 + 2.0)
+        if all == 0 { 1.0 } else { (here as f64 / all as f64).max(RAREST) }
     }
 }
 
@@ -255,8 +278,8 @@ mod tests {
         let mut follow = Follow::new(0, 0.0);
         follow.milestone(5, ExchangeId(1), None);
         follow.taint(|log| log);
-        assert_eq!(follow.look(true), None);
+        assert_eq!(follow.caller(), None);
         follow.milestone(9, ExchangeId(1), Some(5));
-        assert_eq!(follow.look(true), None);
+        assert_eq!(follow.caller(), None);
     }
 }

@@ -116,9 +116,23 @@ pub(super) struct Held {
 #[derive(Clone, Copy, Debug)]
 struct Use {
     class: u64,
+    /// Suspect, and certainly its own.
     suspect: u32,
     /// The same but for the fault.
     kept: u32,
+    /// Suspect, and perhaps another's.
+    perhaps: u32,
+}
+
+/// What a call is to the request that is taken to have made it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Made {
+    /// Suspect, and its own.
+    Suspect,
+    /// The same but for the fault.
+    Kept,
+    /// Suspect, and perhaps another's.
+    Perhaps,
 }
 
 impl Held {
@@ -126,30 +140,32 @@ impl Held {
         Self { inbound, uses: Vec::new(), milestone: now, open: true, expired: false, lingers: false }
     }
 
-    fn uses(&self, class: u64) -> (u32, u32) {
-        self.uses.iter().find(|used| used.class == class).map_or((0, 0), |used| (used.suspect, used.kept))
+    fn uses(&self, class: u64) -> Option<&Use> {
+        self.uses.iter().find(|used| used.class == class)
     }
 
     /// Calls of the class.
     pub(super) fn used(&self, class: u64) -> u32 {
-        let (suspect, kept) = self.uses(class);
-        suspect.saturating_add(kept)
+        self.uses(class).map_or(0, |used| used.suspect.saturating_add(used.kept).saturating_add(used.perhaps))
     }
 
     /// Whether it made suspect calls of the class, and others.
     pub(super) fn made(&self, class: u64) -> (bool, bool) {
-        let (suspect, kept) = self.uses(class);
-        (suspect > 0, kept > 0)
+        self.uses(class).map_or((false, false), |used| (used.suspect > 0, used.kept > 0))
     }
 
-    /// It made one more call of the class, `suspect` or not; says how many that are.
-    pub(super) fn bump(&mut self, class: u64, suspect: bool) -> u32 {
+    /// It made one more call of the class; says how many that are.
+    pub(super) fn bump(&mut self, class: u64, made: Made) -> u32 {
         let at = self.uses.iter().position(|used| used.class == class).unwrap_or_else(|| {
-            self.uses.push(Use { class, suspect: 0, kept: 0 });
+            self.uses.push(Use { class, suspect: 0, kept: 0, perhaps: 0 });
             self.uses.len() - 1
         });
         if let Some(used) = self.uses.get_mut(at) {
-            let count = if suspect { &mut used.suspect } else { &mut used.kept };
+            let count = match made {
+                Made::Suspect => &mut used.suspect,
+                Made::Kept => &mut used.kept,
+                Made::Perhaps => &mut used.perhaps,
+            };
             *count = count.saturating_add(1);
         }
         self.used(class)

@@ -10,7 +10,7 @@ use siphasher::sip::SipHasher13;
 
 use super::class::{Class, ClassKey};
 use super::clock::{Clock, State};
-use super::inbound::{Execution, Held, Inbound};
+use super::inbound::{Execution, Held, Inbound, Made};
 use super::scope::{Counts, Kind};
 use crate::context::w3c::Context;
 use crate::exchange::ExchangeId;
@@ -73,10 +73,28 @@ impl TraceKey {
     }
 }
 
-/// Requests that ended less than [`REACH`] ago, oldest first.
+/// Requests that ended a moment ago, oldest first.
 #[derive(Debug, Default)]
 pub(super) struct Lingering {
+    /// With context, less than [`REACH`] ago.
     pub(super) ids: VecDeque<(BootNs, ExchangeId)>,
+    /// Others, less than [`AFTERMATH`] ago.
+    rivals: VecDeque<(BootNs, ExchangeId)>,
+}
+
+impl Lingering {
+    /// Removes one that has lingered long enough; says until when it did.
+    fn pop(&mut self, now: BootNs) -> Option<(BootNs, ExchangeId)> {
+        for (ids, within) in [(&mut self.ids, REACH), (&mut self.rivals, AFTERMATH)] {
+            if let Some((closed, id)) = ids.front().copied()
+                && closed.saturating_add(within) <= now
+            {
+                ids.pop_front();
+                return Some((closed.saturating_add(within), id));
+            }
+        }
+        None
+    }
 }
 
 /// Whether a process keeps each request to one thread. Only then does the thread of a call tell whose it is: an event
@@ -216,7 +234,7 @@ impl Process {
         let Some(held) = self.held.get_mut(&id) else { return };
         for key in keys {
             if let Some(class) = self.classes.peek_mut(&key) {
-                let used = held.bump(class.seq, false);
+                let used = held.bump(class.seq, Made::Kept);
                 class.take(held, used);
             }
         }
@@ -224,12 +242,7 @@ impl Process {
 
     /// What ended a while ago does not work any more.
     pub(super) fn linger(&mut self, now: BootNs) {
-        while let Some((closed, id)) = self.lingering.ids.front().copied() {
-            let until = closed.saturating_add(REACH);
-            if until > now {
-                return;
-            }
-            self.lingering.ids.pop_front();
+        while let Some((until, id)) = self.lingering.pop(now) {
             self.leave_for_good(until, id);
         }
     }
@@ -288,7 +301,8 @@ impl Process {
         if responded {
             held.milestone = now;
         }
-        self.lingering.ids.push_back((now, id));
+        let rival = held.inbound.kind != Kind::Valid;
+        if rival { &mut self.lingering.rivals } else { &mut self.lingering.ids }.push_back((now, id));
     }
 
     /// Forgets requests that were answered long ago; says which.

@@ -20,8 +20,11 @@ const CLOSE: f64 = 0.15;
 /// Share of the mean interval in which no other call is expected, and how much unevenness takes away from it.
 const SILENT: (f64, f64) = (0.5, 0.85);
 const SILENT_SLOPE: f64 = 2.5;
-/// Share of the requests of a route that must have made a call, and how many requests it takes to say so.
-const COVERED: (f64, u64) = (0.7, 4);
+/// Share of the requests of a route that must have made a call; and the share that this is tested against, with the
+/// likelihood ratio it takes: of a few requests many may have made one by chance.
+const COVERED: f64 = 0.7;
+const UNCOVERED: f64 = 0.4;
+const COVERED_RATIO: f64 = 100.0;
 const ROUTES: usize = 32;
 
 /// How far calls are apart.
@@ -98,9 +101,12 @@ impl Rhythm {
     /// suspect one, not beside it.
     pub(super) fn is_covered(&self, route: u64) -> bool {
         self.routes.get(&route).is_some_and(|ended| {
-            let instead = ended.both as f64 <= (1.0 - COVERED.0) * ended.called as f64;
+            let instead = ended.both as f64 <= (1.0 - COVERED) * ended.called as f64;
             let covered = if instead { ended.called + ended.kept - ended.both } else { ended.called };
-            ended.all >= COVERED.1 && covered as f64 >= COVERED.0 * ended.all as f64
+            let (covered, all) = (covered as f64, ended.all as f64);
+            let ratio =
+                covered * (COVERED / UNCOVERED).ln() + (all - covered) * ((1.0 - COVERED) / (1.0 - UNCOVERED)).ln();
+            covered >= COVERED * all && ratio >= COVERED_RATIO.ln()
         })
     }
 

@@ -41,6 +41,11 @@ impl Counts {
         self.total() > 0 && self.total() == self.of(kind)
     }
 
+    /// Of each it is known what it carried.
+    pub(super) fn is_known(self) -> bool {
+        self.other == 0
+    }
+
     /// Nothing is known any more of what is open.
     pub(super) fn taint(&mut self) {
         *self = Self { valid: 0, absent: 0, other: self.total() };
@@ -112,13 +117,23 @@ impl Scope {
         self.unclear_until = self.unclear_until.max(until);
     }
 
+    /// Until when no call is to be expected, background work or not.
+    pub(super) fn silent_until(&self) -> BootNs {
+        self.silent_until
+    }
+
+    /// Whether a request is open of which it is not known what it carried.
+    pub(super) fn is_unknown(&self) -> bool {
+        self.counts.of(Kind::Other) > 0
+    }
+
     /// Until when neither calls nor time count.
-    pub(super) fn blind_until(&self) -> BootNs {
+    fn blind_until(&self) -> BootNs {
         self.silent_until.max(self.unclear_until)
     }
 
     /// Whether a call could come from a request that is not under test.
-    pub(super) fn is_neutral(&self) -> bool {
+    fn is_neutral(&self) -> bool {
         self.counts.total() > 0 && !self.counts.only(self.want)
     }
 

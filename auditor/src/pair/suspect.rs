@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::class::{Caller, Class, ClassKey, Suspicion};
-use super::inbound::{Execution, Target};
+use super::inbound::{Execution, Made, Target};
 use super::process::{AFTERMATH, COMPARED, Process, REACH};
 use super::scope::Kind;
 use super::{Method, Parents};
@@ -14,6 +14,8 @@ use crate::report::address::Destination;
 
 /// Share of the likelihood that a route must have to be named.
 const NAMED: f64 = 0.9;
+/// What chance has against a route that makes most of the calls.
+const CHANCE: f64 = 0.5;
 
 /// A call that carries no trace-id of a request.
 pub(super) struct Call<'a> {
@@ -171,18 +173,27 @@ impl Process {
             let callers = class.observe(call.now, serving.then_some(call.execution), first, tainted);
             // Work that goes on after the response may be a trace of its own.
             let own = candidates.late && suspicion == Suspicion::Restarted;
-            if candidates.count == 0 || candidates.kind != Some(want) || tainted || own {
+            let known = candidates.kind == Some(want) || candidates.kind.is_none() && self.open.counts.is_known();
+            if candidates.count == 0 || !known || tainted || own {
                 continue;
             }
-            if want == Kind::Valid && call.now < unclear_until {
-                seen.unclear = true;
+            let unclear = want == Kind::Valid && call.now < unclear_until;
+            let pure = candidates.kind == Some(want) && !unclear;
+            seen.unclear |= unclear;
+            if !pure && (want != Kind::Valid || Caller::any_hot(&callers)) {
+                self.made_by_rival(&key, &callers);
                 continue;
             }
-            let Some((parent, named)) = self.choose(&key, candidates, call.execution, &callers) else { continue };
+            let Some((parent, named)) = self.choose(&key, candidates, call.execution, &callers, pure) else { continue };
+            if !pure && named == Named::Unsure {
+                continue;
+            }
+            seen.unclear = false;
             let Some(held) = self.held.get_mut(&parent) else { continue };
             let Some(class) = self.classes.get_mut(&key) else { continue };
             let (class_seq, route) = (class.seq, held.inbound.route_key);
-            let used = held.bump(class_seq, true);
+            let made = if named == Named::Unsure { Made::Perhaps } else { Made::Suspect };
+            let used = held.bump(class_seq, made);
             class.assign(call.now, held, used);
             seen.suspect = Some(Suspect { suspicion, key, class: class_seq, parent, route, named });
         }
@@ -218,6 +229,17 @@ impl Process {
         }
     }
 
+    /// The likeliest rival has had its call.
+    fn made_by_rival(&mut self, key: &ClassKey, callers: &[Caller]) {
+        let rival = callers.iter().max_by(|a, b| a.ratio.total_cmp(&b.ratio)).filter(|caller| caller.rival);
+        if let Some(held) = rival.and_then(|rival| self.held.get_mut(&rival.id))
+            && let Some(class) = self.classes.get_mut(key)
+        {
+            let used = held.bump(class.seq, Made::Perhaps);
+            class.take(held, used);
+        }
+    }
+
     /// Whose the call is, and whether its route is certain.
     fn choose(
         &self,
@@ -225,19 +247,22 @@ impl Process {
         candidates: &Candidates,
         execution: Execution,
         callers: &[Caller],
+        pure: bool,
     ) -> Option<(ExchangeId, Named)> {
         if candidates.on_thread && candidates.count == 1 {
             return candidates.first.map(|first| (first, Named::Only));
         }
         let class = self.classes.peek(key)?;
+        let tested = callers.iter().filter(|caller| !caller.rival);
         if !candidates.on_thread
-            && let Some(best) = callers.iter().max_by(|a, b| a.ratio.total_cmp(&b.ratio))
+            && let Some(best) = tested.clone().max_by(|a, b| a.ratio.total_cmp(&b.ratio))
         {
-            let excess = |caller: &Caller| (caller.ratio - 1.0).max(0.0);
-            let all = 1.0 + callers.iter().map(excess).sum::<f64>();
-            let named = match callers.len() {
-                1 => Named::Only,
-                _ if excess(best) / all >= NAMED => Named::ToldApart,
+            let all = CHANCE + tested.clone().map(|caller| caller.ratio).sum::<f64>();
+            // Of a request that has ended it takes more than that it is the only one.
+            let open = self.open.ids.contains(&best.id);
+            let named = match tested.count() {
+                1 if pure && open => Named::Only,
+                _ if best.ratio / all >= NAMED => Named::ToldApart,
                 _ => Named::Unsure,
             };
             return Some((best.id, named));
