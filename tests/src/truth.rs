@@ -28,6 +28,7 @@ pub mod model;
 pub mod scene;
 pub mod scripting;
 pub mod service;
+pub mod venv;
 
 /// Every model that there is a fleet of.
 pub fn models() -> Vec<model::Model> {

@@ -13,11 +13,11 @@ fn main() {
         let drive = Drive { connections, rate: 50.0, duration: Duration::from_secs(5), affinity: true };
         for played in scene.play(&drive) {
             println!(
-                "{} {connections}: {} requests, {} calls, {:?}",
+                "{} {connections}: {} requests, {} calls, {}",
                 played.model.name,
                 played.truth.requests.len(),
                 played.truth.calls.len(),
-                played.errors
+                played.trouble()
             );
         }
     }

@@ -136,7 +136,12 @@ impl Model {
 
     /// A proxy with workers.
     pub const fn proxy(name: &'static str, command: fn(&Launch<'_>) -> Command) -> Self {
-        Self { routes: &Route::PROXY, processes: Processes::Many, proxy: true, ..Self::new(name, command) }
+        Self { routes: &Route::PROXY, proxy: true, ..Self::new(name, command).of_many() }
+    }
+
+    /// The same, of many processes.
+    pub const fn of_many(self) -> Self {
+        Self { processes: Processes::Many, ..self }
     }
 
     /// How many calls a request causes.
