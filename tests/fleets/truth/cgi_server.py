@@ -51,12 +51,13 @@ def timer():
 
 def main():
     os.dup2(1, TRUTH)
-    if common.TIMER and os.fork() == 0:
-        threading.Thread(target=timer, daemon=True).start()
-        common.end_with_stdin()
+    if os.fork() == 0:
+        # Not in the server: its threads would be forked with every request.
+        if common.TIMER:
+            threading.Thread(target=timer, daemon=True).start()
+        common.end_with_stdin(os.getppid())
     server = Server(("127.0.0.1", common.PORT), Handler)
     common.listening(server.server_address[1])
-    # A thread that waits for standard input would be forked with every request.
     server.serve_forever()
 
 

@@ -8,6 +8,7 @@ import http.client
 import http.server
 import os
 import random
+import signal
 import sys
 import threading
 import time
@@ -104,10 +105,12 @@ def start_timer(pool, slow=1):
         threading.Thread(target=run, daemon=True).start()
 
 
-def end_with_stdin():
-    """Whoever started this service holds the other end of its standard input."""
+def end_with_stdin(other=None):
+    """Whoever started this service holds the other end of its standard input. Ends this process, and the other."""
     while os.read(0, 4096):
         pass
+    if other:
+        os.kill(other, signal.SIGTERM)
     os._exit(0)
 
 

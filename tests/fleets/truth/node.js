@@ -50,12 +50,13 @@ const server = http.createServer(async (request, response) => {
   const [, route, id] = path.split('/');
   const work = () =>
     Promise.all(CALLS[route].map(([method, to]) => call(id, method, `${to}?${query}`, outgoing(to, request.headers))));
+  const answer = (status) => response.writeHead(status, { 'Content-Length': 3 }).end('ok\n');
   if (route === 'late') {
-    response.writeHead(202).end('ok\n');
+    answer(202);
     setTimeout(work, 2 + 6 * Math.random());
   } else {
     await work();
-    response.end('ok\n');
+    answer(200);
   }
 });
 // Clients may be slow to ask again; a connection that closes under their hands is not what is tested.

@@ -48,8 +48,8 @@ pub fn test(variant: Variant, connections: usize) {
     let _turn = TURN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let verdicts = audit(&super::models(), variant, connections);
     let table = table(variant, connections, &verdicts);
-    println!("{table}");
     assert!(verdicts.iter().all(Verdict::is_right), "\n{table}");
+    println!("{table}");
 }
 
 /// Records what a service does under a load, and writes the truth beside it: `DIR/NAME.rec` and `DIR/NAME.truth`, where
