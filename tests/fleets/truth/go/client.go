@@ -40,7 +40,11 @@ func atOnce(calls []func() error) error {
 	errs := make([]error, len(calls))
 	var group sync.WaitGroup
 	for i, call := range calls {
-		group.Go(func() { errs[i] = call() })
+		group.Add(1)
+		go func() {
+			defer group.Done()
+			errs[i] = call()
+		}()
 	}
 	group.Wait()
 	return errors.Join(errs...)
