@@ -21,16 +21,19 @@
 //! [`scene`] has many of each at the same time.
 
 pub mod backend;
+mod build;
 pub mod cgroup;
+pub mod compiled;
 pub mod driver;
 pub mod ledger;
 pub mod model;
+pub mod proxies;
 pub mod scene;
 pub mod scripting;
 pub mod service;
 
 /// Every model that there is a fleet of.
 pub fn models() -> Vec<model::Model> {
-    let families: [&[model::Model]; 1] = [&scripting::MODELS];
+    let families: [&[model::Model]; 3] = [&scripting::MODELS, &compiled::MODELS, &proxies::MODELS];
     families.concat()
 }
