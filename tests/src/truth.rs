@@ -18,7 +18,8 @@
 //! truth lines tells which call belongs to which request. A timer calls `GET /config` without context all the time.
 //!
 //! The [`backend`] numbers the calls, the [`driver`] makes the requests, the [`service`] tells the truth, and a
-//! [`scene`] has many of each at the same time.
+//! [`scene`] has many of each at the same time. A [`trial`] has the auditor look at it, and a [`verdict`] compares what it
+//! said with the truth.
 
 pub mod backend;
 mod build;
@@ -31,6 +32,9 @@ pub mod proxies;
 pub mod scene;
 pub mod scripting;
 pub mod service;
+pub mod trial;
+pub mod venv;
+pub mod verdict;
 
 /// Every model that there is a fleet of.
 pub fn models() -> Vec<model::Model> {

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
+use std::str::FromStr;
 
 /// What a service does with the trace context.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -18,6 +19,9 @@ pub enum Variant {
 }
 
 impl Variant {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Healthy, Self::Broken, Self::Blind, Self::Affine];
+
     /// Name as the programs take it.
     pub fn name(self) -> &'static str {
         match self {
@@ -26,6 +30,15 @@ impl Variant {
             Self::Blind => "blind",
             Self::Affine => "affine",
         }
+    }
+}
+
+impl FromStr for Variant {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let found = Self::ALL.into_iter().find(|variant| variant.name() == text);
+        found.ok_or_else(|| format!("no such variant: {text}"))
     }
 }
 
@@ -136,7 +149,12 @@ impl Model {
 
     /// A proxy with workers.
     pub const fn proxy(name: &'static str, command: fn(&Launch<'_>) -> Command) -> Self {
-        Self { routes: &Route::PROXY, processes: Processes::Many, proxy: true, ..Self::new(name, command) }
+        Self { routes: &Route::PROXY, proxy: true, ..Self::new(name, command).of_many() }
+    }
+
+    /// The same, of many processes.
+    pub const fn of_many(self) -> Self {
+        Self { processes: Processes::Many, ..self }
     }
 
     /// How many calls a request causes.

@@ -61,6 +61,14 @@ impl Scene {
     }
 }
 
+impl Played {
+    /// What went wrong, a little of it.
+    pub fn trouble(&self) -> String {
+        let first: Vec<&str> = self.errors.iter().take(3).map(String::as_str).collect();
+        if first.is_empty() { String::new() } else { format!("{} errors: {}", self.errors.len(), first.join("; ")) }
+    }
+}
+
 fn play(service: &FleetService, backend: &Backend, drive: &Drive) -> Played {
     let model = service.model;
     let mut driven = drive.run(&model, service.port);

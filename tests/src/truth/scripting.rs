@@ -4,13 +4,22 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use super::model::{Launch, Model};
+use super::venv;
 use crate::fleet::source;
 
 /// All of them.
-pub const MODELS: [Model; 3] = [
+pub const MODELS: [Model; 7] = [
     Model::new("python-threads", |launch| python("threads.py", launch)),
     Model::new("python-executor", |launch| python("executor.py", launch)),
+    Model::new("python-asyncio", |launch| run(venv::python(), "event_loop.py", launch)),
     Model::new("node", |launch| run("node".into(), "node.js", launch)),
+    Model {
+        // One below its workers: waiting in the listen queue is not being worked on.
+        parallel: 3,
+        ..Model::new("gunicorn", |launch| run(venv::python(), "prefork.py", launch)).of_many()
+    },
+    Model::new("cgi", |launch| python("cgi_server.py", launch)).of_many(),
+    Model::new("python-children", |launch| python("children.py", launch)).of_many(),
 ];
 
 /// A program that needs nothing but the standard library.
