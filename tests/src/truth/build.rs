@@ -17,7 +17,8 @@ fn sources(language: &str, files: &[&str]) -> Vec<PathBuf> {
 
 /// Where programs and toolchains of the fleets are.
 fn place(name: &str) -> PathBuf {
-    let dir = profile_dir().join("fleets");
+    let profile = profile_dir();
+    let dir = profile.parent().unwrap_or(&profile).join("fleets");
     std::fs::create_dir_all(&dir).unwrap_or_else(|error| panic!("{}: {error}", dir.display()));
     dir.join(name)
 }
