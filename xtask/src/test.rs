@@ -145,12 +145,17 @@ const TOOLS: [(&str, &str); 11] = [
     ("curl", "curl"),
     ("openssl", "openssl"),
     ("node", "nodejs"),
-    ("python3", "python3"),
+    ("python3", "python3-venv"),
     ("qemu-system-x86_64", "qemu-system-x86"),
     ("busybox", "busybox-static"),
 ];
 
 fn tools(_: &mut Tally) -> Result<()> {
+    // Debian splits it off from python3. The Python fleets have packages in a virtual environment.
+    let venv = || shell::output(shell::command("python3").args(["-c", "import ensurepip"]));
+    if shell::find("python3").is_some() && venv().is_err() {
+        shell::apt_install(&["python3-venv"], "the Python fleets")?;
+    }
     let missing: Vec<(&str, &str)> = TOOLS.into_iter().filter(|(program, _)| shell::find(program).is_none()).collect();
     if missing.is_empty() {
         println!("all there: {}", TOOLS.map(|(program, _)| program).join(", "));
