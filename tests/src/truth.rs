@@ -22,10 +22,13 @@
 //! said with the truth.
 
 pub mod backend;
+mod build;
 pub mod cgroup;
+pub mod compiled;
 pub mod driver;
 pub mod ledger;
 pub mod model;
+pub mod proxies;
 pub mod scene;
 pub mod scripting;
 pub mod service;
@@ -35,6 +38,6 @@ pub mod verdict;
 
 /// Every model that there is a fleet of.
 pub fn models() -> Vec<model::Model> {
-    let families: [&[model::Model]; 1] = [&scripting::MODELS];
+    let families: [&[model::Model]; 3] = [&scripting::MODELS, &compiled::MODELS, &proxies::MODELS];
     families.concat()
 }

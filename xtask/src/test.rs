@@ -136,8 +136,11 @@ fn counted(tally: &mut Tally, command: &mut Command) -> Result<()> {
 }
 
 /// Programs and the Debian packages that have them.
-const TOOLS: [(&str, &str); 8] = [
+const TOOLS: [(&str, &str); 11] = [
     ("nginx", "nginx-light"),
+    ("haproxy", "haproxy"),
+    ("apache2", "apache2-bin"),
+    ("javac", "default-jdk-headless"),
     ("wrk", "wrk"),
     ("curl", "curl"),
     ("openssl", "openssl"),
@@ -158,12 +161,12 @@ fn tools(_: &mut Tally) -> Result<()> {
         println!("all there: {}", TOOLS.map(|(program, _)| program).join(", "));
         return Ok(());
     }
-    let nginx_is_new = missing.iter().any(|(program, _)| *program == "nginx");
+    let new_services = ["nginx", "haproxy"].map(|name| (name, missing.iter().any(|(program, _)| *program == name)));
     let packages: Vec<&str> = missing.iter().map(|(_, package)| *package).collect();
     shell::apt_install(&packages, "the tests' workloads")?;
-    if nginx_is_new {
+    for (name, _) in new_services.iter().filter(|(_, is_new)| *is_new) {
         // The package starts its service where it can; the tests start their own.
-        let _ = shell::command("service").args(["nginx", "stop"]).stderr(Stdio::null()).status();
+        let _ = shell::command("service").args([name, "stop"]).stderr(Stdio::null()).status();
     }
     Ok(())
 }

@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -54,7 +55,9 @@ impl FleetService {
         });
         let mut service = Self { model: *model, port, child, lines, _dir: dir, group };
         let listens = eventually(PATIENCE, || service.listens() || matches!(service.child.try_wait(), Ok(Some(_))));
-        assert!(listens && service.port != 0, "{} does not say where it listens: {command:?}", model.name);
+        // Whoever answers at a proxy's port is only the proxy when that runs.
+        let runs = matches!(service.child.try_wait(), Ok(None));
+        assert!(listens && runs && service.port != 0, "{} does not say where it listens: {command:?}", model.name);
         service
     }
 
@@ -101,8 +104,14 @@ impl Drop for FleetService {
     }
 }
 
-/// A port that was free a moment ago, for a program that cannot choose one itself.
+/// A port for a program that cannot choose one itself: below those that the kernel hands out, so that nobody who lets
+/// the kernel choose is given it before the program listens.
 fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
-    listener.local_addr().expect("it is bound").port()
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    // Tests that run at the same time begin at different places.
+    let first = std::process::id().wrapping_mul(61);
+    let ports =
+        std::iter::repeat_with(|| 20_000 + (first.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % 12_000) as u16);
+    let mut free = ports.take(12_000).filter(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok());
+    free.next().expect("a port between 20000 and 32000 is free")
 }

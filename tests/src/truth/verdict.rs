@@ -75,7 +75,7 @@ pub fn verdicts(audit: &Audit, variant: Variant, played: &[Played]) -> Vec<Verdi
 }
 
 fn blank(audit: &Audit, variant: Variant, played: &Played) -> Verdict {
-    let seen = audit.outcomes(|summary| summary["attributes"]["server.port"] == played.backend);
+    let seen = audit.outcomes(|summary| summary["resource"]["service.name"] == played.model.name);
     let seen = |name: &str| seen.get(name).copied().unwrap_or(0);
     Verdict {
         name: played.model.name.to_owned(),
@@ -89,7 +89,7 @@ fn blank(audit: &Audit, variant: Variant, played: &Played) -> Verdict {
 
 /// Accused is the service, or what happened at its backend.
 fn is_about(finding: &Value, played: &Played) -> bool {
-    finding["resource"]["service.name"] == played.model.name || finding["attributes"]["server.port"] == played.backend
+    finding["resource"]["service.name"] == played.model.name || goes_to(finding, played.backend)
 }
 
 /// The right service is accused of the right thing, towards the right destination, and it is that very edge.
@@ -97,8 +97,13 @@ fn is_true(finding: &Value, played: &Played, variant: Variant) -> bool {
     finding["finding"]["code"] == "traceparent_dropped"
         && finding["resource"]["service.name"] == played.model.name
         && (played.model.processes == Processes::Many || finding["resource"]["process.pid"] == played.pid)
-        && finding["attributes"]["server.port"] == played.backend
+        && goes_to(finding, played.backend)
         && played.model.broken(variant).contains(&edge(finding))
+}
+
+/// Where the call really went: `server.port` is what `Host` says, which a proxy passes on or makes up.
+fn goes_to(finding: &Value, port: u16) -> bool {
+    finding["attributes"]["network.peer.port"] == port
 }
 
 fn edge(finding: &Value) -> Edge {
