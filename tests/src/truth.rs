@@ -25,6 +25,7 @@ pub mod backend;
 mod build;
 pub mod cgroup;
 pub mod compiled;
+pub mod contract;
 pub mod driver;
 pub mod ledger;
 pub mod model;

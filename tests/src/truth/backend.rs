@@ -1,21 +1,30 @@
-//! The backend that fleet services call: answers after the time that it is asked to take, and numbers the calls.
+//! The backend that fleet services call: answers after the time that it is asked to take, numbers the calls, and keeps
+//! their heads.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::net::{TcpListener, TcpStream};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use super::ledger::Counter;
+use super::ledger::{Counter, Nth};
 use crate::http::{Connection, Head, ReadStyle, Stream, WriteStyle};
 
 /// A running backend: one thread a connection, in this process.
 pub struct Backend {
     /// Where it listens on 127.0.0.1.
     pub port: u16,
+    calls: Arc<Calls>,
     stop: Arc<AtomicBool>,
     acceptor: Option<JoinHandle<()>>,
+}
+
+#[derive(Default)]
+struct Calls {
+    counter: Counter,
+    heads: Mutex<BTreeMap<Nth, Head>>,
 }
 
 impl Backend {
@@ -27,19 +36,24 @@ impl Backend {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
         let port = listener.local_addr().expect("it is bound").port();
         let stop = Arc::new(AtomicBool::new(false));
-        let stopped = Arc::clone(&stop);
+        let calls = Arc::new(Calls::default());
+        let (stopped, taken) = (Arc::clone(&stop), Arc::clone(&calls));
         let acceptor = std::thread::spawn(move || {
-            let counter = Arc::new(Counter::default());
             for stream in listener.incoming().map_while(Result::ok) {
                 if stopped.load(Ordering::SeqCst) {
                     break;
                 }
-                let counter = Arc::clone(&counter);
+                let calls = Arc::clone(&taken);
                 // Ends with its connection, which ends with the service; one that breaks concerns nobody else.
-                std::thread::spawn(move || serve(stream, &counter));
+                std::thread::spawn(move || serve(stream, &calls));
             }
         });
-        Self { port, stop, acceptor: Some(acceptor) }
+        Self { port, calls, stop, acceptor: Some(acceptor) }
+    }
+
+    /// The head of every call so far.
+    pub fn heads(&self) -> BTreeMap<Nth, Head> {
+        self.calls.heads.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -54,17 +68,18 @@ impl Drop for Backend {
     }
 }
 
-fn serve(stream: TcpStream, counter: &Counter) -> io::Result<()> {
+fn serve(stream: TcpStream, calls: &Calls) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let port = stream.peer_addr()?.port();
     let mut connection = Connection::new(Stream::Tcp(stream), ReadStyle::Plain, WriteStyle::Whole);
     while let Some(request) = connection.read_head()? {
-        let call = counter.next(port);
+        let call = calls.counter.next(port);
         connection.skip_body(&request)?;
         std::thread::sleep(time_to_take(&request));
         let close = request.get("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"));
         let (body, ending) = (format!("{call}\n"), if close { "Connection: close\r\n" } else { "" });
         let head = format!("HTTP/1.1 200 OK\r\nX-Call: {call}\r\nContent-Length: {}\r\n{ending}\r\n", body.len());
+        calls.heads.lock().unwrap_or_else(PoisonError::into_inner).insert(call, request);
         connection.write_plain((head + &body).as_bytes())?;
         if close {
             break;

@@ -100,20 +100,16 @@ impl<'a> Shared<'a> {
             None => self.connect().map_err(|error| failed(&format!("connect: {error}")))?,
         };
         let at = self.counter.next(port);
-        self.lock().truth.requests.insert(id.clone(), Request { at, route });
-        let affinity = if self.drive.affinity {
-            format!("X-Request-Id: {:016x}\r\nAuthorization: Bearer {:016x}\r\n", random(), random())
-        } else {
-            String::new()
-        };
-        let head = format!(
-            "GET /{}/{id}?ms={ms} HTTP/1.1\r\nHost: 127.0.0.1:{}\r\n\
-             traceparent: {}\r\ntracestate: driver={:x}\r\n{affinity}\r\n",
-            route.name(),
-            self.port,
-            TraceParent::new(),
-            random(),
-        );
+        let mut fields =
+            vec![("traceparent", TraceParent::new().to_string()), ("tracestate", format!("driver={:x}", random()))];
+        if self.drive.affinity {
+            fields.push(("x-request-id", format!("{:016x}", random())));
+            fields.push(("authorization", format!("Bearer {:016x}", random())));
+        }
+        let lines: String = fields.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        self.lock().truth.requests.insert(id.clone(), Request { at, route, fields });
+        let (name, host) = (route.name(), self.port);
+        let head = format!("GET /{name}/{id}?ms={ms} HTTP/1.1\r\nHost: 127.0.0.1:{host}\r\n{lines}\r\n");
         let mut exchange = || {
             connection.write_message(head.as_bytes())?;
             let response = connection.read_head()?.ok_or(io::ErrorKind::UnexpectedEof)?;

@@ -52,12 +52,14 @@ impl Counter {
 }
 
 /// A request that the driver made.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Request {
     /// Port of the driver's connection, and which request on it.
     pub at: Nth,
     /// What was asked.
     pub route: Route,
+    /// Header fields that a service may send on: names in lower case.
+    pub fields: Vec<(&'static str, String)>,
 }
 
 /// What happened at one service.
@@ -119,8 +121,8 @@ mod tests {
     fn the_books_balance() {
         let mut truth = Truth::default();
         let at = Nth { port: 9, n: 1 };
-        truth.requests.insert("7".to_owned(), Request { at, route: Route::Keep });
-        truth.requests.insert("8".to_owned(), Request { at, route: Route::None });
+        truth.requests.insert("7".to_owned(), Request { at, route: Route::Keep, fields: Vec::new() });
+        truth.requests.insert("8".to_owned(), Request { at, route: Route::None, fields: Vec::new() });
         assert_eq!(truth.contradictions(Route::calls).len(), 1, "keep made no call");
         truth.read("7 4000/1").expect("a truth line");
         truth.read("- 4000/2").expect("a truth line of the timer");

@@ -1,11 +1,14 @@
 //! Many services at the same time, each with a backend of its own, so that one look at the machine sees them all.
 
+use std::collections::BTreeMap;
+
 use super::backend::Backend;
 use super::cgroup::Group;
 use super::driver::Drive;
-use super::ledger::Truth;
+use super::ledger::{Nth, Truth};
 use super::model::{Model, Variant};
 use super::service::FleetService;
+use crate::http::Head;
 
 /// Services that run, and nobody who asks them yet.
 pub struct Scene {
@@ -26,6 +29,8 @@ pub struct Played {
     pub backend: u16,
     /// What happened.
     pub truth: Truth,
+    /// What the backend received.
+    pub heads: BTreeMap<Nth, Head>,
     /// Requests that were not answered well, and truths that do not add up.
     pub errors: Vec<String>,
 }
@@ -83,5 +88,6 @@ fn play(service: &FleetService, backend: &Backend, drive: &Drive) -> Played {
     }
     let contradictions = driven.truth.contradictions(|route| model.calls(route));
     driven.errors.extend(contradictions.into_iter().map(|what| format!("{}: {what}", model.name)));
-    Played { model, pid: service.pid(), backend: backend.port, truth: driven.truth, errors: driven.errors }
+    let heads = backend.heads();
+    Played { model, pid: service.pid(), backend: backend.port, truth: driven.truth, heads, errors: driven.errors }
 }
