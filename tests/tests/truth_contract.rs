@@ -10,12 +10,13 @@ use auditor_tests::truth::models;
 use auditor_tests::truth::scene::Scene;
 
 fn fleets_keep_the_contract(variant: Variant) {
-    let drive = Drive { connections: 8, rate: 30.0, duration: Duration::from_secs(2), affinity: true };
+    let drive = Drive { connections: 8, rate: 30.0, duration: Duration::from_secs(3), affinity: true };
     let mut broken = Vec::new();
     for played in Scene::start(&models(), variant, Group::new()).play(&drive) {
         let breaches = breaches(variant, &played);
-        println!("{}: {} calls", played.model.name, played.truth.calls.len());
-        assert!(played.truth.calls.len() > 20, "{} made {} calls", played.model.name, played.truth.calls.len());
+        let calls = played.truth.calls.len();
+        // A tenth of what it makes when the machine is its own.
+        assert!(calls > 10, "{} made {calls} calls only; {}", played.model.name, played.trouble());
         let all = played.errors.iter().chain(&breaches).take(5);
         broken.extend(all.map(|what| format!("{}: {what}", played.model.name)));
     }

@@ -1,6 +1,7 @@
 #!/bin/bash
 # Records the fleets whose truth is known, as they are shipped: nothing of this machine is in the recordings but its
-# kernel release. As root, with auditor and auditor-truth built; arguments are those of `auditor-truth record`.
+# kernel release. As root, after `cargo build -p auditor -p auditor-tests --bins`; arguments are those of
+# `auditor-truth record`.
 #   tests/fleets/truth/record.sh [--model NAME]… [--concurrency N]… DIR
 set -euo pipefail
 
@@ -15,6 +16,6 @@ fi
 hostname node-a
 mount -t tmpfs tmpfs /srv
 mkdir -p /srv/shop/bin
-cp -r "$fleets" /srv/shop/fleets
-cp "$programs/auditor" "$programs/auditor-truth" /srv/shop/bin
-AUDITOR_FLEETS=/srv/shop/fleets /srv/shop/bin/auditor-truth record "$@"
+cp -r "$fleets" /srv/shop/services
+cp "$programs/auditor" "$programs/auditor-truth" "$programs/auditor-tokio" /srv/shop/bin
+AUDITOR_FLEETS=/srv/shop/services /srv/shop/bin/auditor-truth record "$@"

@@ -1,5 +1,6 @@
 //! A trial: the auditor looks at a scene, and is judged.
 
+use std::path::Path;
 use std::time::Duration;
 
 use super::cgroup::Group;
@@ -9,7 +10,7 @@ use super::scene::Scene;
 use super::verdict::{Verdict, verdicts};
 use crate::auditor::{Auditor, auditor_command};
 use crate::kernel::best_hooks;
-use crate::process::PATIENCE;
+use crate::process::{PATIENCE, eventually};
 
 /// Requests a second to every service.
 pub const RATE: f64 = 50.0;
@@ -17,12 +18,18 @@ pub const RATE: f64 = 50.0;
 pub const DURATION: Duration = Duration::from_secs(10);
 /// How many requests are open at once, about.
 pub const CONCURRENCIES: [usize; 3] = [1, 16, 64];
+/// How many models are on stage at the same time: as many as two cores serve at that rate.
+const CAST: usize = 9;
 
-/// Audits all models at the same time.
+/// Audits the models, many of them at the same time.
 ///
 /// # Panics
 /// When a service or the auditor does not start, or the auditor fails.
 pub fn audit(models: &[Model], variant: Variant, connections: usize) -> Vec<Verdict> {
+    models.chunks(CAST).flat_map(|cast| audit_at_once(cast, variant, connections)).collect()
+}
+
+fn audit_at_once(models: &[Model], variant: Variant, connections: usize) -> Vec<Verdict> {
     let group = Group::new();
     let auditor = Auditor::run_with(best_hooks(), &[], &["--cgroup", group.path()]);
     let scene = Scene::start(models, variant, group);
@@ -57,7 +64,7 @@ pub fn test(variant: Variant, connections: usize) {
 ///
 /// # Panics
 /// When that cannot be done, and when the truth does not add up.
-pub fn record(model: &Model, variant: Variant, connections: usize, drive: Duration, dir: &std::path::Path) -> String {
+pub fn record(model: &Model, variant: Variant, connections: usize, duration: Duration, dir: &Path) -> String {
     let name = format!("{}-{}-{connections}", model.name, variant.name());
     let (recording, truth) = (dir.join(format!("{name}.rec")), dir.join(format!("{name}.truth")));
     if let Err(error) = std::fs::remove_file(&recording) {
@@ -67,12 +74,12 @@ pub fn record(model: &Model, variant: Variant, connections: usize, drive: Durati
     let mut command = auditor_command();
     command.args(["record", "--hooks", best_hooks(), "--cgroup", group.path(), "--output"]).arg(&recording);
     let auditor = Auditor::spawn(&mut command);
-    let attached = crate::process::eventually(PATIENCE, || auditor.stderr().contains("recording to"));
+    let attached = eventually(PATIENCE, || auditor.stderr().contains("recording to"));
     assert!(attached, "auditor does not record: {}", auditor.stderr());
     // Only now, so that the truth and the recording number the calls of each port alike.
     let scene = Scene::start(std::slice::from_ref(model), variant, group);
     let affinity = variant == Variant::Affine;
-    let played = scene.play(&Drive { connections, rate: RATE, duration: drive, affinity });
+    let played = scene.play(&Drive { connections, rate: RATE, duration, affinity });
     let said = auditor.stop().stderr;
     let [played] = played.as_slice() else { panic!("{} services played, not one", played.len()) };
     assert!(played.errors.is_empty(), "{}", played.trouble());
