@@ -12,9 +12,10 @@ use crate::http::{Addr, Stream};
 use crate::kernel::children;
 use crate::process::{PATIENCE, Service, TempDir, eventually};
 
-/// A file of `tests/fleets`.
+/// A file of `tests/fleets`, or of the directory that `AUDITOR_FLEETS` names: where it lies gets into recordings.
 pub fn source(name: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fleets").join(name)
+    let here = || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fleets");
+    std::env::var_os("AUDITOR_FLEETS").map_or_else(here, PathBuf::from).join(name)
 }
 
 /// What a service does with trace context.

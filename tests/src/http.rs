@@ -520,7 +520,7 @@ impl fmt::Display for TraceParent {
 }
 
 /// A number that is not 0 and not the one before: the standard library's hash keys, stirred with a counter.
-fn random() -> u64 {
+pub(crate) fn random() -> u64 {
     use std::hash::{BuildHasher, RandomState};
     static COUNTER: AtomicU64 = AtomicU64::new(0);
     RandomState::new().hash_one(COUNTER.fetch_add(1, Ordering::Relaxed)).max(1)

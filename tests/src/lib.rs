@@ -13,6 +13,7 @@ pub mod kernel;
 pub mod process;
 pub mod server;
 mod sys;
+pub mod truth;
 
 /// Makes a module of each function with a test for each hook strategy: `name::sock` and `name::syscall`. Kernels that
 /// have only one run the tests by these names.

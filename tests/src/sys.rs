@@ -80,6 +80,13 @@ pub(crate) fn signal(pid: u32, signal: i32) -> io::Result<()> {
     check(unsafe { libc::kill(pid, signal) } as isize).map(drop)
 }
 
+/// Sends a signal to a process group whose leader the caller started.
+pub(crate) fn signal_group(leader: u32, signal: i32) -> io::Result<()> {
+    let group = i32::try_from(leader).map_err(io::Error::other)?;
+    // SAFETY: kill takes two integers and touches no memory of this process.
+    check(unsafe { libc::kill(-group, signal) } as isize).map(drop)
+}
+
 /// Ids of all BPF programs that the kernel holds.
 pub(crate) fn bpf_program_ids() -> io::Result<Vec<u32>> {
     const BPF_PROG_GET_NEXT_ID: libc::c_int = 11;

@@ -136,29 +136,37 @@ fn counted(tally: &mut Tally, command: &mut Command) -> Result<()> {
 }
 
 /// Programs and the Debian packages that have them.
-const TOOLS: [(&str, &str); 8] = [
+const TOOLS: [(&str, &str); 11] = [
     ("nginx", "nginx-light"),
+    ("haproxy", "haproxy"),
+    ("apache2", "apache2-bin"),
+    ("javac", "default-jdk-headless"),
     ("wrk", "wrk"),
     ("curl", "curl"),
     ("openssl", "openssl"),
     ("node", "nodejs"),
-    ("python3", "python3"),
+    ("python3", "python3-venv"),
     ("qemu-system-x86_64", "qemu-system-x86"),
     ("busybox", "busybox-static"),
 ];
 
 fn tools(_: &mut Tally) -> Result<()> {
+    // Debian splits it off from python3. The Python fleets have packages in a virtual environment.
+    let venv = || shell::output(shell::command("python3").args(["-c", "import ensurepip"]));
+    if shell::find("python3").is_some() && venv().is_err() {
+        shell::apt_install(&["python3-venv"], "the Python fleets")?;
+    }
     let missing: Vec<(&str, &str)> = TOOLS.into_iter().filter(|(program, _)| shell::find(program).is_none()).collect();
     if missing.is_empty() {
         println!("all there: {}", TOOLS.map(|(program, _)| program).join(", "));
         return Ok(());
     }
-    let nginx_is_new = missing.iter().any(|(program, _)| *program == "nginx");
+    let new_services = ["nginx", "haproxy"].map(|name| (name, missing.iter().any(|(program, _)| *program == name)));
     let packages: Vec<&str> = missing.iter().map(|(_, package)| *package).collect();
     shell::apt_install(&packages, "the tests' workloads")?;
-    if nginx_is_new {
+    for (name, _) in new_services.iter().filter(|(_, is_new)| *is_new) {
         // The package starts its service where it can; the tests start their own.
-        let _ = shell::command("service").args(["nginx", "stop"]).stderr(Stdio::null()).status();
+        let _ = shell::command("service").args([name, "stop"]).stderr(Stdio::null()).status();
     }
     Ok(())
 }
