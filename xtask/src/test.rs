@@ -148,9 +148,10 @@ const TOOLS: [(&str, &str); 8] = [
 ];
 
 fn tools(_: &mut Tally) -> Result<()> {
+    crate::go::find_or_install()?;
     let missing: Vec<(&str, &str)> = TOOLS.into_iter().filter(|(program, _)| shell::find(program).is_none()).collect();
     if missing.is_empty() {
-        println!("all there: {}", TOOLS.map(|(program, _)| program).join(", "));
+        println!("all there: Go, {}", TOOLS.map(|(program, _)| program).join(", "));
         return Ok(());
     }
     let nginx_is_new = missing.iter().any(|(program, _)| *program == "nginx");
