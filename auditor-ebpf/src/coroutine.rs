@@ -9,6 +9,9 @@
 //! thread-local variable, which alone has the same place. The place is another, and the key unknown, where C code in the
 //! executable has thread-local variables too (glibc linked statically), and in shared libraries written in Go.
 //!
+//! The thread pointer is the one that was set by `clone` or `arch_prctl`, as Go and C libraries do. What a program sets by
+//! the `wrfsbase` instruction the kernel only knows after the next switch between tasks.
+//!
 //! Go makes system calls on the goroutine's own stack. C code that it calls runs on the thread's `g0`, which is none.
 
 use crate::{kernel, memory::read_user};
