@@ -12,7 +12,7 @@ use aya_ebpf::helpers::{
 };
 
 use crate::{
-    blind, head,
+    blind, coroutine, head,
     head::start,
     kernel, log,
     maps::{self, Half, SOCKETS, Socket, Word, count},
@@ -357,7 +357,7 @@ extern "C" fn ship_record() -> u64 {
     header.start_ns = task::process_start(task).unwrap_or(0);
     // SAFETY: no arguments.
     header.cgroup = unsafe { bpf_get_current_cgroup_id() };
-    header.coroutine = 0;
+    header.coroutine = coroutine::coroutine_of(task, operation.regs.get());
     task::ancestors(task, &mut header.ancestors);
     header.family = family;
     header.direction = operation.call.direction.get() as u8;

@@ -10,6 +10,7 @@
 
 mod blind;
 mod capture;
+mod coroutine;
 mod head;
 mod hooks;
 mod kernel;

@@ -107,8 +107,9 @@ pub extern "C" fn read_memory(wanted: u64) -> u64 {
     memory.filled
 }
 
+/// Reads from the current process; `None` when that memory is not there.
 #[inline(always)]
-fn read_user<T>(address: u64) -> Option<T> {
+pub fn read_user<T>(address: u64) -> Option<T> {
     // SAFETY: the helper checks the address.
     unsafe { bpf_probe_read_user(address as *const T) }.ok()
 }

@@ -90,7 +90,8 @@ pub struct Data {
     pub start_ns: u64,
     /// cgroup v2 id of the task.
     pub cgroup: u64,
-    /// Coroutine identity, 0 when the process has none that is known.
+    /// The coroutine that did the operation, 0 when none is known. In Go the address of the goroutine's `g`, which is
+    /// another goroutine's once that one has ended.
     pub coroutine: u64,
     /// Parent, grandparent … as `real_parent` names them: the *thread* that forked, while it lives. Zero past init.
     pub ancestors: [Task; ANCESTORS],

@@ -79,7 +79,8 @@ pub struct Request {
     pub tid: u32,
     /// Forking threads, nearest first.
     pub ancestors: [wire::Task; wire::ANCESTORS],
-    /// Coroutine, 0 when unknown.
+    /// The coroutine whose operation completed the head, 0 when unknown. It need not be the one that handles the request
+    /// or wants the call: Go's `net/http` client has goroutines for every connection that write and read for all.
     pub coroutine: u64,
     /// Network namespace inode.
     pub netns: u32,

@@ -113,7 +113,7 @@ pub struct Data {
     pub tid: u32,
     /// Forking threads, nearest first: (tgid, tid); zeroes past init.
     pub ancestors: [wire::Task; wire::ANCESTORS],
-    /// Coroutine, 0 when unknown.
+    /// As in [`wire::Data::coroutine`].
     pub coroutine: u64,
     /// cgroup v2 id.
     pub cgroup: u64,

@@ -8,6 +8,7 @@ pub mod audit;
 pub mod auditor;
 pub mod client;
 pub mod fleet;
+pub mod go;
 pub mod http;
 pub mod kernel;
 pub mod process;

@@ -2,6 +2,7 @@
 
 mod build_ebpf;
 mod demo;
+mod go;
 mod shell;
 mod test;
 mod toolchain;

@@ -164,7 +164,7 @@ impl Toolchain {
 }
 
 /// Tools that are installed for this workspace alone.
-fn own_tools() -> PathBuf {
+pub(crate) fn own_tools() -> PathBuf {
     shell::target_dir().join("tools")
 }
 

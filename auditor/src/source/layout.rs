@@ -16,6 +16,7 @@ const FIELDS: &[(&str, &str, bool)] = &[
     ("TASK_PID", "task_struct.pid", true),
     ("TASK_FILES", "task_struct.files", true),
     ("TASK_THREAD_STATUS", "task_struct.thread_info.status", false),
+    ("TASK_FSBASE", "task_struct.thread.fsbase", false),
     ("TASK_EXEC_ID", "task_struct.self_exec_id", true),
     ("FILES_FDT", "files_struct.fdt", true),
     ("FDTABLE_MAX_FDS", "fdtable.max_fds", true),
@@ -63,6 +64,7 @@ const REGISTERS: &[(&str, &str)] = &[
     ("REGS_ARG1", "pt_regs.si"),
     ("REGS_ARG2", "pt_regs.dx"),
     ("REGS_ARG3", "pt_regs.r10"),
+    ("REGS_SP", "pt_regs.sp"),
     ("REGS_COMPAT_ARG0", "pt_regs.bx"),
 ];
 
