@@ -16,7 +16,7 @@ mod rhythm;
 mod scope;
 mod suspect;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::num::NonZeroUsize;
 use std::ops::Bound;
 use std::sync::Arc;
@@ -31,7 +31,7 @@ use crate::context::w3c::Context;
 use crate::exchange::{ExchangeId, Request};
 use crate::record::{BootNs, ProcessId};
 use crate::report::address::Destination;
-use class::ClassKey;
+use class::{ClassKey, Evidence};
 use inbound::{Execution, execution};
 use process::{Process, TAINT};
 use suspect::{Call, Named, Suspect};
@@ -39,6 +39,9 @@ use suspect::{Call, Named, Suspect};
 /// A request that got no response for so long has none coming whose end would be seen: its sender reset the connection
 /// before it was read, or abandoned a Unix socket.
 const ABANDONED: BootNs = 600_000_000_000;
+
+/// Processes of one service whose evidence adds up; for CGI and prefork servers, the latest.
+const REPLICAS: usize = 64;
 
 /// How a call was paired.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -94,8 +97,10 @@ pub enum Parents {
 pub struct ClassRef {
     process: ProcessId,
     key: ClassKey,
-    /// Its number, unique within a run.
-    pub seq: u64,
+    /// Its number within the run.
+    seq: u64,
+    /// The same for all processes of the service.
+    pub group: u64,
     /// Route of the requests that could have made the call, if it is one.
     pub route: Option<u64>,
 }
@@ -113,8 +118,6 @@ pub struct Pairing {
     pub parents: Parents,
     /// The parent, or one that stands for all (same method and route).
     pub parent: Option<Arc<Inbound>>,
-    /// The parent as far as the bookkeeping goes, certain or not.
-    pub credited: Option<ExchangeId>,
     /// The class whose evidence decides whether it may be reported.
     pub suspect: Option<(Suspicion, ClassRef)>,
 }
@@ -155,6 +158,8 @@ pub struct Pairer {
     limits: Limits,
     processes: LruCache<ProcessId, Process>,
     by_tgid: LruCache<u32, ProcessId>,
+    /// The latest processes of each service.
+    services: LruCache<Arc<str>, VecDeque<ProcessId>>,
     /// Every request held anywhere, oldest first.
     requests: BTreeMap<ExchangeId, ProcessId>,
     /// Requests up to this one are too old to be open.
@@ -175,6 +180,7 @@ impl Pairer {
             limits,
             processes: LruCache::new(size),
             by_tgid: LruCache::new(size),
+            services: LruCache::new(size),
             requests: BTreeMap::new(),
             expired_through: ExchangeId(0),
             losses: 0,
@@ -196,13 +202,14 @@ impl Pairer {
     }
 
     /// A request was received.
-    pub fn opened(&mut self, now: BootNs, inbound: Arc<Inbound>) {
+    pub fn opened(&mut self, now: BootNs, inbound: Arc<Inbound>, service: &Arc<str>) {
         self.expire(now);
         let (pid, id) = (inbound.process, inbound.id);
         if !self.processes.contains(&pid) {
             let lost = if self.losses > 0 { self.lost_at + TAINT } else { 0 };
             let tainted_until = self.forgot_at.map_or(lost, |at| lost.max(at + TAINT));
-            if let Some((_, old)) = self.processes.push(pid, Process::new(self.losses, tainted_until)) {
+            if let Some((_, old)) = self.processes.push(pid, Process::new(service.clone(), self.losses, tainted_until))
+            {
                 self.counters.processes_evicted += 1;
                 self.forgot_at = Some(now);
                 for id in old.held.keys() {
@@ -210,6 +217,11 @@ impl Pairer {
                 }
             }
             self.by_tgid.put(pid.tgid, pid);
+            let replicas = self.services.get_or_insert_mut(service.clone(), VecDeque::new);
+            replicas.push_back(pid);
+            if replicas.len() > REPLICAS {
+                replicas.pop_front();
+            }
         }
         self.requests.insert(id, pid);
         if let Some(process) = self.process(pid) {
@@ -269,13 +281,15 @@ impl Pairer {
         }
     }
 
-    /// A call was answered: the request that made it goes on.
+    /// A call was answered: the request that made it goes on. Only where that is proven: background work that makes one
+    /// call after another would make any request look busy that it is credited to.
     pub fn answered(&mut self, now: BootNs, pairing: &Pairing) {
-        if let Some(id) = pairing.credited
+        if pairing.method == Method::TraceId
+            && let Some(parent) = &pairing.parent
             && let Some(process) = self.process(pairing.service)
         {
             process.linger(now);
-            process.went_on(now, id);
+            process.went_on(now, parent.id);
         }
     }
 
@@ -297,7 +311,6 @@ impl Pairer {
             candidates: 0,
             parents: Parents::None,
             parent: None,
-            credited: None,
             suspect: None,
         };
         let Some((pid, execution, born)) = self.actor(request) else { return unpaired(request.process) };
@@ -312,28 +325,50 @@ impl Pairer {
         let mut method = candidates.method(born.is_some());
         let mut parent = if candidates.count == 1 && !candidates.late { candidates.first } else { None };
         let mut suspect = None;
-        let credited = seen.suspect.as_ref().map(|suspect| suspect.parent);
         if let Some(Suspect { suspicion, key, class, parent: chosen, route, named }) = seen.suspect {
             if named == Named::ToldApart && parent != Some(chosen) {
                 method = Method::DelayModel;
             }
             let named = named != Named::Unsure;
             parent = named.then_some(chosen);
-            suspect = Some((suspicion, ClassRef { process: pid, key, seq: class, route: named.then_some(route) }));
+            suspect = Some((
+                suspicion,
+                ClassRef {
+                    process: pid,
+                    group: key.hash(&process.service),
+                    key,
+                    seq: class,
+                    route: named.then_some(route),
+                },
+            ));
         }
         let parent = parent.and_then(|id| process.held.get(&id)).map(|held| held.inbound.clone());
         let unclear = (tainted || seen.unclear) && candidates.count > 0;
         let parents = if unclear { Parents::Unclear } else { candidates.parents };
         self.next_class += seen.made;
         self.counters.classes_evicted += seen.evicted;
-        Pairing { service: pid, method, candidates: candidates.count, parents, parent, credited, suspect }
+        Pairing { service: pid, method, candidates: candidates.count, parents, parent, suspect }
     }
 
     /// How the class of a suspect call stands now, losses included: a call that waits for its answer may be judged
-    /// before anything else of the process is looked at.
-    pub fn standing(&mut self, class: &ClassRef) -> Option<Standing> {
+    /// before anything else of the process is looked at. All processes of the service bear witness.
+    pub fn standing(&mut self, now: BootNs, class: &ClassRef) -> Option<Standing> {
         let process = self.process(class.process)?;
-        process.classes.peek(&class.key).filter(|c| c.seq == class.seq).map(|c| c.standing(class.route))
+        process.classes.peek(&class.key).filter(|c| c.seq == class.seq)?;
+        let service = process.service.clone();
+        let mut evidence = Evidence::default();
+        let mut replicas = self.services.peek(&service).cloned().unwrap_or_default();
+        if !replicas.contains(&class.process) {
+            replicas.push_back(class.process);
+        }
+        for pid in replicas {
+            let Some(process) = self.process(pid) else { continue };
+            process.linger(now);
+            if let Some(class_of_it) = process.classes.peek(&class.key) {
+                evidence.add(class_of_it.evidence(class.route));
+            }
+        }
+        Some(evidence.standing())
     }
 
     fn by_trace(
@@ -367,7 +402,6 @@ impl Pairer {
                 method: Method::TraceId,
                 candidates: u32::try_from(count).unwrap_or(u32::MAX),
                 parents: Parents::Unclear,
-                credited: Some(parent.id),
                 parent: Some(parent),
                 suspect: None,
             });

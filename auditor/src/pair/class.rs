@@ -31,14 +31,16 @@
 //! - After records were lost the evidence so far is forgotten, except where it speaks for the service.
 
 use std::collections::BTreeSet;
+use std::hash::{Hash, Hasher};
 use std::num::NonZeroUsize;
 
 use lru::LruCache;
+use siphasher::sip::SipHasher13;
 
 use super::clock::{Clock, smoothed};
 use super::follow::Follow;
 use super::inbound::{Execution, Held};
-use super::rhythm::Rhythm;
+use super::rhythm::{Ended, Rhythm};
 use super::scope::{Counts, Kind, LANES, Scope};
 use crate::context::w3c::Context;
 use crate::exchange::ExchangeId;
@@ -59,6 +61,8 @@ const LOG_BOUND: f64 = 50.0;
 const LOSS_PENALTY: f64 = 7.0;
 /// Losses cost no more than this together.
 const LOSS_FLOOR: f64 = -20.0;
+/// Evidence of the first call of a process that exists for one request: as much as a call ever is, in ln E.
+const NEWBORN: f64 = 1.6;
 /// Fewest calls that make an accusation.
 const MIN_HITS: u64 = 5;
 const THREADS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(63);
@@ -102,6 +106,16 @@ pub(super) struct ClassKey {
     pub(super) route: Box<str>,
 }
 
+impl ClassKey {
+    /// Identity within a service.
+    pub(super) fn hash(&self, service: &str) -> u64 {
+        let mut hasher = SipHasher13::new();
+        service.hash(&mut hasher);
+        Hash::hash(self, &mut hasher);
+        hasher.finish()
+    }
+}
+
 /// How a class stands.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Standing {
@@ -127,6 +141,32 @@ impl Caller {
     }
 }
 
+/// What speaks for a class. That of several processes of one service adds up: each is a test of its own.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Evidence {
+    /// Of the likelihood ratio.
+    log: f64,
+    hits: u64,
+    is_clockwork: bool,
+    ended: Ended,
+}
+
+impl Evidence {
+    pub(super) fn add(&mut self, other: Self) {
+        self.log += other.log;
+        self.hits += other.hits;
+        self.is_clockwork |= other.is_clockwork;
+        self.ended.add(other.ended);
+    }
+
+    pub(super) fn standing(&self) -> Standing {
+        Standing {
+            confidence: 1.0 / (1.0 + PRIOR_ODDS * (-self.log).exp()),
+            solid: self.hits >= MIN_HITS && !self.is_clockwork && self.ended.are_covered(),
+        }
+    }
+}
+
 /// The evidence on one class.
 #[derive(Clone, Debug)]
 pub(super) struct Class {
@@ -144,6 +184,17 @@ pub(super) struct Class {
     hits: u64,
     pub(super) last_parent: Option<ExchangeId>,
     rhythm: Rhythm,
+}
+
+/// Whether a call is the first of its class.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum First {
+    /// It is not.
+    No,
+    /// It chose the moment at which the class begins, and is no evidence.
+    OfMany,
+    /// It is, but in a process that began with the only request it received: a process for each request makes no other.
+    OfNewborn,
 }
 
 /// A route, and whether its requests are under test or only rivals of those that are.
@@ -214,11 +265,15 @@ impl Class {
         &mut self,
         now: BootNs,
         execution: Option<Execution>,
-        first: bool,
+        first: First,
         tainted: bool,
     ) -> Vec<Caller> {
         self.rhythm.beat(now);
         self.settle(now);
+        if first == First::OfNewborn && !tainted {
+            self.process_log.iter_mut().for_each(|log| *log += NEWBORN);
+        }
+        let first = first != First::No;
         let counts = !first && !tainted && !self.process.is_unknown() && now >= self.process.silent_until();
         let caller = |(role, follow): (&Role, &Follow)| {
             let (ratio, id) = follow.caller()?;
@@ -378,8 +433,8 @@ impl Class {
         }
     }
 
-    /// How the class stands with the calls for requests of one route; `None`: of several, nobody knows which.
-    pub(super) fn standing(&self, route: Option<u64>) -> Standing {
+    /// What speaks for its calls being made for requests of one route; `None`: of several, nobody knows which.
+    pub(super) fn evidence(&self, route: Option<u64>) -> Evidence {
         let mean = |logs: &[f64; LANES]| logs.iter().zip(WEIGHT).map(|(log, weight)| weight * log.exp()).sum::<f64>();
         // As many routes, so many chances to find one that fits.
         let role = route.map(|route| Role { route, rival: false });
@@ -389,11 +444,11 @@ impl Class {
         let thread = if self.threads.is_empty() { 0.0 } else { THREAD_WEIGHT };
         let process = 1.0 - ROUTE_WEIGHT - thread;
         let ratio = process * mean(&self.process_log) + thread * mean(&self.thread_log) + ROUTE_WEIGHT * follow;
-        Standing {
-            confidence: ratio / (ratio + PRIOR_ODDS),
-            solid: self.hits >= MIN_HITS
-                && !self.rhythm.is_clockwork()
-                && route.is_some_and(|route| self.rhythm.is_covered(route)),
+        Evidence {
+            log: ratio.max(f64::MIN_POSITIVE).ln(),
+            hits: self.hits,
+            is_clockwork: self.rhythm.is_clockwork(),
+            ended: route.map(|route| self.rhythm.ended(route)).unwrap_or_default(),
         }
     }
 

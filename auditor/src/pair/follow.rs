@@ -25,10 +25,12 @@ const WORKING: usize = 1024;
 const LINGER: BootNs = 1_000_000_000;
 /// How many calls the expectation weighs that half of the calls are made by requests, after no particular lag.
 const STRENGTH: f64 = 2.0;
-/// A state is taken to be no rarer than this,
+/// A state is taken to be no rarer than this.
 const RAREST: f64 = 0.001;
-/// and as evidence no rarer than that: five coincidences are no proof.
-const LEAST_SHARE: f64 = 0.2;
+/// One call is no stronger evidence than this: five coincidences are no proof.
+const MOST: f64 = 5.0;
+/// What every call costs: p is never exact, and over many calls the smallest error would add up to certainty.
+const TAX: f64 = 0.03;
 const LOG_BOUND: f64 = 50.0;
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -162,7 +164,7 @@ impl Follow {
                 // Laplace's estimate: that many looks found it so.
                 let looks = self.looks as f64;
                 let smoothed = (time * looks + 1.0) / (looks + 2.0);
-                let step = (1.0 - share + share * made / smoothed.max(LEAST_SHARE)).ln();
+                let step = (1.0 - share + share * (made / smoothed).min(MOST)).ln() - TAX;
                 lane.log = (lane.log + step).clamp(-LOG_BOUND, LOG_BOUND);
             }
             lane.calls = lane.calls.saturating_add(1);

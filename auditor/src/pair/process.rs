@@ -27,6 +27,8 @@ pub(super) const AFTERMATH: BootNs = 1_000_000_000;
 /// How long after its end a request may still make calls that are held against it. Work goes on at once or not at all;
 /// what comes later is a timer's, a queue's, or a batch's.
 pub(super) const REACH: BootNs = 100_000_000;
+/// How old a process may be that was forked for a request.
+const NEWBORN: BootNs = 1_000_000_000;
 /// How long nothing is concluded from absence after a loss.
 pub(super) const TAINT: BootNs = 30_000_000_000;
 /// Parents whose routes are compared; with more of them open they are taken to differ.
@@ -119,6 +121,10 @@ impl Discipline {
 /// State of one process that receives requests.
 #[derive(Debug)]
 pub(super) struct Process {
+    pub(super) service: Arc<str>,
+    /// It began with the only request that it received so far.
+    pub(super) newborn: bool,
+    received: bool,
     pub(super) open: Open,
     pub(super) threads: LruCache<Execution, Thread>,
     pub(super) held: HashMap<ExchangeId, Held>,
@@ -142,8 +148,11 @@ pub(super) struct Process {
 }
 
 impl Process {
-    pub(super) fn new(epoch: u64, tainted_until: BootNs) -> Self {
+    pub(super) fn new(service: Arc<str>, epoch: u64, tainted_until: BootNs) -> Self {
         Self {
+            service,
+            newborn: false,
+            received: false,
             open: Open::default(),
             threads: LruCache::new(THREADS),
             held: HashMap::new(),
@@ -164,6 +173,8 @@ impl Process {
     /// A request was received. Says how many threads were evicted.
     pub(super) fn opened(&mut self, now: BootNs, inbound: Arc<Inbound>) -> u64 {
         let (id, execution, kind) = (inbound.id, inbound.execution, inbound.kind);
+        let age = inbound.started.saturating_sub(inbound.process.start_ns);
+        self.newborn = !std::mem::replace(&mut self.received, true) && age < NEWBORN;
         let mut evicted = 0;
         if !self.threads.contains(&execution) {
             let thread = Thread { open: Open::default(), clock: Clock::new(now), responded: None, unclear_until: 0 };

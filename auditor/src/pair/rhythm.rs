@@ -73,11 +73,30 @@ pub(super) struct Rhythm {
 
 /// Requests of a route that have ended, and what they called.
 #[derive(Clone, Copy, Debug, Default)]
-struct Ended {
+pub(super) struct Ended {
     all: u64,
     called: u64,
     kept: u64,
     both: u64,
+}
+
+impl Ended {
+    pub(super) fn add(&mut self, other: Self) {
+        self.all += other.all;
+        self.called += other.called;
+        self.kept += other.kept;
+        self.both += other.both;
+    }
+
+    /// Whether most requests of a route make such a call. One that is not suspect counts for it if it is instead of the
+    /// suspect one, not beside it.
+    pub(super) fn are_covered(self) -> bool {
+        let instead = self.both as f64 <= (1.0 - COVERED) * self.called as f64;
+        let covered = if instead { self.called + self.kept - self.both } else { self.called };
+        let (covered, all) = (covered as f64, self.all as f64);
+        let ratio = covered * (COVERED / UNCOVERED).ln() + (all - covered) * ((1.0 - COVERED) / (1.0 - UNCOVERED)).ln();
+        self.called > 0 && covered >= COVERED * all && ratio >= COVERED_RATIO.ln()
+    }
 }
 
 impl Rhythm {
@@ -97,17 +116,9 @@ impl Rhythm {
         push(&mut self.offsets, offset as f64);
     }
 
-    /// Whether most requests of a route make such a call. One that is not suspect counts for it if it is instead of the
-    /// suspect one, not beside it.
-    pub(super) fn is_covered(&self, route: u64) -> bool {
-        self.routes.get(&route).is_some_and(|ended| {
-            let instead = ended.both as f64 <= (1.0 - COVERED) * ended.called as f64;
-            let covered = if instead { ended.called + ended.kept - ended.both } else { ended.called };
-            let (covered, all) = (covered as f64, ended.all as f64);
-            let ratio =
-                covered * (COVERED / UNCOVERED).ln() + (all - covered) * ((1.0 - COVERED) / (1.0 - UNCOVERED)).ln();
-            covered >= COVERED * all && ratio >= COVERED_RATIO.ln()
-        })
+    /// Requests of a route that have ended.
+    pub(super) fn ended(&self, route: u64) -> Ended {
+        self.routes.get(&route).copied().unwrap_or_default()
     }
 
     /// A call of the class was made.
@@ -151,10 +162,10 @@ mod tests {
                 rhythm.closed(3, (true, false));
             }
         }
-        assert!(!rhythm.is_covered(1), "every other");
-        assert!(rhythm.is_covered(2), "all");
-        assert!(!rhythm.is_covered(3), "too few to tell");
-        assert!(!rhythm.is_covered(4), "never seen");
+        assert!(!rhythm.ended(1).are_covered(), "every other");
+        assert!(rhythm.ended(2).are_covered(), "all");
+        assert!(!rhythm.ended(3).are_covered(), "too few to tell");
+        assert!(!rhythm.ended(4).are_covered(), "never seen");
     }
 
     #[test]

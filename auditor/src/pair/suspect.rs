@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::class::{Caller, Class, ClassKey, Suspicion};
+use super::class::{Caller, Class, ClassKey, First, Suspicion};
 use super::inbound::{Execution, Made, Target};
 use super::process::{AFTERMATH, COMPARED, Process, REACH};
 use super::scope::Kind;
@@ -163,8 +163,12 @@ impl Process {
                 method: call.target.method.clone(),
                 route: call.target.route.clone(),
             };
-            let first = !self.classes.contains(&key);
-            if first {
+            let first = match (self.classes.contains(&key), self.newborn) {
+                (true, _) => First::No,
+                (false, true) => First::OfNewborn,
+                (false, false) => First::OfMany,
+            };
+            if first != First::No {
                 seen.evicted += u64::from(self.begin(call, &key, seq + seen.made, losses));
                 seen.made += 1;
             }

@@ -238,10 +238,9 @@ impl Back {
             }
             .line();
             self.found(mark, Occurrence { line, code, edge: None, count: 1, seen: (self.now, self.now) }, out);
-        } else {
-            self.process(request.process, request);
         }
-        self.pairer.opened(self.now, Arc::new(Inbound::new(request, context, ignored)));
+        let service = self.process(request.process, request).service.as_str().into();
+        self.pairer.opened(self.now, Arc::new(Inbound::new(request, context, ignored)), &service);
     }
 
     fn sent(&mut self, request: Arc<Request>, _out: &mut [Line]) {
@@ -278,7 +277,7 @@ impl Back {
     /// A call is done: it is counted, and reported if it is certain.
     fn judged(&mut self, hop: Hop, answer: Answer, out: &mut Vec<Line>) {
         let class = hop.pairing.suspect.as_ref().filter(|_| hop.verdict.suspicion.is_some()).map(|(_, class)| class);
-        let standing = class.and_then(|class| self.pairer.standing(class));
+        let standing = class.and_then(|class| self.pairer.standing(self.now, class));
         let certain = standing.is_some_and(|s| s.solid && s.confidence >= self.config.min_confidence);
         let (outcome, suspicion) = match hop.verdict.suspicion {
             Some(suspicion) if certain => (Outcome::of(suspicion), None),
@@ -314,12 +313,12 @@ impl Back {
             self.convict(class, suspicion, standing.confidence, (mark, found), out);
             return;
         }
-        if !self.suspects.contains(&(class.seq, class.route))
-            && self.suspects.push((class.seq, class.route), BTreeMap::new()).is_some()
+        if !self.suspects.contains(&(class.group, class.route))
+            && self.suspects.push((class.group, class.route), BTreeMap::new()).is_some()
         {
             *self.evicted.entry("suspects".to_owned()).or_default() += 1;
         }
-        if let Some(suspects) = self.suspects.get_mut(&(class.seq, class.route)) {
+        if let Some(suspects) = self.suspects.get_mut(&(class.group, class.route)) {
             match suspects.get_mut(&mark) {
                 Some(earlier) => earlier.absorb(found),
                 None => {
@@ -338,7 +337,7 @@ impl Back {
         (mark, mut found): (u64, Occurrence),
         out: &mut Vec<Line>,
     ) {
-        for (other, mut earlier) in self.suspects.pop(&(class.seq, class.route)).unwrap_or_default() {
+        for (other, mut earlier) in self.suspects.pop(&(class.group, class.route)).unwrap_or_default() {
             if let Some(edge) = &earlier.edge {
                 self.edges.confirm(edge, suspicion, earlier.count);
             }
