@@ -2,19 +2,19 @@
 //!
 //! Everything after this stage sees only masked bytes, and masking masked bytes changes nothing: a recording therefore
 //! replays to what the live run saw. For that, a byte that ends the walk as "not HTTP" is replaced by NUL, which ends it
-//! again at the same place; a masked value byte is `x`, which is accepted wherever a value is. Of a field name, which may
-//! turn out to be no name for want of a colon, only what begins the name of a kept field stays; the rest is `_`, which
-//! no such name has.
+//! again at the same place; a masked value byte is `x`, which is accepted wherever a value is, and so is what stands for
+//! a value that can be compared (see [`super::masking`]). Of a field name, which may turn out to be no name for want of a
+//! colon, only what begins the name of a listed field stays; the rest is `_`, which no such name has.
 
-use super::{fields, method};
+use super::fields::{self, Treatment};
+use super::masking::{Hash, MASKED, Masking, ValueMask};
+use super::method;
 
-/// Stands for a byte of a value, a query or a reason phrase.
-const MASKED: u8 = b'x';
 /// Stands for a byte of a field name.
 const MASKED_NAME: u8 = b'_';
 /// Stands for a byte of a body, or of anything that is not understood.
 pub(super) const BLANK: u8 = 0;
-/// Longest word that has to be known: a first word, or the name of a field that is kept.
+/// Longest word that has to be known: a first word, or the name of a listed field.
 const WORD_CAP: usize = if fields::LONGEST > method::LONGEST { fields::LONGEST } else { method::LONGEST };
 
 /// Which kind of message a head begins.
@@ -68,13 +68,22 @@ pub(super) struct HeadMask {
     odd: bool,
     /// The first word, then the current field name.
     word: Word,
-    /// Whether the current field's value stays readable; a folded line inherits it.
-    keep: bool,
+    /// The query, then the value of the current field; a folded line continues it.
+    value: ValueMask,
+    /// What the word that just ended becomes.
+    hash: Option<Hash>,
 }
 
 impl HeadMask {
     pub(super) fn new() -> Self {
-        Self { place: Place::Before, kind: Kind::Request, odd: false, word: Word::default(), keep: false }
+        Self {
+            place: Place::Before,
+            kind: Kind::Request,
+            odd: false,
+            word: Word::default(),
+            value: ValueMask::default(),
+            hash: None,
+        }
     }
 
     /// Which kind the head is; meaningful once its first line was walked.
@@ -82,15 +91,22 @@ impl HeadMask {
         self.kind
     }
 
+    /// The hash that belongs into the bytes before the one that was walked last, once.
+    pub(super) fn take_hash(&mut self) -> Option<Hash> {
+        self.hash.take()
+    }
+
     /// Masks one byte in place.
-    pub(super) fn walk(&mut self, byte: &mut u8) -> Verdict {
+    pub(super) fn walk(&mut self, byte: &mut u8, masking: &Masking) -> Verdict {
         match self.place {
             Place::Before | Place::FirstWord => self.first_word(byte),
-            Place::TargetStart => self.target_start(byte),
-            Place::Scheme(_) | Place::Authority | Place::Path | Place::Query | Place::OddTarget => self.target(byte),
+            Place::TargetStart => self.target_start(byte, masking),
+            Place::Scheme(_) | Place::Authority | Place::Path | Place::Query | Place::OddTarget => {
+                self.target(byte, masking)
+            }
             Place::Version(_) | Place::OddVersion => self.version(byte),
             Place::Status(_) | Place::Reason => self.status(byte),
-            Place::LineStart | Place::LineStartCr | Place::Name | Place::Value => self.field(byte),
+            Place::LineStart | Place::LineStartCr | Place::Name | Place::Value => self.field(byte, masking),
         }
     }
 
@@ -120,7 +136,7 @@ impl HeadMask {
         Verdict::Within
     }
 
-    fn target_start(&mut self, byte: &mut u8) -> Verdict {
+    fn target_start(&mut self, byte: &mut u8, masking: &Masking) -> Verdict {
         self.place = match *byte {
             b' ' | b'\t' => return Verdict::Within,
             b'\n' => return Verdict::NotHttp,
@@ -129,18 +145,24 @@ impl HeadMask {
             b'/' | b'*' => Place::Path,
             _ => Place::Scheme(0),
         };
-        self.target(byte)
+        self.target(byte, masking)
     }
 
-    fn target(&mut self, byte: &mut u8) -> Verdict {
+    fn target(&mut self, byte: &mut u8, masking: &Masking) -> Verdict {
         match (*byte, self.place) {
             (b'\n', _) => return Verdict::NotHttp,
             (b' ' | b'\t', place) => {
                 self.odd |= matches!(place, Place::Scheme(_) | Place::OddTarget);
+                self.hash = self.value.end_word();
+                self.value = ValueMask::default();
                 self.place = Place::Version(0);
             }
-            (b'\r', _) => {}
-            (b'?' | b'#', Place::Path | Place::Authority) => self.place = Place::Query,
+            (b'\r', _) => self.hash = self.value.end_word(),
+            (b'?' | b'#', Place::Path | Place::Authority) => {
+                self.value = ValueMask::new(Treatment::Pairs(b'&'));
+                self.place = Place::Query;
+            }
+            (_, Place::Query) => self.hash = self.value.walk(byte, masking),
             (b'/', Place::Authority) => self.place = Place::Path,
             (_, Place::Path) => {}
             (other, Place::Scheme(at)) => match scheme_step(at, other) {
@@ -187,19 +209,22 @@ impl HeadMask {
         Verdict::Within
     }
 
-    fn field(&mut self, byte: &mut u8) -> Verdict {
+    fn field(&mut self, byte: &mut u8, masking: &Masking) -> Verdict {
         match (*byte, self.place) {
             (b'\n', Place::LineStart | Place::LineStartCr) => return Verdict::Complete,
-            (b'\n', _) => self.place = Place::LineStart,
+            (b'\n', _) => {
+                self.hash = self.value.end_word();
+                self.place = Place::LineStart;
+            }
             (b'\r', Place::LineStart) => self.place = Place::LineStartCr,
             // A folded line continues the value before it.
             (b' ' | b'\t', Place::LineStart) => self.place = Place::Value,
-            (b' ' | b'\t' | b'\r', Place::Value) => {}
-            (_, Place::Value) if self.keep => {}
-            (_, Place::Value) => *byte = MASKED,
+            (b' ' | b'\t' | b'\r', Place::Value) => self.hash = self.value.end_word(),
+            (_, Place::Value) if self.value.keeps() => {}
+            (_, Place::Value) => self.hash = self.value.walk(byte, masking),
             (other, Place::LineStart | Place::LineStartCr) => {
                 self.word = Word::default();
-                self.keep = false;
+                self.value = ValueMask::default();
                 self.place = Place::Name;
                 self.name(byte, other);
             }
@@ -211,7 +236,10 @@ impl HeadMask {
     fn name(&mut self, byte: &mut u8, value: u8) {
         match value {
             b':' => {
-                self.keep = self.word.kept();
+                let treatment = self.word.treatment();
+                // What a response says is compared with nothing.
+                let plain = self.kind == Kind::Response && treatment != Treatment::Keep;
+                self.value = ValueMask::new(if plain { Treatment::Mask } else { treatment });
                 self.place = Place::Value;
             }
             b' ' | b'\t' | b'\r' => self.word.space(),
@@ -265,7 +293,7 @@ struct Word {
     spaced: bool,
     /// …and then another word began, which is the one in `bytes`.
     broken: bool,
-    /// It cannot begin the name of a kept field.
+    /// It cannot begin the name of a listed field.
     other: bool,
 }
 
@@ -284,7 +312,9 @@ impl Word {
             *self = Self { broken: true, ..Self::default() };
         }
         self.push(byte);
-        self.other |= !self.get().is_some_and(fields::can_begin);
+        if !self.other {
+            self.other = !self.get().is_some_and(fields::can_begin);
+        }
         !self.other
     }
 
@@ -307,21 +337,33 @@ impl Word {
         self.get() == Some(other)
     }
 
-    fn kept(&self) -> bool {
-        !self.broken && !self.other && self.get().is_some_and(fields::is_kept)
+    fn treatment(&self) -> Treatment {
+        match self.get() {
+            Some(name) if !self.broken && !self.other => fields::treatment(name),
+            _ => Treatment::Mask,
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::masking::Key;
     use super::*;
 
     fn mask(text: &str) -> (String, Option<Verdict>) {
+        mask_with(text, &Masking::Blank)
+    }
+
+    fn mask_with(text: &str, masking: &Masking) -> (String, Option<Verdict>) {
         let mut mask = HeadMask::new();
         let mut bytes = text.as_bytes().to_vec();
         let mut end = None;
-        for byte in &mut bytes {
-            let verdict = mask.walk(byte);
+        for at in 0..bytes.len() {
+            let (before, rest) = bytes.split_at_mut(at);
+            let verdict = mask.walk(&mut rest[0], masking);
+            if let Some(hash) = mask.take_hash() {
+                hash.write(before);
+            }
             if matches!(verdict, Verdict::Complete | Verdict::NotHttp) {
                 end = Some(verdict);
                 break;
@@ -333,13 +375,18 @@ mod tests {
     fn masks_to(text: &str, expected: &str, end: Verdict) {
         assert_eq!(mask(text), (expected.to_owned(), Some(end)), "{text:?}");
         assert_eq!(mask(expected), (expected.to_owned(), Some(end)), "again: {expected:?}");
+        assert_eq!(mask_with(expected, &Masking::Done), (expected.to_owned(), Some(end)), "replayed: {expected:?}");
+        let keyed = Masking::Keyed(Key::new([1; 16]));
+        let (masked, ended) = mask_with(text, &keyed);
+        assert_eq!((masked.len(), ended), (expected.len(), Some(end)), "{masked:?}");
+        assert_eq!(mask_with(&masked, &Masking::Done), (masked, ended), "keyed, then replayed");
     }
 
     #[test]
     fn only_listed_values_stay() {
         masks_to(
             "GET /a/b?key=1&t HTTP/1.1\r\nHost: h:1\r\nAuthorization: Bearer abc\r\nTraceParent : 00-aa\r\n\r\n",
-            "GET /a/b?xxxxxxx HTTP/1.1\r\nHost: h:1\r\n_____________: xxxxxx xxx\r\nTraceParent : 00-aa\r\n\r\n",
+            "GET /a/b?xxx=x&x HTTP/1.1\r\nHost: h:1\r\nAuthorization: xxxxxx xxx\r\nTraceParent : 00-aa\r\n\r\n",
             Verdict::Complete,
         );
     }
@@ -348,9 +395,15 @@ mod tests {
     fn folded_lines_share_the_fate_of_their_field() {
         masks_to(
             "GET / HTTP/1.1\n odd\nCookie: a\n\tb: c\ntracestate: a=1,\n b=2\n\n",
-            "GET / HTTP/1.1\n xxx\nCo____: x\n\txx x\ntracestate: a=1,\n b=2\n\n",
+            "GET / HTTP/1.1\n xxx\nCookie: x\n\txx x\ntracestate: a=1,\n b=2\n\n",
             Verdict::Complete,
         );
+    }
+
+    #[test]
+    fn a_line_folded_onto_the_first_one_is_no_query() {
+        let (masked, _) = mask("GET /?a=b HTTP/1.1\n c=d&e\n\n");
+        assert_eq!(masked, "GET /?x=x HTTP/1.1\n xxxxx\n\n");
     }
 
     #[test]
@@ -401,7 +454,7 @@ mod tests {
     fn what_a_lenient_server_may_read_as_an_audited_field_stays() {
         masks_to(
             "GET / HTTP/1.1\nx traceparent: a\ntraceparent 00-a\na@tracestate b\n\n",
-            "GET / HTTP/1.1\n_ traceparent: x\ntraceparent ____\n_\0tracestate _\n\n",
+            "GET / HTTP/1.1\nx traceparent: x\ntraceparent ____\na\0tracestate _\n\n",
             Verdict::Complete,
         );
     }

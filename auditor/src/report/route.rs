@@ -24,7 +24,7 @@ pub fn route(path: &str) -> Box<str> {
 }
 
 /// Digits, UUIDs, hex with a digit from 8 characters, and long tokens that mix digits and letters.
-fn is_variable(segment: &str) -> bool {
+pub(crate) fn is_variable(segment: &str) -> bool {
     let bytes = segment.as_bytes();
     let digits = bytes.iter().filter(|b| b.is_ascii_digit()).count();
     if digits == 0 {
