@@ -266,8 +266,15 @@ impl Pairer {
         self.lost_at = now;
     }
 
-    /// A request was sent: where does it come from?
-    pub fn outbound(&mut self, now: BootNs, request: &Request, sent: &Context, destination: &Destination) -> Pairing {
+    /// A request for `target` was sent: where does it come from?
+    pub fn outbound(
+        &mut self,
+        now: BootNs,
+        request: &Request,
+        target: &Target,
+        sent: &Context,
+        destination: &Destination,
+    ) -> Pairing {
         self.expire(now);
         if let Some(pairing) = self.by_trace(request, sent) {
             return pairing;
@@ -281,7 +288,6 @@ impl Pairer {
             suspect: None,
         };
         let Some((pid, tid, born)) = self.actor(request) else { return unpaired(request.process) };
-        let target = Target::of(request);
         let (losses_seen, seq) = (self.losses > 0, self.next_class);
         let Some(process) = self.process(pid) else { return unpaired(request.process) };
 
