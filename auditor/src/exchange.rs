@@ -49,7 +49,8 @@ pub enum Visibility {
     Lost,
 }
 
-/// What survives of a request head: method, path, host, and the audited headers. Nothing else leaves the HTTP stage.
+/// What survives of a request head: method, path, host, the audited headers, and hashes of the values that calls made
+/// for the request may have in common with it. Nothing else leaves the HTTP stage.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RequestHead {
     /// Method, as sent.
@@ -64,6 +65,9 @@ pub struct RequestHead {
     pub user_agent: Option<Box<str>>,
     /// Field lines of audited headers in order: (name as sent, value without surrounding whitespace).
     pub fields: Vec<(Bytes, Bytes)>,
+    /// Hashes of correlation ids, credentials, cookies, ids in the path and values in the query: at most
+    /// [`AFFINITY_VALUES`](crate::http::AFFINITY_VALUES), none twice. They can be compared within one run.
+    pub affinity: Vec<u64>,
 }
 
 /// A request crossed a socket; its head is complete, or will never be.

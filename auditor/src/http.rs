@@ -1,21 +1,26 @@
 //! HTTP/1 framing of one direction of one connection, and parsing of the heads in it.
 //!
-//! Three concerns, one file each: [`Framer`] knows where heads and bodies are, `mask` blanks in the record's own bytes
-//! whatever must not travel on, and `head` reads a complete (masked) head. The framer does not decide whether a head
+//! One concern a file: [`Framer`] knows where heads and bodies are, `mask` blanks in the record's own bytes whatever must
+//! not travel on, [`masking`] makes values comparable that cannot be read any more, `head` reads a complete (masked)
+//! head, and `affinity` finds in it what its calls may have in common with it. The framer does not decide whether a head
 //! may begin where the end of the message before it is unknown; that needs the other direction, so
 //! [`crate::exchange`] tells it.
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::unwrap_used))]
 
+mod affinity;
 mod chunked;
 pub mod fields;
 mod framer;
 mod head;
 mod mask;
+pub mod masking;
 mod method;
 
+pub use affinity::VALUES as AFFINITY_VALUES;
 pub use framer::{Arrival, Framer, Step};
 pub use head::{Framing, ParsedRequest, ParsedResponse, Unparsable, Upgrade, parse_request, parse_response};
 pub use mask::Kind;
+pub use masking::{Key, Masking};
 
 /// What follows a head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,6 +7,7 @@
 
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::unwrap_used))]
 
+pub mod affinity;
 mod class;
 mod clock;
 mod follow;
@@ -299,10 +300,17 @@ impl Pairer {
         self.lost_at = now;
     }
 
-    /// A request was sent: where does it come from?
-    pub fn outbound(&mut self, now: BootNs, request: &Request, sent: &Context, destination: &Destination) -> Pairing {
+    /// A request for `target` was sent: where does it come from?
+    pub fn outbound(
+        &mut self,
+        now: BootNs,
+        request: &Request,
+        target: &Target,
+        sent: &Context,
+        destination: &Destination,
+    ) -> Pairing {
         self.expire(now);
-        if let Some(pairing) = self.by_trace(now, request, sent, destination) {
+        if let Some(pairing) = self.by_trace(now, request, target, sent, destination) {
             return pairing;
         }
         let unpaired = |service| Pairing {
@@ -314,11 +322,10 @@ impl Pairer {
             suspect: None,
         };
         let Some((pid, execution, born)) = self.actor(request) else { return unpaired(request.process) };
-        let target = Target::of(request);
         let (losses, seq) = (self.losses > 0, self.next_class);
         let Some(process) = self.process(pid) else { return unpaired(request.process) };
         process.linger(now);
-        let call = Call { now, execution, sent, target: &target, destination };
+        let call = Call { now, execution, sent, target, destination };
         let candidates = process.candidates(now, execution, born);
         let seen = process.suspect(&call, &candidates, losses, seq);
         let tainted = now < process.tainted_until;
@@ -375,6 +382,7 @@ impl Pairer {
         &mut self,
         now: BootNs,
         request: &Request,
+        target: &Target,
         sent: &Context,
         destination: &Destination,
     ) -> Option<Pairing> {
@@ -388,7 +396,6 @@ impl Pairer {
             process.linger(now);
             process.called(execution, parent.execution);
             if !process.classes.is_empty() {
-                let target = Target::of(request);
                 let keys = [Suspicion::Dropped, Suspicion::Restarted].map(|suspicion| ClassKey {
                     suspicion,
                     destination: destination.clone(),

@@ -15,6 +15,7 @@ pub use filter::Filter;
 pub use front::Front;
 
 use crate::exchange::{self, Event};
+use crate::http::Masking;
 use crate::record::Record;
 use crate::report::{Line, Totals};
 use crate::stream;
@@ -26,6 +27,8 @@ pub struct Settings {
     pub stream: stream::Limits,
     /// Bounds of the table of connections.
     pub exchange: exchange::Limits,
+    /// What becomes of values that requests and calls may have in common. By default nothing of them stays.
+    pub masking: Masking,
     /// Pairing, judgement, output.
     pub back: Config,
     /// What is left out.
@@ -33,9 +36,9 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// The same for a recording, which is in order already.
+    /// The same for a recording, which is in order and masked already.
     pub fn for_recording(self) -> Self {
-        Self { stream: stream::Limits::RECORDING, ..self }
+        Self { stream: stream::Limits::RECORDING, masking: Masking::Done, ..self }
     }
 }
 
@@ -52,7 +55,7 @@ impl Pipeline {
     /// With these settings.
     pub fn new(settings: Settings) -> Self {
         Self {
-            front: Front::new(settings.stream, settings.exchange),
+            front: Front::new(settings.stream, settings.exchange, settings.masking),
             filter: settings.filter,
             back: Back::new(settings.back),
             events: Vec::new(),

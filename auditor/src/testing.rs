@@ -10,9 +10,12 @@ use auditor_ebpf::wire;
 use bytes::BytesMut;
 
 use crate::exchange::{Event, Exchanges, Limits};
+use crate::http::{Key, Masking};
 use crate::record::{Close, Data, Direction, Endpoints, ProcessId, Record, SocketId, Tick};
 use crate::stream::{self, Stream};
 
+/// What a live run masks with, here the same every time.
+pub const MASKING: Masking = Masking::Keyed(Key::new([7; 16]));
 /// Position of the first byte of every direction: the numbering wraps soon.
 const FIRST_POSITION: u32 = u32::MAX - 100;
 
@@ -212,10 +215,15 @@ impl Script {
     }
 }
 
-/// Runs records through ordering and framing up to the end, and leaves them masked.
+/// Runs records through ordering and framing up to the end as a live run does, and leaves them masked.
 pub fn run(records: &mut Vec<Record>) -> Vec<Event> {
+    run_with(records, MASKING)
+}
+
+/// The same with values masked like this.
+pub fn run_with(records: &mut Vec<Record>, masking: Masking) -> Vec<Event> {
     let mut stream = Stream::new(stream::Limits::default());
-    let mut exchanges = Exchanges::new(Limits::default());
+    let mut exchanges = Exchanges::new(Limits::default(), masking);
     let (mut ordered, mut events) = (Vec::new(), Vec::new());
     for record in records.drain(..) {
         stream.push(record, &mut |item| ordered.push(item));

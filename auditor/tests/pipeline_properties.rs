@@ -6,7 +6,7 @@ use auditor::pipeline::{Front, Settings};
 use auditor::record::{Blind, BlindReason, Clock, Close, Direction, Process, ProcessId, Record, Tick};
 use auditor::report::Line;
 use auditor::source::recording::{Reader, Writer};
-use auditor::testing::Script;
+use auditor::testing::{MASKING, Script};
 use auditor_ebpf::wire;
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -27,6 +27,11 @@ fn config(cases: u32) -> ProptestConfig {
         max_shrink_iters: 200,
         ..default
     }
+}
+
+/// As a live run.
+fn like_live() -> Settings {
+    Settings { masking: MASKING, ..Settings::default() }
 }
 
 fn cuts() -> impl Strategy<Value = Cuts> {
@@ -142,8 +147,8 @@ fn assert_same(left: &[String], right: &[String]) {
 
 /// Nobody is accused whom the full recording does not accuse.
 fn assert_no_new_accusation(records: &[Record], left: Vec<Record>, what: &str) {
-    let full = accused(&run(records.to_vec(), Settings::default()));
-    let lossy = accused(&run(left, Settings::default()));
+    let full = accused(&run(records.to_vec(), like_live()));
+    let lossy = accused(&run(left, like_live()));
     let new: Vec<_> = lossy.difference(&full).collect();
     assert!(new.is_empty(), "{what} creates {new:?}; without it {full:?}");
 }
@@ -153,14 +158,14 @@ proptest! {
 
     #[test]
     fn splits_and_interleavings_change_nothing(world in worlds(), cuts in cuts()) {
-        let whole = run(world.records(&Cuts::new()).0, Settings::default());
-        let split = run(world.records(&cuts).0, Settings::default());
+        let whole = run(world.records(&Cuts::new()).0, like_live());
+        let split = run(world.records(&cuts).0, like_live());
         assert_same(&essence(&whole), &essence(&split));
     }
 
     #[test]
     fn only_the_guilty_are_accused(world in worlds(), cuts in cuts()) {
-        let lines = run(world.records(&cuts).0, Settings::default());
+        let lines = run(world.records(&cuts).0, like_live());
         let truth = world.truth();
         for (pid, code, edge) in accused(&lines) {
             prop_assert!(truth.contains(&(pid, code.clone())), "{pid} {code} {edge}");
@@ -170,9 +175,9 @@ proptest! {
     #[test]
     fn what_is_lost_accuses_nobody(world in worlds(), cuts in cuts(), split in any::<bool>(), losses in prop::collection::vec(loss(), 12)) {
         let (records, marks) = world.records(&if split { cuts } else { Cuts::new() });
-        let full = accused(&run(records.clone(), Settings::default()));
+        let full = accused(&run(records.clone(), like_live()));
         for loss in losses {
-            let lossy = accused(&run(loss.leaves(&records, &marks), Settings::default()));
+            let lossy = accused(&run(loss.leaves(&records, &marks), like_live()));
             let new: Vec<_> = lossy.difference(&full).collect();
             prop_assert!(new.is_empty(), "{loss:?} creates {new:?}; without it {full:?}");
         }
@@ -182,21 +187,21 @@ proptest! {
     fn a_recording_replays_to_the_same_lines(world in worlds(), cuts in cuts(), loss in loss()) {
         let (records, marks) = world.records(&cuts);
         let records = loss.leaves(&records, &marks);
-        let live = run(records.clone(), Settings::default());
-        let again = run(records.clone(), Settings::default());
+        let live = run(records.clone(), like_live());
+        let again = run(records.clone(), like_live());
         let json = |lines: &[Line]| lines.iter().map(Line::to_json).collect::<Vec<_>>();
         assert_same(&json(&live), &json(&again));
 
-        let recording = record(records, Settings::default());
-        let replay = run(read(&recording), Settings::default().for_recording());
+        let recording = record(records, like_live());
+        let replay = run(read(&recording), like_live().for_recording());
         assert_same(&all(&live), &all(&replay));
-        prop_assert!(record(read(&recording), Settings::default().for_recording()) == recording);
+        prop_assert!(record(read(&recording), like_live().for_recording()) == recording);
     }
 }
 
 /// What `auditor record` writes.
 fn record(records: Vec<Record>, settings: Settings) -> Vec<u8> {
-    let mut front = Front::new(settings.stream, settings.exchange);
+    let mut front = Front::new(settings.stream, settings.exchange, settings.masking);
     let (mut file, mut events) = (Vec::new(), Vec::new());
     let mut writer = Writer::new(&mut file).expect("memory");
     for record in records {
@@ -220,7 +225,7 @@ fn the_guilty_are_accused() {
             for service in &mut world.0 {
                 (service.treatment, service.bare) = (treatment, None);
             }
-            let found = accused(&run(world.records(&Cuts::new()).0, Settings::default()));
+            let found = accused(&run(world.records(&Cuts::new()).0, like_live()));
             let [(100, found, edge)] = &Vec::from_iter(found)[..] else { panic!("{threading:?} {treatment:?}") };
             assert_eq!((found.as_str(), edge.as_str()), (code, r#""/cart" -> "backend-0" "/charge""#));
         }
@@ -339,11 +344,11 @@ proptest! {
 
     #[test]
     fn any_records_are_survived(records in prop::collection::vec(any_record(), 0..150)) {
-        for line in run(records.clone(), Settings::default()) {
+        for line in run(records.clone(), like_live()) {
             prop_assert!(line.to_json().len() <= auditor::report::LINE_CAP);
         }
-        let recording = record(records, Settings::default());
-        run(read(&recording), Settings::default().for_recording());
+        let recording = record(records, like_live());
+        run(read(&recording), like_live().for_recording());
     }
 
     #[test]
@@ -353,21 +358,21 @@ proptest! {
             start.copy_from_slice(&kind.to_ne_bytes());
         }
         if let Ok(record) = Record::from_wire(&wire) {
-            run(vec![record], Settings::default());
+            run(vec![record], like_live());
         }
     }
 
     #[test]
     fn a_damaged_recording_is_survived(world in small(), damage in prop::collection::vec((any::<Index>(), any::<u8>()), 1..6)) {
         let records = world.records(&Cuts::new()).0.into_iter().take(60).collect();
-        let mut file = record(records, Settings::default());
+        let mut file = record(records, like_live());
         for (at, byte) in damage {
             let at = at.index(file.len());
             file[at] = byte;
         }
         let Ok(mut reader) = Reader::new(file.as_slice()) else { return Ok(()) };
         let records = std::iter::from_fn(|| reader.next_record().ok().flatten()).collect();
-        run(records, Settings::default().for_recording());
+        run(records, like_live().for_recording());
     }
 }
 

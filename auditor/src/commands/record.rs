@@ -9,8 +9,8 @@ use std::process::ExitCode;
 use auditor::exchange::Event;
 use auditor::pipeline::{Filter, Front, Settings};
 use auditor::record::{Close, Record as PipelineRecord};
-use auditor::source::live;
 use auditor::source::recording::Writer;
+use auditor::source::{live, node};
 
 use super::session::{self, KNOWN_PROCESSES};
 use crate::cli::{LogLevel, Record};
@@ -19,6 +19,7 @@ use crate::exit::{Failure, stderr};
 pub(crate) fn run(args: &Record, log_level: LogLevel) -> Result<ExitCode, Failure> {
     let path = args.output.display().to_string();
     let filter = session::filter(&args.services, &[])?;
+    let masking = node::run_masking().map_err(Failure::io("making a key"))?;
     let file =
         OpenOptions::new().write(true).create_new(true).mode(0o600).open(&args.output).map_err(Failure::io(&path))?;
     let kernel = match session::attach(&args.capture, log_level) {
@@ -31,7 +32,7 @@ pub(crate) fn run(args: &Record, log_level: LogLevel) -> Result<ExitCode, Failur
     };
     let runtime = session::runtime()?;
     let settings = Settings::default();
-    let mut front = Front::new(settings.stream, settings.exchange);
+    let mut front = Front::new(settings.stream, settings.exchange, masking);
     let mut recorder = Recorder {
         writer: Writer::new(BufWriter::with_capacity(1 << 18, file)).map_err(Failure::io(&path))?,
         filter,

@@ -119,7 +119,8 @@ pub(crate) fn audit(
     sink: &mut impl Take,
 ) -> Result<(Pipeline, Stopped), Failure> {
     let runtime = runtime()?;
-    let mut pipeline = Pipeline::new(settings);
+    let masking = node::run_masking().map_err(Failure::io("making a key"))?;
+    let mut pipeline = Pipeline::new(Settings { masking, ..settings });
     let mut lines = Vec::new();
     let stopped = runtime
         .block_on(live::run(kernel, duration, KNOWN_PROCESSES, |record| {

@@ -7,6 +7,7 @@ use lru::LruCache;
 
 use super::connection::{Connection, Context};
 use super::{End, Event};
+use crate::http::Masking;
 use crate::record::{BootNs, Close, Data, Record, SocketId};
 use crate::stream::Ordered;
 
@@ -64,6 +65,7 @@ pub struct Counters {
 #[derive(Debug)]
 pub struct Exchanges {
     limits: Limits,
+    masking: Masking,
     connections: LruCache<SocketId, Connection>,
     held: usize,
     next_id: u64,
@@ -72,10 +74,10 @@ pub struct Exchanges {
 }
 
 impl Exchanges {
-    /// An empty table.
-    pub fn new(limits: Limits) -> Self {
+    /// An empty table; values that can be compared are masked like this.
+    pub fn new(limits: Limits, masking: Masking) -> Self {
         let connections = LruCache::unbounded();
-        Self { limits, connections, held: 0, next_id: 0, losses: 0, counters: Counters::default() }
+        Self { limits, masking, connections, held: 0, next_id: 0, losses: 0, counters: Counters::default() }
     }
 
     /// What was counted so far.
@@ -107,7 +109,8 @@ impl Exchanges {
     /// The run is over: everything open is out of sight.
     pub fn finish(&mut self, time: BootNs, events: &mut Vec<Event>) {
         while let Some((_, mut connection)) = self.connections.pop_lru() {
-            let mut context = borrow(&mut self.counters, &mut self.next_id, self.losses, &self.limits, events);
+            let mut context =
+                borrow(&mut self.counters, &mut self.next_id, self.losses, (&self.limits, &self.masking), events);
             connection.end_all(End::OutOfSight, time, &mut context);
         }
         self.held = 0;
@@ -129,10 +132,12 @@ impl Exchanges {
         if fresh && let Some(mut before) = self.connections.pop(&data.socket) {
             // The kernel side forgot this socket, or another one lives at its address.
             self.held = self.held.saturating_sub(before.weight());
-            let mut context = borrow(&mut self.counters, &mut self.next_id, self.losses, &self.limits, events);
+            let mut context =
+                borrow(&mut self.counters, &mut self.next_id, self.losses, (&self.limits, &self.masking), events);
             before.end_all(End::OutOfSight, data.time, &mut context);
         }
-        let mut context = borrow(&mut self.counters, &mut self.next_id, self.losses, &self.limits, events);
+        let mut context =
+            borrow(&mut self.counters, &mut self.next_id, self.losses, (&self.limits, &self.masking), events);
         let mut created = false;
         let connection = self.connections.get_or_insert_mut(data.socket, || {
             created = true;
@@ -145,13 +150,15 @@ impl Exchanges {
             let Some((_, mut evicted)) = self.connections.pop_lru() else { break };
             self.held = self.held.saturating_sub(evicted.weight());
             self.counters.evicted_connections += 1;
-            let mut context = borrow(&mut self.counters, &mut self.next_id, self.losses, &self.limits, events);
+            let mut context =
+                borrow(&mut self.counters, &mut self.next_id, self.losses, (&self.limits, &self.masking), events);
             evicted.end_all(End::OutOfSight, data.time, &mut context);
         }
     }
 
     fn close(&mut self, close: &Close, events: &mut Vec<Event>) {
-        let mut context = borrow(&mut self.counters, &mut self.next_id, self.losses, &self.limits, events);
+        let mut context =
+            borrow(&mut self.counters, &mut self.next_id, self.losses, (&self.limits, &self.masking), events);
         if close.eof {
             if let Some(connection) = self.connections.peek_mut(&close.socket) {
                 let before = connection.weight();
@@ -170,8 +177,8 @@ fn borrow<'a>(
     counters: &'a mut Counters,
     next_id: &'a mut u64,
     losses: u64,
-    limits: &Limits,
+    (limits, masking): (&Limits, &'a Masking),
     events: &'a mut Vec<Event>,
 ) -> Context<'a> {
-    Context { events, counters, next_id, losses, max_open: limits.open_exchanges.max(1) }
+    Context { events, counters, next_id, losses, max_open: limits.open_exchanges.max(1), masking }
 }

@@ -7,6 +7,7 @@ use auditor_ebpf::wire;
 use super::Body;
 use super::chunked::{Chunked, Next};
 use super::mask::{BLANK, HeadMask, Kind, Verdict};
+use super::masking::Masking;
 
 /// What a record's position says of the bytes since the last one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -202,16 +203,16 @@ impl Framer {
     }
 
     /// Walks and masks `bytes` from `at` on, until something is to be told.
-    pub fn step(&mut self, bytes: &mut [u8], at: &mut usize) -> Step {
+    pub fn step(&mut self, bytes: &mut [u8], at: &mut usize, masking: &Masking) -> Step {
         let before = *at;
-        let step = self.walk(bytes, at);
+        let step = self.walk(bytes, at, masking);
         self.next = self.next.map(|next| next.wrapping_add((*at - before) as u64));
         step
     }
 
-    fn walk(&mut self, bytes: &mut [u8], at: &mut usize) -> Step {
+    fn walk(&mut self, bytes: &mut [u8], at: &mut usize, masking: &Masking) -> Step {
         loop {
-            let rest = bytes.get_mut(*at..).unwrap_or_default();
+            let Some((before, rest)) = bytes.split_at_mut_checked(*at) else { return Step::Exhausted };
             match self.state {
                 State::Unknown => {
                     rest.fill(BLANK);
@@ -245,7 +246,15 @@ impl Framer {
                 State::Head => {
                     let Some(byte) = rest.first_mut() else { return Step::Exhausted };
                     *at += 1;
-                    match self.mask.walk(byte) {
+                    let verdict = self.mask.walk(byte, masking);
+                    // What of the word went with an earlier record is beyond reach: then all of it stays masked.
+                    if let Some(hash) = self.mask.take_hash()
+                        && before.len() >= hash.len()
+                    {
+                        hash.write(before);
+                        hash.write(&mut self.head);
+                    }
+                    match verdict {
                         Verdict::Before => {}
                         Verdict::Within => {
                             self.head.push(*byte);

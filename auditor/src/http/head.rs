@@ -5,7 +5,7 @@
 
 use bytes::Bytes;
 
-use super::{Body, fields, mask};
+use super::{Body, affinity, fields, mask};
 use crate::exchange::RequestHead;
 
 /// A head that no reading makes sense of: nothing may be concluded from it.
@@ -111,12 +111,15 @@ pub fn parse_request(bytes: &[u8], whole: bool) -> Result<ParsedRequest, Unparsa
     config.allow_multiple_spaces_in_request_line_delimiters(true);
     config.parse_request(&mut request, &clean)?;
     let target = request.path.unwrap_or_default();
-    let target = target.split(['?', '#']).next().unwrap_or_default();
+    let (target, query) = target.split_once(['?', '#']).unwrap_or((target, ""));
+    // Whom to connect to is masked.
+    let path = if request.method == Some("CONNECT") { "*" } else { path(target) };
+    let values = lines.fields.iter().map(|(name, value)| (*name, &**value));
     let mut head = RequestHead {
         method: request.method.unwrap_or_default().into(),
-        // Whom to connect to is masked.
-        path: if request.method == Some("CONNECT") { "*" } else { path(target) }.into(),
+        path: path.into(),
         minor_version: request.version.unwrap_or_default(),
+        affinity: affinity::values(path, query.as_bytes(), values),
         ..RequestHead::default()
     };
     let mut upgrade = None;
@@ -198,7 +201,7 @@ fn digits(value: &[u8]) -> Option<u64> {
     std::str::from_utf8(value).ok()?.parse().ok()
 }
 
-/// A head put straight: the start line and the lines of the fields that are needed, unfolded.
+/// A head put straight: the start line and the lines of the listed fields, unfolded.
 struct Lines<'a> {
     start: &'a [u8],
     fields: Vec<(&'a [u8], Vec<u8>)>,
@@ -234,7 +237,7 @@ impl<'a> Lines<'a> {
             };
             let name = name.trim_ascii();
             let is_name = name.iter().all(|&byte| mask::is_token(byte)) && line.contains(&b':');
-            if is_name && fields::is_kept(name) {
+            if is_name && fields::is_listed(name) {
                 fields.push((name, value.trim_ascii().to_vec()));
                 last = Last::Needed;
             } else if !is_name && fields::mentions_audited(line) {
@@ -247,7 +250,8 @@ impl<'a> Lines<'a> {
     }
 
     fn clean(&self) -> Vec<u8> {
-        let values: usize = self.fields.iter().map(|(name, value)| name.len() + value.len() + 4).sum();
+        let kept = || self.fields.iter().filter(|(name, _)| fields::is_kept(name));
+        let values: usize = kept().map(|(name, value)| name.len() + value.len() + 4).sum();
         let mut clean = Vec::with_capacity(self.start.len() + values + 4);
         if std::str::from_utf8(self.start).is_ok() {
             clean.extend_from_slice(self.start);
@@ -255,7 +259,7 @@ impl<'a> Lines<'a> {
             clean.extend(self.start.iter().map(|&byte| if byte.is_ascii() { byte } else { b'_' }));
         }
         clean.extend_from_slice(b"\r\n");
-        for (name, value) in &self.fields {
+        for (name, value) in kept() {
             clean.extend_from_slice(name);
             clean.extend_from_slice(b": ");
             // A control byte makes any value malformed, and so does a question mark any audited value.
@@ -302,6 +306,16 @@ mod tests {
             assert_eq!(parse_request(text.as_bytes(), true), Err(Unparsable::Ambiguous), "{line}");
         }
         assert_eq!(parse_request(b"GET / HTTP/1.1\r\n traceparent: 00-a\r\n\r\n", true), Err(Unparsable::Ambiguous));
+    }
+
+    #[test]
+    fn values_to_compare_travel_as_hashes() {
+        let text = "GET /u/4bf92f35-77b3?xxxx=abcd&x HTTP/1.1\r\nX-User: efgh\r\nCookie: x=ijkl;\r\n x=mnop\r\n\r\n";
+        let head = parse_request(text.as_bytes(), true).unwrap().head;
+        // Each, and both cookies together.
+        assert_eq!((&*head.path, head.fields.len(), head.affinity.len()), ("/u/4bf92f35-77b3", 0, 6));
+        let other = parse_request(b"GET / HTTP/1.1\nx-request-id: abcd\n\n", true).unwrap().head;
+        assert!(head.affinity.contains(&other.affinity[0]));
     }
 
     #[test]

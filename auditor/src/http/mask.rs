@@ -2,19 +2,19 @@
 //!
 //! Everything after this stage sees only masked bytes, and masking masked bytes changes nothing: a recording therefore
 //! replays to what the live run saw. For that, a byte that ends the walk as "not HTTP" is replaced by NUL, which ends it
-//! again at the same place; a masked value byte is `x`, which is accepted wherever a value is. Of a field name, which may
-//! turn out to be no name for want of a colon, only what begins the name of a kept field stays; the rest is `_`, which
-//! no such name has.
+//! again at the same place; a masked value byte is `x`, which is accepted wherever a value is, and so is what stands for
+//! a value that can be compared (see [`super::masking`]). Of a field name, which may turn out to be no name for want of a
+//! colon, only what begins the name of a listed field stays; the rest is `_`, which no such name has.
 
-use super::{fields, method};
+use super::fields::{self, Treatment};
+use super::masking::{Hash, MASKED, Masking, ValueMask};
+use super::method;
 
-/// Stands for a byte of a value, a query or a reason phrase.
-const MASKED: u8 = b'x';
 /// Stands for a byte of a field name.
 const MASKED_NAME: u8 = b'_';
 /// Stands for a byte of a body, or of anything that is not understood.
 pub(super) const BLANK: u8 = 0;
-/// Longest word that has to be known: a first word, or the name of a field that is kept.
+/// Longest word that has to be known: a first word, or the name of a listed field.
 const WORD_CAP: usize = if fields::LONGEST > method::LONGEST { fields::LONGEST } else { method::LONGEST };
 
 /// Which kind of message a head begins.
@@ -68,13 +68,22 @@ pub(super) struct HeadMask {
     odd: bool,
     /// The first word, then the current field name.
     word: Word,
-    /// Whether the current field's value stays readable; a folded line inherits it.
-    keep: bool,
+    /// The query, then the value of the current field; a folded line continues it.
+    value: ValueMask,
+    /// What the word that just ended becomes.
+    hash: Option<Hash>,
 }
 
 impl HeadMask {
     pub(super) fn new() -> Self {
-        Self { place: Place::Before, kind: Kind::Request, odd: false, word: Word::default(), keep: false }
+        Self {
+            place: Place::Before,
+            kind: Kind::Request,
+            odd: false,
+            word: Word::default(),
+            value: ValueMask::default(),
+            hash: None,
+        }
     }
 
     /// Which kind the head is; meaningful once its first line was walked.
@@ -82,15 +91,22 @@ impl HeadMask {
         self.kind
     }
 
+    /// The hash that belongs into the bytes before the one that was walked last, once.
+    pub(super) fn take_hash(&mut self) -> Option<Hash> {
+        if self.hash.is_none() { None } else { self.hash.take() }
+    }
+
     /// Masks one byte in place.
-    pub(super) fn walk(&mut self, byte: &mut u8) -> Verdict {
+    pub(super) fn walk(&mut self, byte: &mut u8, masking: &Masking) -> Verdict {
         match self.place {
             Place::Before | Place::FirstWord => self.first_word(byte),
-            Place::TargetStart => self.target_start(byte),
-            Place::Scheme(_) | Place::Authority | Place::Path | Place::Query | Place::OddTarget => self.target(byte),
+            Place::TargetStart => self.target_start(byte, masking),
+            Place::Scheme(_) | Place::Authority | Place::Path | Place::Query | Place::OddTarget => {
+                self.target(byte, masking)
+            }
             Place::Version(_) | Place::OddVersion => self.version(byte),
             Place::Status(_) | Place::Reason => self.status(byte),
-            Place::LineStart | Place::LineStartCr | Place::Name | Place::Value => self.field(byte),
+            Place::LineStart | Place::LineStartCr | Place::Name | Place::Value => self.field(byte, masking),
         }
     }
 
@@ -120,7 +136,7 @@ impl HeadMask {
         Verdict::Within
     }
 
-    fn target_start(&mut self, byte: &mut u8) -> Verdict {
+    fn target_start(&mut self, byte: &mut u8, masking: &Masking) -> Verdict {
         self.place = match *byte {
             b' ' | b'\t' => return Verdict::Within,
             b'\n' => return Verdict::NotHttp,
@@ -129,18 +145,24 @@ impl HeadMask {
             b'/' | b'*' => Place::Path,
             _ => Place::Scheme(0),
         };
-        self.target(byte)
+        self.target(byte, masking)
     }
 
-    fn target(&mut self, byte: &mut u8) -> Verdict {
+    fn target(&mut self, byte: &mut u8, masking: &Masking) -> Verdict {
         match (*byte, self.place) {
             (b'\n', _) => return Verdict::NotHttp,
             (b' ' | b'\t', place) => {
                 self.odd |= matches!(place, Place::Scheme(_) | Place::OddTarget);
+                self.end_word();
+                self.value = ValueMask::default();
                 self.place = Place::Version(0);
             }
-            (b'\r', _) => {}
-            (b'?' | b'#', Place::Path | Place::Authority) => self.place = Place::Query,
+            (b'\r', _) => self.end_word(),
+            (b'?' | b'#', Place::Path | Place::Authority) => {
+                self.value = ValueMask::new(Treatment::Pairs(b'&'));
+                self.place = Place::Query;
+            }
+            (_, Place::Query) => self.value_byte(byte, masking),
             (b'/', Place::Authority) => self.place = Place::Path,
             (_, Place::Path) => {}
             (other, Place::Scheme(at)) => match scheme_step(at, other) {
@@ -187,19 +209,22 @@ impl HeadMask {
         Verdict::Within
     }
 
-    fn field(&mut self, byte: &mut u8) -> Verdict {
+    fn field(&mut self, byte: &mut u8, masking: &Masking) -> Verdict {
         match (*byte, self.place) {
             (b'\n', Place::LineStart | Place::LineStartCr) => return Verdict::Complete,
-            (b'\n', _) => self.place = Place::LineStart,
+            (b'\n', _) => {
+                self.end_word();
+                self.place = Place::LineStart;
+            }
             (b'\r', Place::LineStart) => self.place = Place::LineStartCr,
             // A folded line continues the value before it.
             (b' ' | b'\t', Place::LineStart) => self.place = Place::Value,
-            (b' ' | b'\t' | b'\r', Place::Value) => {}
-            (_, Place::Value) if self.keep => {}
-            (_, Place::Value) => *byte = MASKED,
+            (b' ' | b'\t' | b'\r', Place::Value) => self.end_word(),
+            (_, Place::Value) if self.value.keeps() => {}
+            (_, Place::Value) => self.value_byte(byte, masking),
             (other, Place::LineStart | Place::LineStartCr) => {
                 self.word = Word::default();
-                self.keep = false;
+                self.value = ValueMask::default();
                 self.place = Place::Name;
                 self.name(byte, other);
             }
@@ -208,10 +233,26 @@ impl HeadMask {
         Verdict::Within
     }
 
+    fn value_byte(&mut self, byte: &mut u8, masking: &Masking) {
+        if self.value.walk(byte, masking) {
+            self.end_word();
+        }
+    }
+
+    fn end_word(&mut self) {
+        // It is looked at after every byte: written, and read whole, only when there is one.
+        if let Some(hash) = self.value.end_word() {
+            self.hash = Some(hash);
+        }
+    }
+
     fn name(&mut self, byte: &mut u8, value: u8) {
         match value {
             b':' => {
-                self.keep = self.word.kept();
+                let treatment = self.word.treatment();
+                // What a response says is compared with nothing.
+                let plain = self.kind == Kind::Response && treatment != Treatment::Keep;
+                self.value = ValueMask::new(if plain { Treatment::Mask } else { treatment });
                 self.place = Place::Value;
             }
             b' ' | b'\t' | b'\r' => self.word.space(),
@@ -265,7 +306,7 @@ struct Word {
     spaced: bool,
     /// …and then another word began, which is the one in `bytes`.
     broken: bool,
-    /// It cannot begin the name of a kept field.
+    /// It cannot begin the name of a listed field.
     other: bool,
 }
 
@@ -284,7 +325,9 @@ impl Word {
             *self = Self { broken: true, ..Self::default() };
         }
         self.push(byte);
-        self.other |= !self.get().is_some_and(fields::can_begin);
+        if !self.other {
+            self.other = !self.get().is_some_and(fields::can_begin);
+        }
         !self.other
     }
 
@@ -307,108 +350,13 @@ impl Word {
         self.get() == Some(other)
     }
 
-    fn kept(&self) -> bool {
-        !self.broken && !self.other && self.get().is_some_and(fields::is_kept)
+    fn treatment(&self) -> Treatment {
+        match self.get() {
+            Some(name) if !self.broken && !self.other => fields::treatment(name),
+            _ => Treatment::Mask,
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn mask(text: &str) -> (String, Option<Verdict>) {
-        let mut mask = HeadMask::new();
-        let mut bytes = text.as_bytes().to_vec();
-        let mut end = None;
-        for byte in &mut bytes {
-            let verdict = mask.walk(byte);
-            if matches!(verdict, Verdict::Complete | Verdict::NotHttp) {
-                end = Some(verdict);
-                break;
-            }
-        }
-        (String::from_utf8(bytes).unwrap(), end)
-    }
-
-    fn masks_to(text: &str, expected: &str, end: Verdict) {
-        assert_eq!(mask(text), (expected.to_owned(), Some(end)), "{text:?}");
-        assert_eq!(mask(expected), (expected.to_owned(), Some(end)), "again: {expected:?}");
-    }
-
-    #[test]
-    fn only_listed_values_stay() {
-        masks_to(
-            "GET /a/b?key=1&t HTTP/1.1\r\nHost: h:1\r\nAuthorization: Bearer abc\r\nTraceParent : 00-aa\r\n\r\n",
-            "GET /a/b?xxxxxxx HTTP/1.1\r\nHost: h:1\r\n_____________: xxxxxx xxx\r\nTraceParent : 00-aa\r\n\r\n",
-            Verdict::Complete,
-        );
-    }
-
-    #[test]
-    fn folded_lines_share_the_fate_of_their_field() {
-        masks_to(
-            "GET / HTTP/1.1\n odd\nCookie: a\n\tb: c\ntracestate: a=1,\n b=2\n\n",
-            "GET / HTTP/1.1\n xxx\nCo____: x\n\txx x\ntracestate: a=1,\n b=2\n\n",
-            Verdict::Complete,
-        );
-    }
-
-    #[test]
-    fn targets() {
-        masks_to("GET http://u:p@h/p?q HTTP/1.1\n\r\n", "GET http://xxxxx/p?x HTTP/1.1\n\r\n", Verdict::Complete);
-        masks_to("CONNECT u:p/@h:443 HTTP/1.1\n\n", "CONNECT xxxxxxxxxx HTTP/1.1\n\n", Verdict::Complete);
-        masks_to("CONNECT /a HTTP/1.1\n\n", "CONNECT xx HTTP/1.1\n\n", Verdict::Complete);
-        masks_to("OPTIONS * HTTP/1.0\n\n", "OPTIONS * HTTP/1.0\n\n", Verdict::Complete);
-        masks_to("GET hunter2 HTTP/1.1\n", "GET hxxxxxx HTTP/1.1\n", Verdict::NotHttp);
-        masks_to("P4", "P\0", Verdict::NotHttp);
-        masks_to("GET /?a secret HTTP/1.1\n", "GET /?x xxxxxx xxxxxxxx\n", Verdict::NotHttp);
-    }
-
-    #[test]
-    fn responses_keep_their_status_only() {
-        masks_to(
-            "HTTP/1.1 404 Not You\r\nSet-Cookie: s=1\r\nContent-Length: 3\r\n\r\n",
-            "HTTP/1.1 404 xxx xxx\r\n__________: xxx\r\nContent-Length: 3\r\n\r\n",
-            Verdict::Complete,
-        );
-        masks_to("HTTP/1.1 2x0 OK\r\n\r\n", "HTTP/1.1 2\x000 OK\r\n\r\n", Verdict::NotHttp);
-    }
-
-    #[test]
-    fn no_word_of_a_body_passes_as_a_method() {
-        // The framer blanks what follows.
-        masks_to("SEC", "SE\0", Verdict::NotHttp);
-        masks_to("GETS", "GET\0", Verdict::NotHttp);
-        assert_eq!(mask("UPDATE").0, "UPDATE");
-    }
-
-    #[test]
-    fn a_line_without_a_colon_keeps_nothing() {
-        masks_to(
-            "GET / HTTP/1.1\nhunter2\nHost hunter2 hunter2\n\n",
-            "GET / HTTP/1.1\nh______\nHost h______ h______\n\n",
-            Verdict::Complete,
-        );
-        let long = "s".repeat(100);
-        masks_to(
-            &format!("GET / HTTP/1.1\n{long}\nevil: a\n\n"),
-            &format!("GET / HTTP/1.1\n{}\ne___: x\n\n", "_".repeat(100)),
-            Verdict::Complete,
-        );
-    }
-
-    #[test]
-    fn what_a_lenient_server_may_read_as_an_audited_field_stays() {
-        masks_to(
-            "GET / HTTP/1.1\nx traceparent: a\ntraceparent 00-a\na@tracestate b\n\n",
-            "GET / HTTP/1.1\n_ traceparent: x\ntraceparent ____\n_\0tracestate _\n\n",
-            Verdict::Complete,
-        );
-    }
-
-    #[test]
-    fn names_that_only_resemble_a_kept_one_are_masked() {
-        let (masked, _) = mask("GET / HTTP/1.1\r\nhost x: s\r\nhos: s\r\nhostx: s\r\n: s\r\nho@st: s\r\n\r\n");
-        assert!(!masked.contains(": s"), "{masked}");
-    }
-}
+mod tests;

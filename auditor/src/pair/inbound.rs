@@ -10,7 +10,6 @@ use crate::context::w3c::Context;
 use crate::exchange::{ExchangeId, Request};
 use crate::record::{BootNs, ProcessId};
 use crate::report::address::cut;
-use crate::report::route::route;
 
 /// Longest method and path that are kept.
 const METHOD_CAP: usize = 32;
@@ -26,9 +25,9 @@ pub struct Target {
 }
 
 impl Target {
-    /// Of a request.
-    pub fn of(request: &Request) -> Self {
-        Self { method: cut(&request.head.method, METHOD_CAP).into(), route: route(&request.head.path) }
+    /// Of a request whose path has this route.
+    pub fn new(request: &Request, route: Box<str>) -> Self {
+        Self { method: cut(&request.head.method, METHOD_CAP).into(), route }
     }
 }
 
@@ -66,13 +65,12 @@ pub struct Inbound {
 
 impl Inbound {
     /// Of a received request.
-    pub fn new(request: &Request, context: Context, ignored: bool) -> Self {
+    pub fn new(request: &Request, target: Target, context: Context, ignored: bool) -> Self {
         let kind = match (&context, ignored) {
             (Context::Valid(..), false) => Kind::Valid,
             (Context::Absent, false) => Kind::Absent,
             _ => Kind::Other,
         };
-        let target = Target::of(request);
         let mut hasher = SipHasher13::new();
         hasher.write(target.method.as_bytes());
         hasher.write_u8(0);

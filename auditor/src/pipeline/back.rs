@@ -17,6 +17,7 @@ use crate::exchange::{End, Event, ExchangeId, Request, Role};
 use crate::pair::{ClassRef, Inbound, Method, Pairer, Pairing, Suspicion, Target};
 use crate::record::{BootNs, Clock, LATEST, Process, ProcessId};
 use crate::report::address::{Destination, peer_ip};
+use crate::report::route::{Routes, space};
 use crate::report::{
     AuditorInfo, BlindSpot, Correlation, Counters, EdgeKey, Edges, Fold, LifecycleLine, Line, Occurrence, Resource,
     SCHEMA_VERSION, Timeline, Totals, fingerprint, round4,
@@ -43,6 +44,7 @@ pub struct Back {
     pub(super) clock: Option<Arc<Clock>>,
     pub(super) timeline: Timeline,
     pub(super) now: BootNs,
+    pub(super) routes: Routes,
     pub(super) pairer: Pairer,
     pub(super) processes: LruCache<ProcessId, Arc<Process>>,
     pub(super) hops: BTreeMap<ExchangeId, Hop>,
@@ -66,6 +68,7 @@ impl Back {
             clock: None,
             timeline: Timeline::default(),
             now: 0,
+            routes: Routes::new(),
             pairer: Pairer::new(config.pairing),
             processes: LruCache::new(size(config.max_processes)),
             hops: BTreeMap::new(),
@@ -218,10 +221,10 @@ impl Back {
         self.totals.ignored += u64::from(ignored);
         self.totals.requests += u64::from(!ignored);
         self.totals.requests_with_context += u64::from(!ignored && context.valid().is_some());
+        let process = self.process(request.process, request);
+        let target = self.target(request, &process.service, None);
         if let Some((code, reason)) = judge_inbound(&context).filter(|_| !ignored) {
-            let process = self.process(request.process, request);
             let resource = self.resource(&process);
-            let target = Target::of(request);
             let mark = fingerprint(code, &process.service, &[&target.method, &target.route, "", ""], "");
             let line = Fault {
                 code,
@@ -233,14 +236,14 @@ impl Back {
                 correlation: None,
                 inbound: None,
                 destination: None,
-                attributes: lines::received(request),
+                attributes: lines::received(request, &target),
                 resource,
             }
             .line();
             self.found(mark, Occurrence { line, code, edge: None, count: 1, seen: (self.now, self.now) }, out);
         }
-        let service = self.process(request.process, request).service.as_str().into();
-        self.pairer.opened(self.now, Arc::new(Inbound::new(request, context, ignored)), &service);
+        let service = process.service.as_str().into();
+        self.pairer.opened(self.now, Arc::new(Inbound::new(request, target, context, ignored)), &service);
     }
 
     fn sent(&mut self, request: Arc<Request>, _out: &mut [Line]) {
@@ -250,18 +253,20 @@ impl Back {
         }
         let sent = Context::of(&request.head, request.visibility);
         let destination = Destination::of(&request);
-        let pairing = self.pairer.outbound(self.now, &request, &sent, &destination);
+        let caller = self.process(request.process, &request);
+        let target = self.target(&request, &caller.service, Some(&destination));
+        let pairing = self.pairer.outbound(self.now, &request, &target, &sent, &destination);
         let verdict = judge(&pairing, &sent);
         let process = match self.processes.peek(&pairing.service) {
             Some(process) => process.clone(),
-            None => self.process(request.process, &request),
+            None => caller,
         };
         let edge = EdgeKey {
             service: process.service.as_str().into(),
             inbound: pairing.parent.as_ref().map(|parent| parent.target.clone()),
             local_port: pairing.parent.as_ref().and_then(|parent| lines::client(&parent.endpoints).1),
             destination: destination.clone(),
-            outbound: Target::of(&request),
+            outbound: target,
         };
         let resource = self.resource(&process);
         self.hops.insert(request.id, Hop { request, sent, destination, pairing, verdict, edge, resource });
@@ -367,6 +372,11 @@ impl Back {
         }
     }
 
+    /// What a request is for, as far as the routes of the service, or of where it sends to, are known.
+    fn target(&mut self, request: &Request, service: &str, destination: Option<&Destination>) -> Target {
+        Target::new(request, self.routes.route(space(service, destination), &request.head.path))
+    }
+
     pub(super) fn process(&mut self, id: ProcessId, request: &Request) -> Arc<Process> {
         self.processes.get_or_insert(id, || lines::by_comm(id, request.comm)).clone()
     }
@@ -409,7 +419,7 @@ fn occurrence(
         correlation,
         inbound: parent,
         destination: Some(&hop.destination),
-        attributes: lines::call(&hop.request, &hop.destination, answer),
+        attributes: lines::call(&hop.request, outbound, &hop.destination, answer),
         resource: hop.resource.clone(),
     }
     .line();

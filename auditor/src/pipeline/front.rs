@@ -1,6 +1,7 @@
 //! The stages up to the exchanges: what `record` runs alone, so that what it writes is ordered and masked.
 
 use crate::exchange::{self, Event, Exchanges};
+use crate::http::Masking;
 use crate::record::{BootNs, Record};
 use crate::stream::{self, Ordered, Stream};
 
@@ -13,9 +14,9 @@ pub struct Front {
 }
 
 impl Front {
-    /// With these bounds.
-    pub fn new(stream: stream::Limits, exchange: exchange::Limits) -> Self {
-        Self { stream: Stream::new(stream), exchanges: Exchanges::new(exchange), now: 0 }
+    /// With these bounds; values that can be compared are masked like this.
+    pub fn new(stream: stream::Limits, exchange: exchange::Limits, masking: Masking) -> Self {
+        Self { stream: Stream::new(stream), exchanges: Exchanges::new(exchange, masking), now: 0 }
     }
 
     /// Takes a record. `tap` is shown every record that is now in order, masked; what it means goes to `events`.

@@ -26,16 +26,15 @@ pub(super) fn transport(endpoints: &Endpoints) -> &'static str {
     }
 }
 
-fn request(request: &Request) -> Attributes {
-    let target = Target::of(request);
+fn request(request: &Request, target: &Target) -> Attributes {
     let (peer_address, peer_pid) = match &request.endpoints {
         Endpoints::Tcp { remote, .. } => (remote.ip().to_string(), None),
         Endpoints::Unix { path, peer_tgid } => (path.to_string(), *peer_tgid),
     };
     Attributes {
-        method: Some(target.method.into()),
+        method: Some(target.method.to_string()),
         path: Some(reported_path(request).into()),
-        route: Some(target.route.into()),
+        route: Some(target.route.to_string()),
         peer_address: Some(peer_address).filter(|address| !address.is_empty()),
         peer_port: peer(&request.endpoints).map(|peer| peer.port()),
         peer_pid,
@@ -46,20 +45,20 @@ fn request(request: &Request) -> Attributes {
 }
 
 /// Of a call.
-pub(super) fn call(sent: &Request, destination: &Destination, answer: Answer) -> Attributes {
+pub(super) fn call(sent: &Request, target: &Target, destination: &Destination, answer: Answer) -> Attributes {
     Attributes {
         server_address: Some(destination.address.to_string()).filter(|address| !address.is_empty()),
         server_port: destination.port,
         status_code: answer.status,
         error_type: answer.error,
-        ..request(sent)
+        ..request(sent, target)
     }
 }
 
 /// Of a request that was received.
-pub(super) fn received(received: &Request) -> Attributes {
+pub(super) fn received(received: &Request, target: &Target) -> Attributes {
     let (client_address, local_port) = client(&received.endpoints);
-    Attributes { client_address, local_port, ..request(received) }
+    Attributes { client_address, local_port, ..request(received, target) }
 }
 
 /// Of the calls of an edge.

@@ -115,6 +115,7 @@ impl Script {
                 host: Some(say.host.into()),
                 user_agent: None,
                 fields: say.fields.into_iter().map(|(n, v)| (Bytes::from(n), Bytes::from(v))).collect(),
+                affinity: Vec::new(),
             },
         };
         self.ops.push((START + time, Op::Request(Box::new(request), self.next)));

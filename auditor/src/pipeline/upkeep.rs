@@ -75,6 +75,9 @@ impl Back {
             count("edges", self.edges.evicted),
             count("fingerprints", self.fold.evicted),
         ]);
+        if self.routes.evicted > 0 {
+            evicted.extend([count("routes", self.routes.evicted)]);
+        }
         stats.insert("evicted".to_owned(), evicted);
         stats.insert("pair".to_owned(), Counters::from([count("requests_expired", pair.requests_expired)]));
         let tables = [

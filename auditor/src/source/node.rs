@@ -1,10 +1,27 @@
 //! This node: clocks and names.
 
+use crate::http::{Key, Masking};
 use crate::record::{BootNs, Clock};
 
 /// Now, on `CLOCK_BOOTTIME`.
 pub fn boot_now() -> BootNs {
     clock(libc::CLOCK_BOOTTIME)
+}
+
+/// Masking under a key of this run, from the kernel's random numbers. The key lives nowhere else.
+///
+/// # Errors
+/// When the kernel gives none.
+pub fn run_masking() -> std::io::Result<Masking> {
+    let mut bytes = [0u8; 16];
+    // SAFETY: writes at most 16 bytes, which live here.
+    let written = unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), 0) };
+    match usize::try_from(written) {
+        // So few bytes come at once or not at all.
+        Ok(16) => Ok(Masking::Keyed(Key::new(bytes))),
+        Ok(_) => Err(std::io::ErrorKind::UnexpectedEof.into()),
+        Err(_) => Err(std::io::Error::last_os_error()),
+    }
 }
 
 fn clock(id: libc::clockid_t) -> u64 {

@@ -6,7 +6,8 @@
 //! ```
 //!
 //! Kinds below 16 are the kernel side's and hold the wire record; the others hold JSON. Header values that are not
-//! audited, query strings and bodies are masked before a record is written (see [`crate::http`]).
+//! audited, query strings and bodies are masked before a record is written (see [`crate::http`]); some of the values can
+//! still be compared with each other (see [`crate::http::masking`]), the key for that is not in the file.
 
 use std::io::{self, Read, Write};
 

@@ -1,0 +1,126 @@
+//! What a request may have in common with the calls made for it: hashes of the values it carries.
+//!
+//! The values are masked already, so equal hashes mean equal words. Ids in the path are in clear, and their hashes are
+//! of another kind: an id in a path is never taken for the same id in a header.
+
+use std::hash::Hasher;
+
+use siphasher::sip::SipHasher13;
+
+use super::fields::{self, Treatment};
+use super::masking::{WORD_MIN, is_comparable};
+use crate::report::route::is_variable;
+
+/// Most values of a request. Those of fields come first, then ids in the path, the query, cookies.
+pub const VALUES: usize = 16;
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Word = 0,
+    Path = 1,
+    /// All the pairs of a cookie field together.
+    Cookies = 2,
+}
+
+/// Of a request with this path, masked query, and masked fields. No value twice.
+pub(super) fn values<'a>(path: &str, query: &[u8], fields: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> Vec<u64> {
+    let mut values = Values::default();
+    let mut cookies = Vec::new();
+    for (name, value) in fields {
+        match fields::treatment(name) {
+            Treatment::Words => values.words(value),
+            Treatment::Pairs(_) => cookies.push(value),
+            Treatment::Keep | Treatment::Mask => {}
+        }
+    }
+    for id in path.split('/').filter(|segment| segment.len() >= WORD_MIN && is_variable(segment)).take(VALUES) {
+        values.add(Kind::Path, id.as_bytes());
+    }
+    values.pairs(query, b'&');
+    for value in cookies {
+        let before = values.0.len();
+        values.pairs(value, b';');
+        if values.0.len() > before + 1 {
+            values.add(Kind::Cookies, value);
+        }
+    }
+    values.0
+}
+
+#[derive(Default)]
+struct Values(Vec<u64>);
+
+impl Values {
+    fn pairs(&mut self, value: &[u8], separator: u8) {
+        for pair in value.split(|&byte| byte == separator) {
+            if let Some(equals) = pair.iter().position(|&byte| byte == b'=') {
+                self.words(pair.get(equals + 1..).unwrap_or_default());
+            }
+        }
+    }
+
+    fn words(&mut self, value: &[u8]) {
+        for word in value.split(|byte| byte.is_ascii_whitespace()).filter(|word| is_comparable(word)) {
+            self.add(Kind::Word, word);
+        }
+    }
+
+    fn add(&mut self, kind: Kind, bytes: &[u8]) {
+        if self.0.len() >= VALUES {
+            return;
+        }
+        let mut hasher = SipHasher13::new();
+        hasher.write_u8(kind as u8);
+        hasher.write(bytes);
+        let value = hasher.finish();
+        if !self.0.contains(&value) {
+            self.0.push(value);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(path: &str, query: &str, fields: &[(&str, &str)]) -> Vec<u64> {
+        values(path, query.as_bytes(), fields.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())))
+    }
+
+    #[test]
+    fn equal_words_are_equal_wherever_they_stand() {
+        let word = of("/", "", &[("X-Request-Id", "xxabcd")]);
+        assert_eq!(word.len(), 1);
+        for other in [
+            of("/", "", &[("authorization", "xxxxxx xxabcd")]),
+            of("/", "xx=xxabcd", &[]),
+            of("/", "", &[("cookie", "xxx=xxxx; xx=xxabcd")]),
+            of("/", "", &[("x-tenant", "xxabcd"), ("x-user", "xxabcd")]),
+        ] {
+            assert_eq!(other, word);
+        }
+        assert!(of("/", "", &[("accept", "xxabcd")]).is_empty());
+        assert_ne!(of("/deadbeef1", "", &[]), of("/", "a=deadbeef1", &[]));
+    }
+
+    #[test]
+    fn what_is_not_comparable_is_left_out() {
+        assert!(of("/17/cart", "x=xxxxxx&abcdef&x=abc&=&", &[("x-user", "xxxxxxxx"), ("cookie", "abcdef")]).is_empty());
+        assert_eq!(of("/1234/cart", "", &[]).len(), 1);
+    }
+
+    #[test]
+    fn cookies_count_each_and_together() {
+        assert_eq!(of("/", "", &[("cookie", "x=abcd; x=efgh; x=xxxx")]).len(), 3);
+    }
+
+    #[test]
+    fn values_are_bounded_and_cookies_come_last() {
+        let cookies: String = (1000..1100).map(|n| format!("x={n}; ")).collect();
+        let all = of("/1234567", "x=abcd", &[("cookie", &cookies), ("x-user", "efgh")]);
+        assert_eq!(all.len(), VALUES);
+        let some = of("/1234567", "x=abcd", &[("x-user", "efgh")]);
+        assert_eq!(all.get(..3), some.get(..));
+        assert_eq!(of(&"/1234567/12345678".repeat(1000), "", &[]).len(), 2);
+    }
+}

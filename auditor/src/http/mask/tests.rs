@@ -1,0 +1,117 @@
+use super::*;
+use crate::http::masking::Key;
+
+fn mask(text: &str) -> (String, Option<Verdict>) {
+    mask_with(text, &Masking::Blank)
+}
+
+fn mask_with(text: &str, masking: &Masking) -> (String, Option<Verdict>) {
+    let mut mask = HeadMask::new();
+    let mut bytes = text.as_bytes().to_vec();
+    let mut end = None;
+    for at in 0..bytes.len() {
+        let (before, rest) = bytes.split_at_mut(at);
+        let verdict = mask.walk(&mut rest[0], masking);
+        if let Some(hash) = mask.take_hash() {
+            hash.write(before);
+        }
+        if matches!(verdict, Verdict::Complete | Verdict::NotHttp) {
+            end = Some(verdict);
+            break;
+        }
+    }
+    (String::from_utf8(bytes).unwrap(), end)
+}
+
+fn masks_to(text: &str, expected: &str, end: Verdict) {
+    assert_eq!(mask(text), (expected.to_owned(), Some(end)), "{text:?}");
+    assert_eq!(mask(expected), (expected.to_owned(), Some(end)), "again: {expected:?}");
+    assert_eq!(mask_with(expected, &Masking::Done), (expected.to_owned(), Some(end)), "replayed: {expected:?}");
+    let keyed = Masking::Keyed(Key::new([1; 16]));
+    let (masked, ended) = mask_with(text, &keyed);
+    assert_eq!((masked.len(), ended), (expected.len(), Some(end)), "{masked:?}");
+    assert_eq!(mask_with(&masked, &Masking::Done), (masked, ended), "keyed, then replayed");
+}
+
+#[test]
+fn only_listed_values_stay() {
+    masks_to(
+        "GET /a/b?key=1&t HTTP/1.1\r\nHost: h:1\r\nAuthorization: Bearer abc\r\nTraceParent : 00-aa\r\n\r\n",
+        "GET /a/b?xxx=x&x HTTP/1.1\r\nHost: h:1\r\nAuthorization: xxxxxx xxx\r\nTraceParent : 00-aa\r\n\r\n",
+        Verdict::Complete,
+    );
+}
+
+#[test]
+fn folded_lines_share_the_fate_of_their_field() {
+    masks_to(
+        "GET / HTTP/1.1\n odd\nCookie: a\n\tb: c\ntracestate: a=1,\n b=2\n\n",
+        "GET / HTTP/1.1\n xxx\nCookie: x\n\txx x\ntracestate: a=1,\n b=2\n\n",
+        Verdict::Complete,
+    );
+}
+
+#[test]
+fn a_line_folded_onto_the_first_one_is_no_query() {
+    let (masked, _) = mask("GET /?a=b HTTP/1.1\n c=d&e\n\n");
+    assert_eq!(masked, "GET /?x=x HTTP/1.1\n xxxxx\n\n");
+}
+
+#[test]
+fn targets() {
+    masks_to("GET http://u:p@h/p?q HTTP/1.1\n\r\n", "GET http://xxxxx/p?x HTTP/1.1\n\r\n", Verdict::Complete);
+    masks_to("CONNECT u:p/@h:443 HTTP/1.1\n\n", "CONNECT xxxxxxxxxx HTTP/1.1\n\n", Verdict::Complete);
+    masks_to("CONNECT /a HTTP/1.1\n\n", "CONNECT xx HTTP/1.1\n\n", Verdict::Complete);
+    masks_to("OPTIONS * HTTP/1.0\n\n", "OPTIONS * HTTP/1.0\n\n", Verdict::Complete);
+    masks_to("GET hunter2 HTTP/1.1\n", "GET hxxxxxx HTTP/1.1\n", Verdict::NotHttp);
+    masks_to("P4", "P\0", Verdict::NotHttp);
+    masks_to("GET /?a secret HTTP/1.1\n", "GET /?x xxxxxx xxxxxxxx\n", Verdict::NotHttp);
+}
+
+#[test]
+fn responses_keep_their_status_only() {
+    masks_to(
+        "HTTP/1.1 404 Not You\r\nSet-Cookie: s=1\r\nContent-Length: 3\r\n\r\n",
+        "HTTP/1.1 404 xxx xxx\r\n__________: xxx\r\nContent-Length: 3\r\n\r\n",
+        Verdict::Complete,
+    );
+    masks_to("HTTP/1.1 2x0 OK\r\n\r\n", "HTTP/1.1 2\x000 OK\r\n\r\n", Verdict::NotHttp);
+}
+
+#[test]
+fn no_word_of_a_body_passes_as_a_method() {
+    // The framer blanks what follows.
+    masks_to("SEC", "SE\0", Verdict::NotHttp);
+    masks_to("GETS", "GET\0", Verdict::NotHttp);
+    assert_eq!(mask("UPDATE").0, "UPDATE");
+}
+
+#[test]
+fn a_line_without_a_colon_keeps_nothing() {
+    masks_to(
+        "GET / HTTP/1.1\nhunter2\nHost hunter2 hunter2\n\n",
+        "GET / HTTP/1.1\nh______\nHost h______ h______\n\n",
+        Verdict::Complete,
+    );
+    let long = "s".repeat(100);
+    masks_to(
+        &format!("GET / HTTP/1.1\n{long}\nevil: a\n\n"),
+        &format!("GET / HTTP/1.1\n{}\ne___: x\n\n", "_".repeat(100)),
+        Verdict::Complete,
+    );
+}
+
+#[test]
+fn what_a_lenient_server_may_read_as_an_audited_field_stays() {
+    masks_to(
+        "GET / HTTP/1.1\nx traceparent: a\ntraceparent 00-a\na@tracestate b\n\n",
+        "GET / HTTP/1.1\nx traceparent: x\ntraceparent ____\na\0tracestate _\n\n",
+        Verdict::Complete,
+    );
+}
+
+#[test]
+fn names_that_only_resemble_a_kept_one_are_masked() {
+    let (masked, _) = mask("GET / HTTP/1.1\r\nhost x: s\r\nhos: s\r\nhostx: s\r\n: s\r\nho@st: s\r\n\r\n");
+    assert!(!masked.contains(": s"), "{masked}");
+}

@@ -1,0 +1,230 @@
+//! Replaces the values that a request may hand on to its calls, so that they can be compared and not read.
+//!
+//! Of a word of such a value (an id, a token, the value of a parameter or of a cookie) every byte becomes `x`, but for
+//! the last eleven: these hold its hash under a key that lives as long as the run and is written nowhere. Equal words
+//! have equal replacements, whatever field they stand in, and a recording tells no more than that. The hash is of the
+//! whole word: one that grows along with the word would tell, byte by byte, how far a guess is right to whoever can
+//! send a request of their own and read the recording.
+//!
+//! The replacement is written when the word ends, and what went with an earlier record cannot be written any more: of a
+//! word whose hash does not fit behind the border between two records nothing stays.
+
+use std::hash::Hasher;
+
+use siphasher::sip::SipHasher24;
+
+use super::fields::Treatment;
+
+/// Stands for a byte of a value, a query or a reason phrase. No hash contains it.
+pub(super) const MASKED: u8 = b'x';
+/// What a hash is written in: nothing that separates words anywhere.
+const ALPHABET: &[u8; 64] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwyz-_.";
+/// Bytes of a hash: 64 bits, six in each.
+const HASH_LEN: usize = 11;
+/// A shorter word says nothing: too many have it.
+pub(super) const WORD_MIN: usize = 4;
+/// Words that many requests have, or that say what the next one is.
+const TRIVIAL: [&[u8]; 10] =
+    [b"true", b"false", b"null", b"none", b"undefined", b"unknown", b"basic", b"bearer", b"digest", b"token"];
+/// Bytes of a word that are hashed at once; no trivial word is as long.
+const CHUNK: usize = 16;
+
+/// A secret of one run, from the live source. It is never stored, nor shown.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Key([u8; 16]);
+
+impl Key {
+    /// From random bytes.
+    pub const fn new(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+}
+
+impl std::fmt::Debug for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Key(..)")
+    }
+}
+
+/// What becomes of the values that a request may hand on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Masking {
+    /// Nothing of them stays, so that nothing can be compared.
+    #[default]
+    Blank,
+    /// Replacements under this key: the records come from the kernel.
+    Keyed(Key),
+    /// That was done before: the records come from a recording.
+    Done,
+}
+
+/// The walk through a value that does not stay readable.
+#[derive(Clone, Debug, Default)]
+pub(super) struct ValueMask {
+    treatment: Treatment,
+    /// Of a pair: the name is over.
+    named: bool,
+    word: Option<HashedWord>,
+}
+
+impl ValueMask {
+    pub(super) fn new(treatment: Treatment) -> Self {
+        Self { treatment, named: false, word: None }
+    }
+
+    pub(super) fn keeps(&self) -> bool {
+        self.treatment == Treatment::Keep
+    }
+
+    /// Masks a byte of the value, white space excepted. Says whether it ends a word, as white space does.
+    pub(super) fn walk(&mut self, byte: &mut u8, masking: &Masking) -> bool {
+        match (self.treatment, *byte) {
+            (Treatment::Pairs(separator), b) if b == separator => {
+                self.named = false;
+                return true;
+            }
+            (Treatment::Pairs(_), b'=') if !self.named => self.named = true,
+            (Treatment::Words, b) => self.word(byte, b, masking),
+            (Treatment::Pairs(_), b) if self.named => self.word(byte, b, masking),
+            _ => *byte = MASKED,
+        }
+        false
+    }
+
+    fn word(&mut self, byte: &mut u8, value: u8, masking: &Masking) {
+        match masking {
+            // Whatever it is, masking it once more changes nothing.
+            Masking::Done if value.is_ascii_alphanumeric() || b"-_.".contains(&value) => return,
+            Masking::Done | Masking::Blank => {}
+            Masking::Keyed(key) => self.word.get_or_insert_with(|| HashedWord::new(key)).push(value),
+        }
+        *byte = MASKED;
+    }
+
+    /// The word, if one is under way, is over.
+    pub(super) fn end_word(&mut self) -> Option<Hash> {
+        self.word.take()?.hash()
+    }
+}
+
+/// A word under way.
+#[derive(Clone, Debug)]
+struct HashedWord {
+    hasher: SipHasher24,
+    length: usize,
+    /// What is not hashed yet: the hasher is slow byte by byte.
+    chunk: [u8; CHUNK],
+}
+
+impl HashedWord {
+    fn new(key: &Key) -> Self {
+        Self { hasher: SipHasher24::new_with_key(&key.0), length: 0, chunk: [0; CHUNK] }
+    }
+
+    fn push(&mut self, byte: u8) {
+        if let Some(slot) = self.chunk.get_mut(self.length % CHUNK) {
+            *slot = byte;
+        }
+        self.length += 1;
+        if self.length.is_multiple_of(CHUNK) {
+            self.hasher.write(&self.chunk);
+        }
+    }
+
+    fn hash(mut self) -> Option<Hash> {
+        let rest = self.chunk.get(..self.length % CHUNK).unwrap_or_default();
+        let trivial = self.length < CHUNK && TRIVIAL.iter().any(|word| word.eq_ignore_ascii_case(rest));
+        self.hasher.write(rest);
+        let telling = self.length >= WORD_MIN && !trivial;
+        telling.then(|| Hash { bits: self.hasher.finish(), length: self.length.min(HASH_LEN) })
+    }
+}
+
+/// What the last bytes of a word become.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Hash {
+    bits: u64,
+    length: usize,
+}
+
+impl Hash {
+    /// How many bytes those are.
+    pub(super) fn len(self) -> usize {
+        self.length
+    }
+
+    /// Writes it to the end of the bytes that end with the word.
+    pub(super) fn write(self, bytes: &mut [u8]) {
+        let mut bits = self.bits;
+        for byte in bytes.iter_mut().rev().take(self.length) {
+            *byte = ALPHABET.get((bits & 63) as usize).copied().unwrap_or(MASKED);
+            bits >>= 6;
+        }
+    }
+}
+
+/// Whether a masked word can be compared.
+pub(super) fn is_comparable(word: &[u8]) -> bool {
+    word.len() >= WORD_MIN && word.last() != Some(&MASKED)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn masked(word: &str, key: u8) -> String {
+        let mut bytes = word.as_bytes().to_vec();
+        let mut mask = ValueMask::new(Treatment::Words);
+        let masking = Masking::Keyed(Key::new([key; 16]));
+        for byte in &mut bytes {
+            assert!(!mask.walk(byte, &masking));
+        }
+        if let Some(hash) = mask.end_word() {
+            hash.write(&mut bytes);
+        }
+        String::from_utf8(bytes).unwrap()
+    }
+
+    #[test]
+    fn only_equal_words_under_one_key_look_equal() {
+        let word = "6f1c1c1e-9d1b-4b3a-8e55-0a4a4f5d2c11";
+        let mask = masked(word, 1);
+        assert_eq!(mask, masked(word, 1));
+        assert_eq!((mask.len(), mask.get(..25)), (word.len(), Some("x".repeat(25).as_str())));
+        assert!(mask.get(25..).is_some_and(|hash| !hash.contains('x') && is_comparable(mask.as_bytes())));
+        for other in [masked(word, 2), masked("6f1c1c1e-9d1b-4b3a-8e55-0a4a4f5d2c12", 1), masked(&word[1..], 1)] {
+            assert_ne!(other.get(other.len() - HASH_LEN..), mask.get(25..));
+        }
+    }
+
+    #[test]
+    fn a_common_beginning_does_not_show() {
+        let (one, other) = (masked("hunter2hunter2a", 1), masked("hunter2hunter2b", 1));
+        let same = one.bytes().zip(other.bytes()).skip(4).filter(|(a, b)| a == b).count();
+        assert!(same <= 2, "{one} {other}");
+    }
+
+    #[test]
+    fn trivial_words_leave_nothing() {
+        for word in ["", "1", "abc", "TRUE", "null", "Bearer", "undefined"] {
+            assert_eq!(masked(word, 1), "x".repeat(word.len()));
+            assert!(!is_comparable(masked(word, 1).as_bytes()));
+        }
+        assert!(TRIVIAL.iter().all(|word| word.len() < CHUNK));
+        assert!(is_comparable(masked("abcd", 1).as_bytes()));
+    }
+
+    #[test]
+    fn the_alphabet_is_safe() {
+        let mut letters = ALPHABET.to_vec();
+        letters.sort_unstable();
+        letters.dedup();
+        assert_eq!((letters.len(), letters.contains(&MASKED)), (64, false));
+        assert!(!letters.iter().any(|byte| b" \t\r\n\0&=;,:?#/\"".contains(byte)));
+    }
+
+    #[test]
+    fn a_key_is_not_shown() {
+        assert_eq!(format!("{:?}", Masking::Keyed(Key::new([7; 16]))), "Keyed(Key(..))");
+    }
+}
