@@ -26,7 +26,10 @@ const LINGER: BootNs = 1_000_000_000;
 /// How many calls the expectation weighs that half of the calls are made by requests, after no particular lag.
 const STRENGTH: f64 = 2.0;
 /// A state is taken to be no rarer than this.
-const RAREST: f64 = 0.001;
+const RAREST: f64 = 0.003;
+/// A route is never so many times as likely as chance. Those that are this likely are all as likely: who comes just
+/// before a call, in step with the one that makes it, would else always win.
+const LIKELIEST: f64 = 30.0;
 /// One call is no stronger evidence than this: five coincidences are no proof.
 const MOST: f64 = 5.0;
 /// What every call costs: p is never exact, and over many calls the smallest error would add up to certainty.
@@ -144,7 +147,7 @@ impl Follow {
         let mut seen: [Option<(f64, ExchangeId)>; LANES] = [None; LANES];
         for ((lane, end), seen) in self.lanes.iter().zip(self.ends()).zip(&mut seen) {
             let state = self.state(end);
-            let ratio = lane.share() * lane.made(state) / lane.time(state);
+            let ratio = (lane.share() * lane.made(state) / lane.time(state)).min(LIKELIEST);
             *seen = end.map(|(_, id)| (ratio, id));
         }
         let best = seen.iter().flatten().map(|(ratio, _)| *ratio).max_by(f64::total_cmp)?;

@@ -25,6 +25,8 @@ const SILENT_SLOPE: f64 = 2.5;
 const COVERED: f64 = 0.7;
 const UNCOVERED: f64 = 0.4;
 const COVERED_RATIO: f64 = 100.0;
+/// Requests of a route that are remembered, about.
+const REMEMBERED: u64 = 48;
 const ROUTES: usize = 32;
 
 /// How far calls are apart.
@@ -81,6 +83,13 @@ pub(super) struct Ended {
 }
 
 impl Ended {
+    /// The first requests count less and less: whose calls they made had to be learnt.
+    fn halve(&mut self) {
+        for count in [&mut self.all, &mut self.called, &mut self.kept, &mut self.both] {
+            *count /= 2;
+        }
+    }
+
     pub(super) fn add(&mut self, other: Self) {
         self.all += other.all;
         self.called += other.called;
@@ -108,6 +117,9 @@ impl Rhythm {
             ended.called += u64::from(called);
             ended.kept += u64::from(kept);
             ended.both += u64::from(called && kept);
+            if ended.all >= REMEMBERED {
+                ended.halve();
+            }
         }
     }
 

@@ -13,7 +13,7 @@ use crate::record::BootNs;
 use crate::report::address::Destination;
 
 /// Share of the likelihood that a route must have to be named.
-const NAMED: f64 = 0.9;
+const NAMED: f64 = 0.8;
 /// What chance has against a route that makes most of the calls.
 const CHANCE: f64 = 0.5;
 

@@ -11,7 +11,8 @@ import java.util.concurrent.Future;
  * The request thread waits for the workers and answers: the way of a servlet with `@Async` services.
  */
 final class Pool {
-    private static final int THREADS = 64;
+    // Enough for three calls of every request: a queue before a full pool hides which request a call is for.
+    private static final int THREADS = 192;
 
     public static void main(String[] args) throws Exception {
         Fleet fleet = new Fleet(args);
