@@ -8,6 +8,7 @@
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::unwrap_used))]
 
 mod class;
+pub mod delay;
 mod clock;
 mod inbound;
 mod process;

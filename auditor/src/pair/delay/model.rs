@@ -119,7 +119,6 @@ pub(super) struct Model {
     /// Calls without a parent: kind, count.
     background: BTreeMap<u16, f64>,
     seconds: f64,
-    log_background: Vec<f64>,
     fresh: u32,
     next_age: u32,
     trained: u32,
