@@ -15,6 +15,7 @@
 
 mod candidates;
 mod gap;
+mod idle;
 mod model;
 mod random;
 mod sample;
@@ -102,6 +103,7 @@ impl Delays {
             self.first = Some(now);
         } else {
             self.models.main.elapsed((self.now - before) as f64 / 1e9);
+            self.models.idle.passed(before, self.now, !self.open.is_empty());
         }
         self.now
     }
@@ -130,6 +132,7 @@ impl Delays {
         let Some(inbound) = self.table.inbounds.get_mut(slot) else { return };
         if inbound.is_open() {
             inbound.end = Some(now);
+            self.models.idle.ended(inbound.start, now);
             self.open.remove(&(inbound.start, slot));
             self.ended.push_back((now, slot));
         }
@@ -157,6 +160,9 @@ impl Delays {
         self.models.saw_kinds(self.kinds.len());
         self.sent += 1;
         let open = self.open.len() as u32;
+        if parent.is_none() {
+            self.models.idle.sent(now, kind, open > 0);
+        }
         let candidates = if parent.is_some() { Vec::new() } else { self.candidates(kind, hints) };
         for candidate in &candidates {
             if let Some(inbound) = self.table.inbounds.get_mut(candidate.inbound) {

@@ -29,7 +29,8 @@ impl Delays {
                 slots.extend(self.open.range(around..).take(AROUND).map(|(_, slot)| *slot));
                 slots.extend(self.open.range(..around).rev().take(AROUND).map(|(_, slot)| *slot));
             }
-            let hinted = hints.iter().filter(|hint| hint.log_ratio > 0.0).filter_map(|hint| self.inbounds.get(&hint.id));
+            let hinted =
+                hints.iter().filter(|hint| hint.log_ratio > 0.0).filter_map(|hint| self.inbounds.get(&hint.id));
             slots.extend(hinted.take(HINTED));
         }
         let ended = self.ended.iter().rev().take(ENDED).filter(|(end, _)| end + LATE > self.now);

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use super::gap::{self, BINS, Gaps};
+use super::idle::Idle;
 
 /// Kinds of calls (destinations) told apart, and routes; what comes later shares the last one.
 pub(super) const KINDS: usize = 64;
@@ -77,7 +78,9 @@ impl State {
             (true, 0) => mix(route | last | 4 << 50).wrapping_add(mix(fine)),
             (true, 1) => mix(route | last | u64::from(self.waiting) << 40 | 5 << 50),
             (true, _) => mix(last | 6 << 50),
-            (false, 0) => mix(route | last | waits | ended | 1 << 50).wrapping_add(if self.ended { 0 } else { mix(fine) }),
+            (false, 0) => {
+                mix(route | last | waits | ended | 1 << 50).wrapping_add(if self.ended { 0 } else { mix(fine) })
+            }
             (false, 1) => mix(route | last | waits | ended | 2 << 50),
             (false, _) => mix(route | waits | ended | 3 << 50),
         }
@@ -116,7 +119,7 @@ pub(super) struct Model {
     index: std::collections::HashMap<u64, u32, Plain>,
     nodes: Vec<(Node, Option<u32>, Tier)>,
     kinds: u16,
-    /// Calls without a parent: kind, count.
+    /// Calls found to have no parent, by kind.
     background: BTreeMap<u16, f64>,
     seconds: f64,
     fresh: u32,
@@ -159,12 +162,15 @@ impl Model {
         self.trained
     }
 
-    /// Log density of the next step, per second. 
+    /// Log density of the next step, per second.
     pub(super) fn log(&self, state: &State, next: Next, time: u64) -> f64 {
         let mut shrink = 0.0;
         let bin = if next == Next::Nothing { 0 } else { gap::bin(time) };
         for level in 0..LEVELS {
-            let Some((node, _, _)) = self.index.get(&state.key(level)).and_then(|at| self.nodes.get(*at as usize)) else { continue };
+            let Some((node, _, _)) = self.index.get(&state.key(level)).and_then(|at| self.nodes.get(*at as usize))
+            else {
+                continue;
+            };
             if let Some((_, table)) = node.tables.iter().find(|(of, _)| *of == next) {
                 return shrink + table.get(bin).copied().unwrap_or(f64::NEG_INFINITY);
             }
@@ -222,6 +228,7 @@ impl Model {
         }
     }
 
+    /// A call has no parent.
     pub(super) fn add_background(&mut self, kind: u16) {
         *self.background.entry(kind).or_default() += 1.0;
     }
@@ -230,10 +237,9 @@ impl Model {
         self.seconds += seconds;
     }
 
-    /// Log of the calls of a kind per second that no request causes.
-    pub(super) fn log_background(&self, kind: u16) -> f64 {
-        let count = self.background.get(&kind).copied().unwrap_or(0.0);
-        ((count + 0.25) / self.seconds.max(1.0)).ln()
+    /// Calls of a kind per second that were found to have no parent.
+    fn found(&self, kind: u16) -> f64 {
+        (self.background.get(&kind).copied().unwrap_or_default() + 0.25) / self.seconds.max(1.0)
     }
 
     /// A request is done with.
@@ -289,6 +295,9 @@ impl Model {
     }
 }
 
+/// Least share of a kind of calls that requests are supposed to cause.
+const LEAST: f64 = 0.001;
+
 /// Folds of the warm-up.
 pub(super) const FOLDS: u8 = 2;
 
@@ -299,6 +308,7 @@ pub(super) const FOLDS: u8 = 2;
 pub(super) struct Models {
     folds: [Model; FOLDS as usize],
     pub(super) main: Model,
+    pub(super) idle: Idle,
 }
 
 impl Models {
@@ -310,6 +320,13 @@ impl Models {
     /// How many kinds of calls there are.
     pub(super) fn saw_kinds(&mut self, kinds: usize) {
         self.all_mut().for_each(|(_, model)| model.kinds = kinds as u16);
+    }
+
+    /// Log of the calls of a kind per second that no request causes, and of the share of the others among those at
+    /// moments with open requests.
+    pub(super) fn log_background(&self, kind: u16) -> (f64, f64) {
+        let (rate, share) = self.idle.background(kind);
+        (self.main.found(kind).max(rate).ln(), (1.0 - share).max(LEAST).ln())
     }
 
     pub(super) fn all_mut(&mut self) -> impl Iterator<Item = (u8, &mut Model)> {

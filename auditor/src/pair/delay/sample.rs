@@ -10,7 +10,6 @@ use super::table::{Call, Inbound, Slab, Slot};
 use super::walk::{self, Span, Step};
 
 /// How far from a call, in calls, those are that change hands with it.
-
 const AROUND: u64 = 64;
 /// Kinds of calls that change hands at once.
 const ITEMS: usize = 4;
@@ -50,7 +49,9 @@ impl Table {
         let calls = self.inbounds.get(of).map(|inbound| inbound.calls.as_slice()).unwrap_or_default();
         let from = calls.partition_point(|(other, _)| *other + AROUND < seq);
         let calls = calls.get(from..).unwrap_or_default().iter().take_while(move |(other, _)| *other <= seq + AROUND);
-        calls.filter_map(|(_, slot)| Some((self.calls.get(*slot)?, *slot))).filter(move |(call, _)| !call.decided && call.may_be(to))
+        calls
+            .filter_map(|(_, slot)| Some((self.calls.get(*slot)?, *slot)))
+            .filter(move |(call, _)| !call.decided && call.may_be(to))
     }
 
     /// Takes a call from its owner.
@@ -84,7 +85,7 @@ impl Sampler {
     pub(super) fn sweep(&mut self, table: &mut Table, models: &Models, block: &[Slot], round: usize) {
         for (at, slot) in block.iter().enumerate() {
             let Some(call) = table.calls.get(*slot) else { continue };
-            if call.is_settled() && (round + at) % SETTLED != 0 {
+            if call.is_settled() && !(round + at).is_multiple_of(SETTLED) {
                 continue;
             }
             self.choose(table, models, *slot);
@@ -125,7 +126,8 @@ impl Sampler {
         let owner = call.owner?;
         let others = call.candidates.len().checked_sub(1).filter(|others| *others > 0)?;
         let drawn = self.random.below(others);
-        let other = call.candidates.iter().map(|candidate| candidate.inbound).filter(|other| *other != owner).nth(drawn)?;
+        let other =
+            call.candidates.iter().map(|candidate| candidate.inbound).filter(|other| *other != owner).nth(drawn)?;
         Some((owner, other))
     }
 
@@ -164,7 +166,14 @@ impl Sampler {
         if self.items.is_empty() {
             return;
         }
-        let seqs = || self.items.iter().flat_map(|item| item.sides).flatten().filter_map(|slot| table.calls.get(slot)).map(|call| call.seq);
+        let seqs = || {
+            self.items
+                .iter()
+                .flat_map(|item| item.sides)
+                .flatten()
+                .filter_map(|slot| table.calls.get(slot))
+                .map(|call| call.seq)
+        };
         let (Some(first), Some(last)) = (seqs().min(), seqs().max()) else { return };
         let (Some(one), Some(two)) = (table.inbounds.get(owner), table.inbounds.get(other)) else { return };
         let (span_one, span_two) = (Span::new(one, first, last), Span::new(two, first, last));
@@ -180,7 +189,9 @@ impl Sampler {
                     self.mine.extend(mine);
                     self.theirs.extend(theirs);
                     for (slot, from, to) in [(mine, owner, other), (theirs, other, owner)] {
-                        hints += slot.and_then(|slot| table.calls.get(slot)).map_or(0.0, |call| call.hint(to) - call.hint(from));
+                        hints += slot
+                            .and_then(|slot| table.calls.get(slot))
+                            .map_or(0.0, |call| call.hint(to) - call.hint(from));
                     }
                 }
             }
@@ -195,10 +206,17 @@ impl Sampler {
         }
         normalise(&mut weights);
         let mut left = self.random.unit();
-        let chosen = weights.iter().position(|weight| { left -= weight; left < 0.0 }).unwrap_or(0);
+        let chosen = weights
+            .iter()
+            .position(|weight| {
+                left -= weight;
+                left < 0.0
+            })
+            .unwrap_or(0);
         for at in 0..self.items.len() {
             let Some(item) = self.items.get(at).copied() else { continue };
-            let moved: f64 = weights.iter().enumerate().filter(|(mask, _)| mask >> at & 1 == 1).map(|(_, weight)| weight).sum();
+            let moved: f64 =
+                weights.iter().enumerate().filter(|(mask, _)| mask >> at & 1 == 1).map(|(_, weight)| weight).sum();
             let [mine, theirs] = item.sides;
             for (slot, from, to) in [(mine, owner, other), (theirs, other, owner)] {
                 let Some(slot) = slot else { continue };
@@ -221,6 +239,7 @@ impl Sampler {
 fn weigh(table: &Table, models: &Models, call: &Call, steps: &mut Vec<Step>, weights: &mut Vec<f64>) {
     weights.clear();
     let slot = [call.slot];
+    let (background, caused) = models.log_background(call.kind);
     for candidate in &call.candidates {
         let gain = table.inbounds.get(candidate.inbound).map_or(f64::NEG_INFINITY, |inbound| {
             let span = Span::new(inbound, call.seq, call.seq);
@@ -229,9 +248,9 @@ fn weigh(table: &Table, models: &Models, call: &Call, steps: &mut Vec<Step>, wei
             walk::steps(&table.calls, inbound, span, &slot, &[], steps);
             with - walk::log(models, inbound, span, steps)
         });
-        weights.push(gain + candidate.hint);
+        weights.push(gain + caused + candidate.hint);
     }
-    weights.push(models.main.log_background(call.kind));
+    weights.push(background);
     normalise(weights);
 }
 

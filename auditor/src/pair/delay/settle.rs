@@ -3,7 +3,7 @@
 use super::candidates::LATE;
 use super::model::{FOLDS, Model, Next};
 use super::sample::Table;
-use super::table::{Inbound, Slot};
+use super::table::{Call, Inbound, Slot};
 use super::walk::{self, Span, Step};
 use super::{Decision, Delays};
 use crate::exchange::ExchangeId;
@@ -192,13 +192,16 @@ impl Delays {
     }
 }
 
-/// Adds the steps of a request to a model. Calls that outlive their request are believed only where nothing else could
-/// explain them: guessed, they would soon explain everything.
+/// Adds the steps of a request to a model. A request that ends before its calls are answered is believed only where
+/// nothing else could explain it, and calls after its end only where they are known: guessed, they would soon explain
+/// everything, above all calls that have no parent.
 fn learn(model: &mut Model, table: &Table, inbound: &Inbound, steps: &mut Vec<Step>) {
+    let late = |call: &Call| inbound.end.is_some_and(|end| call.start > end) && !call.candidates.is_empty();
+    let guessed = inbound.calls.iter().filter_map(|(_, slot)| table.calls.get(*slot)).any(late);
     walk::steps(&table.calls, inbound, Span::all(), &[], &[], steps);
     walk::walk(inbound, Span::all(), steps, |state, next, time| {
-        let outlives = state.ended || (next == Next::End && state.waiting > 0);
-        if !outlives || !inbound.shared {
+        let early = next == Next::End && state.waiting > 0;
+        if !(early && inbound.shared) && !(state.ended && (guessed || inbound.shared)) {
             model.add(state, next, time);
         }
     });

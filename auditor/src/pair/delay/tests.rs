@@ -103,7 +103,8 @@ fn most_calls_are_found_and_the_confidence_is_honest() {
     assert!(all >= 0.95, "{all}");
     assert!(right >= 0.99 && sure * 10 >= decided.len() * 6, "{right} of {sure}");
     assert!(world.score(&decided, 0.9).1 >= 0.97);
-    let sole: Vec<Decision> = decided.into_iter().filter(|made| made.candidates == 1 && made.parent.is_some()).collect();
+    let sole: Vec<Decision> =
+        decided.into_iter().filter(|made| made.candidates == 1 && made.parent.is_some()).collect();
     assert!(world.score(&sole, 0.0).1 >= 0.998);
 }
 

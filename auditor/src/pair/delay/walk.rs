@@ -44,7 +44,14 @@ impl Span {
 }
 
 /// The calls of a request, without some and with others; reused between evaluations.
-pub(super) fn steps(calls: &Slab<Call>, inbound: &Inbound, span: Span, without: &[Slot], with: &[Slot], steps: &mut Vec<Step>) {
+pub(super) fn steps(
+    calls: &Slab<Call>,
+    inbound: &Inbound,
+    span: Span,
+    without: &[Slot],
+    with: &[Slot],
+    steps: &mut Vec<Step>,
+) {
     steps.clear();
     let first = inbound.calls.partition_point(|(seq, _)| *seq < span.first).saturating_sub(REACH);
     let mut with = with.iter().filter_map(|slot| calls.get(*slot)).peekable();
@@ -55,7 +62,9 @@ pub(super) fn steps(calls: &Slab<Call>, inbound: &Inbound, span: Span, without: 
         while let Some(new) = with.next_if(|new| new.seq < *seq) {
             steps.push(Step::of(new));
         }
-        if !without.contains(slot) && let Some(call) = calls.get(*slot) {
+        if !without.contains(slot)
+            && let Some(call) = calls.get(*slot)
+        {
             steps.push(Step::of(call));
         }
     }
