@@ -92,6 +92,8 @@ pub struct Delays {
     delays: BTreeMap<u16, Gaps>,
     first: Option<BootNs>,
     now: BootNs,
+    /// Requests whose calls were clear without a model.
+    anchors: u32,
     warm: bool,
 }
 
@@ -167,7 +169,8 @@ impl Delays {
         for candidate in &candidates {
             if let Some(inbound) = self.table.inbounds.get_mut(candidate.inbound) {
                 inbound.puzzles += 1;
-                inbound.shared |= open > u32::from(inbound.is_open());
+                inbound.shared |= inbound.is_open() && open > 1;
+                inbound.followed |= !inbound.is_open() && open > 0;
             }
         }
         let slot = self.table.calls.insert(Call {

@@ -23,6 +23,8 @@ const WARM: usize = 384;
 const WARM_UP: BootNs = 5_000_000_000;
 const ROUNDS: usize = 16;
 const SWEEPS_PER_ROUND: usize = 5;
+/// Outside evidence (natural logarithm of its likelihood ratio) that needs no model.
+const HINTED: f64 = 3.0;
 /// Calls that a request remembers.
 const CALLS: usize = 64;
 /// Requests that have ended and may still make a call.
@@ -62,6 +64,8 @@ impl Delays {
     /// in turns with guessing who made the calls, from all.
     fn warm_up(&mut self) {
         self.warm = true;
+        let ended = self.ended.iter().filter_map(|(_, slot)| self.table.inbounds.get(*slot));
+        self.anchors = ended.filter(|inbound| self.is_anchor(inbound)).count() as u32;
         let block: Vec<Slot> = self.pending.iter().copied().collect();
         let seconds = self.now.saturating_sub(self.first.unwrap_or(self.now)) as f64 / 1e9;
         let mut steps = Vec::new();
@@ -88,6 +92,12 @@ impl Delays {
                 model.refresh();
             }
         }
+    }
+
+    /// Whether nobody else can have made the calls of a request, and there are some.
+    fn is_anchor(&self, inbound: &Inbound) -> bool {
+        let mut calls = inbound.calls.iter().filter_map(|(_, slot)| self.table.calls.get(*slot));
+        if inbound.shared { calls.any(|call| call.candidates.is_empty()) } else { !inbound.calls.is_empty() }
     }
 
     fn reset(&mut self, block: &[Slot]) {
@@ -146,7 +156,13 @@ impl Delays {
         let (parent, share) = shares.first().copied()?;
         // A model that has seen little is not sure of anything.
         let seen = f64::from(self.models.main.trained());
-        let confidence = share.min(1.0) * (1.0 - 0.25 / (seen + 1.0));
+        let mut confidence = share.min(1.0) * (1.0 - 0.25 / (seen + 1.0));
+        let hinted = call.candidates.iter().any(|candidate| candidate.hint > HINTED);
+        if call.open != 1 && !hinted {
+            // Without an example that is clear by itself, what was learnt may be consistent and wrong.
+            let anchors = f64::from(self.anchors);
+            confidence = confidence.min(1.0 - 0.5 / (1.0 + anchors * anchors));
+        }
         let alternatives = shares.iter().skip(1).filter_map(|(id, share)| Some(((*id)?, *share))).take(4).collect();
         Some(Decision { call: call.id, parent, confidence, candidates: call.open, alternatives })
     }
@@ -177,6 +193,7 @@ impl Delays {
             let Some(inbound) = self.table.inbounds.remove(slot) else { continue };
             if inbound.fold == FOLDS && !inbound.lost {
                 learn(&mut self.models.main, &self.table, &inbound, &mut steps);
+                self.anchors = self.anchors.saturating_add(u32::from(self.is_anchor(&inbound)));
             }
             self.inbounds.remove(&inbound.id);
             for (_, call) in &inbound.calls {
@@ -201,7 +218,7 @@ fn learn(model: &mut Model, table: &Table, inbound: &Inbound, steps: &mut Vec<St
     walk::steps(&table.calls, inbound, Span::all(), &[], &[], steps);
     walk::walk(inbound, Span::all(), steps, |state, next, time| {
         let early = next == Next::End && state.waiting > 0;
-        if !(early && inbound.shared) && !(state.ended && (guessed || inbound.shared)) {
+        if !(early && inbound.shared) && !(state.ended && (guessed || inbound.shared || inbound.followed)) {
             model.add(state, next, time);
         }
     });

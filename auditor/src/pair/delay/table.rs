@@ -63,6 +63,8 @@ pub(super) struct Inbound {
     pub(super) fold: u8,
     /// A call was sent while it was not the only open request.
     pub(super) shared: bool,
+    /// A call was sent after its end while another was open.
+    pub(super) followed: bool,
     /// Undecided calls that it may have made.
     pub(super) puzzles: u32,
     /// Forgotten while it was open.
@@ -71,7 +73,18 @@ pub(super) struct Inbound {
 
 impl Inbound {
     pub(super) fn new(id: ExchangeId, route: u16, start: BootNs, fold: u8) -> Self {
-        Self { id, route, start, end: None, calls: Vec::new(), puzzles: 0, shared: false, fold, lost: false }
+        Self {
+            id,
+            route,
+            start,
+            end: None,
+            calls: Vec::new(),
+            puzzles: 0,
+            shared: false,
+            followed: false,
+            fold,
+            lost: false,
+        }
     }
 
     /// Whether it may end yet.
