@@ -8,8 +8,8 @@
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::unwrap_used))]
 
 mod class;
-pub mod delay;
 mod clock;
+pub mod delay;
 mod inbound;
 mod process;
 mod rhythm;
