@@ -42,6 +42,10 @@ use suspect::{Call, Named, Suspect};
 /// before it was read, or abandoned a Unix socket.
 const ABANDONED: BootNs = 600_000_000_000;
 
+/// That the parent is the right one where nothing speaks against it: it is alone, forked the child, or carried the value.
+const CLEAR: f64 = 0.998;
+/// That the best of several requests with the call's trace-id is.
+const SAME_TRACE: f64 = 0.9;
 /// Processes of one service whose evidence adds up; for CGI and prefork servers, the latest.
 const REPLICAS: usize = 64;
 
@@ -123,8 +127,25 @@ pub struct Pairing {
     pub parents: Parents,
     /// The parent, or one that stands for all (same method and route).
     pub parent: Option<Arc<Inbound>>,
+    /// That it is the very parent, 0 to 1.
+    pub confidence: f64,
     /// The class whose evidence decides whether it may be reported.
     pub suspect: Option<(Suspicion, ClassRef)>,
+}
+
+/// Which request made a call, for all that is known in the end.
+#[derive(Clone, Debug)]
+pub struct Claim {
+    /// The call.
+    pub call: ExchangeId,
+    /// The request; `None`: no request did, or nobody knows.
+    pub parent: Option<Arc<Inbound>>,
+    /// How it was found.
+    pub method: Method,
+    /// That it is so, 0 to 1.
+    pub confidence: f64,
+    /// How many requests could be the parent.
+    pub candidates: u32,
 }
 
 /// Limits of the pairing's tables.
@@ -174,6 +195,8 @@ pub struct Pairer {
     /// When a process or its state was last evicted: what a process that turns up after has open is not known.
     forgot_at: Option<BootNs>,
     next_class: u64,
+    /// Processes whose delays may have told something new.
+    touched: Vec<ProcessId>,
     counters: Counters,
 }
 
@@ -192,6 +215,7 @@ impl Pairer {
             lost_at: 0,
             forgot_at: None,
             next_class: 0,
+            touched: Vec::new(),
             counters: Counters::default(),
         }
     }
@@ -288,7 +312,10 @@ impl Pairer {
 
     /// A call was answered: the request that made it goes on. Only where that is proven: background work that makes one
     /// call after another would make any request look busy that it is credited to.
-    pub fn answered(&mut self, now: BootNs, pairing: &Pairing) {
+    pub fn answered(&mut self, now: BootNs, call: ExchangeId, pairing: &Pairing) {
+        if let Some(delays) = self.process(pairing.service).and_then(|process| process.delays.as_mut()) {
+            delays.answered(now, call);
+        }
         if pairing.method == Method::TraceId
             && let Some(parent) = &pairing.parent
             && let Some(process) = self.process(pairing.service)
@@ -296,6 +323,29 @@ impl Pairer {
             process.linger(now);
             process.went_on(now, parent.id);
         }
+    }
+
+    /// What the delays tell by now of calls that several requests could have made. `all`: also of processes of which
+    /// nothing was heard since the last time.
+    pub fn decided(&mut self, now: BootNs, all: bool) -> Vec<Claim> {
+        if all {
+            let learns = |(pid, process): (&ProcessId, &Process)| process.delays.is_some().then_some(*pid);
+            self.touched = self.processes.iter().filter_map(learns).collect();
+        }
+        let mut claims = Vec::new();
+        for pid in std::mem::take(&mut self.touched) {
+            let Some(process) = self.processes.peek_mut(&pid) else { continue };
+            for decision in process.decided(now) {
+                claims.push(Claim {
+                    call: decision.call,
+                    parent: decision.parent.and_then(|id| process.held.get(&id)).map(|held| held.inbound.clone()),
+                    method: Method::DelayModel,
+                    confidence: decision.confidence,
+                    candidates: decision.candidates,
+                });
+            }
+        }
+        claims
     }
 
     /// Records are missing.
@@ -323,6 +373,7 @@ impl Pairer {
             candidates: 0,
             parents: Parents::None,
             parent: None,
+            confidence: 0.0,
             suspect: None,
         };
         let Some((pid, execution, born)) = self.actor(request) else { return unpaired(request.process) };
@@ -344,6 +395,10 @@ impl Pairer {
             }
             let named = named != Named::Unsure;
             parent = named.then_some(chosen);
+            // One that has just ended is as likely.
+            if parent.is_none() && method == Method::SoleCandidate {
+                method = Method::AnyParent;
+            }
             suspect = Some((
                 suspicion,
                 ClassRef {
@@ -355,12 +410,20 @@ impl Pairer {
                 },
             ));
         }
+        let exact = candidates.affine || candidates.on_thread && candidates.count == 1;
+        let known = parent.filter(|_| exact);
+        process.sent(now, request.id, target.hash(destination), known, suspect.is_some() && candidates.count > 1);
+        let confidence = match (parent, method) {
+            (None, _) | (_, Method::AnyParent | Method::DelayModel | Method::None) => 0.0,
+            (_, Method::Thread) => process.discipline.confidence(),
+            _ => CLEAR,
+        };
         let parent = parent.and_then(|id| process.held.get(&id)).map(|held| held.inbound.clone());
         let unclear = (tainted || seen.unclear) && candidates.count > 0;
         let parents = if unclear { Parents::Unclear } else { candidates.parents };
         self.next_class += seen.made;
         self.counters.classes_evicted += seen.evicted;
-        Pairing { service: pid, method, candidates: candidates.count, parents, parent, suspect }
+        Pairing { service: pid, method, candidates: candidates.count, parents, parent, confidence, suspect }
     }
 
     /// How the class of a suspect call stands now, losses included: a call that waits for its answer may be judged
@@ -401,6 +464,7 @@ impl Pairer {
             let Some((parent, count)) = process.by_trace(sent, execution) else { continue };
             process.linger(now);
             process.called(execution, parent.execution);
+            process.sent(now, request.id, target.hash(destination), Some(parent.id), false);
             // What calls carry that no request has is the service's own.
             process.affinity.shared(&request.head.affinity, |_| false);
             if !process.classes.is_empty() {
@@ -417,6 +481,8 @@ impl Pairer {
                 method: Method::TraceId,
                 candidates: u32::try_from(count).unwrap_or(u32::MAX),
                 parents: Parents::Unclear,
+                // Retries and joint requests carry one trace-id more than once.
+                confidence: if count == 1 { 1.0 } else { SAME_TRACE },
                 parent: Some(parent),
                 suspect: None,
             });
@@ -445,6 +511,9 @@ impl Pairer {
     fn process(&mut self, pid: ProcessId) -> Option<&mut Process> {
         let process = self.processes.get_mut(&pid)?;
         // Told of a loss when next looked at: a loss costs nothing for the processes that are quiet.
+        if process.delays.is_some() && self.touched.last() != Some(&pid) {
+            self.touched.push(pid);
+        }
         if process.epoch != self.losses {
             process.epoch = self.losses;
             process.taint(self.lost_at, self.lost_at + TAINT);

@@ -1,6 +1,6 @@
 //! A request that a process received: a possible parent of its calls.
 
-use std::hash::Hasher;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use siphasher::sip::SipHasher13;
@@ -9,7 +9,7 @@ use super::scope::Kind;
 use crate::context::w3c::Context;
 use crate::exchange::{ExchangeId, Request};
 use crate::record::{BootNs, ProcessId};
-use crate::report::address::cut;
+use crate::report::address::{Destination, cut};
 
 /// Longest method and path that are kept.
 const METHOD_CAP: usize = 32;
@@ -25,6 +25,13 @@ pub struct Target {
 }
 
 impl Target {
+    /// A number that stands for calls of this target to a destination.
+    pub(super) fn hash(&self, destination: &Destination) -> u64 {
+        let mut hasher = SipHasher13::new();
+        Hash::hash(&(self, destination), &mut hasher);
+        hasher.finish()
+    }
+
     /// Of a request whose path has this route.
     pub fn new(request: &Request, route: Box<str>) -> Self {
         Self { method: cut(&request.head.method, METHOD_CAP).into(), route }

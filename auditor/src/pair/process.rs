@@ -11,6 +11,7 @@ use siphasher::sip::SipHasher13;
 use super::affinity::Affinity;
 use super::class::{Class, ClassKey};
 use super::clock::{Clock, State};
+use super::delay::{Decision, Delays};
 use super::inbound::{Execution, Held, Inbound, Made};
 use super::scope::{Counts, Kind};
 use crate::context::w3c::Context;
@@ -30,6 +31,8 @@ pub(super) const AFTERMATH: BootNs = 1_000_000_000;
 /// How long after its end a request may still make calls that are held against it. Work goes on at once or not at all;
 /// what comes later is a timer's, a queue's, or a batch's.
 pub(super) const REACH: BootNs = 100_000_000;
+/// Requests that a thread is taken to have kept to before any was seen.
+const TRUST: f64 = 20.0;
 /// How old a process may be that was forked for a request.
 const NEWBORN: BootNs = 1_000_000_000;
 /// How long nothing is concluded from absence after a loss.
@@ -115,6 +118,12 @@ impl Discipline {
         *if kept { &mut self.kept } else { &mut self.broken } += 1;
     }
 
+    /// That the request of a thread is the one that it works for.
+    pub(super) fn confidence(self) -> f64 {
+        let (kept, broken) = (self.kept as f64, self.broken as f64);
+        (kept + TRUST) / (kept + broken + TRUST + 0.1)
+    }
+
     /// One slip in twenty is forgiven: pipelining, a response that another thread finished.
     pub(super) fn holds(self) -> bool {
         self.broken.saturating_mul(20) <= self.kept
@@ -137,6 +146,8 @@ pub(super) struct Process {
     pub(super) lingering: Lingering,
     pub(super) discipline: Discipline,
     pub(super) affinity: Affinity,
+    /// Once there was a call that more than one request could have made.
+    pub(super) delays: Option<Box<Delays>>,
     pub(super) classes: LruCache<ClassKey, Class>,
     /// Until when a request without valid context, answered or given up, may still be at work: the calls it makes then
     /// look like those of whatever other request is open.
@@ -165,6 +176,7 @@ impl Process {
             lingering: Lingering::default(),
             discipline: Discipline::default(),
             affinity: Affinity::new(AFFINE),
+            delays: None,
             classes: LruCache::new(CLASSES),
             unclear_until: 0,
             kinds: BTreeSet::new(),
@@ -202,6 +214,9 @@ impl Process {
             thread.open.counts.add(kind);
         }
         self.affinity.opened(id, &inbound.affinity);
+        if let Some(delays) = &mut self.delays {
+            delays.opened(now, id, inbound.route_key);
+        }
         let held = Held::new(now, inbound.clone());
         for (_, class) in self.classes.iter_mut() {
             class.opened(now, &held);
@@ -237,6 +252,37 @@ impl Process {
             class.milestone(now, held);
         }
         held.milestone = now;
+    }
+
+    /// A call was made, by this request if that is `known`. From the first on that several could have made, the delays
+    /// are learnt.
+    pub(super) fn sent(
+        &mut self,
+        now: BootNs,
+        call: ExchangeId,
+        target: u64,
+        known: Option<ExchangeId>,
+        ambiguous: bool,
+    ) {
+        if self.delays.is_none() && ambiguous {
+            let mut delays = Box::<Delays>::default();
+            for held in self.open.ids.iter().filter_map(|id| self.held.get(id)) {
+                delays.opened(held.inbound.started, held.inbound.id, held.inbound.route_key);
+            }
+            self.delays = Some(delays);
+        }
+        if let Some(delays) = &mut self.delays {
+            delays.sent(now, call, target, known, &[]);
+        }
+    }
+
+    /// What the delays tell by now.
+    pub(super) fn decided(&mut self, now: BootNs) -> Vec<Decision> {
+        let mut decided = Vec::new();
+        if let Some(delays) = &mut self.delays {
+            delays.settle(now, &mut decided);
+        }
+        decided
     }
 
     /// A call was made here for a request that was received there: proof of how the process uses its threads.
@@ -288,6 +334,9 @@ impl Process {
         held.open = false;
         held.lingers = true;
         self.affinity.closed(id);
+        if let Some(delays) = &mut self.delays {
+            delays.closed(now, id);
+        }
         let execution = held.inbound.execution;
         let kind = if self.tainted_through >= Some(id) { Kind::Other } else { held.inbound.kind };
         let unclear = held.inbound.kind != Kind::Valid && !held.inbound.ignored;

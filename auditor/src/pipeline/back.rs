@@ -14,7 +14,7 @@ use crate::audit::ignore::is_ignored;
 use crate::audit::{Code, Outcome, Verdict, judge, judge_inbound};
 use crate::context::w3c::{Context, Reason};
 use crate::exchange::{End, Event, ExchangeId, Request, Role};
-use crate::pair::{ClassRef, Inbound, Method, Pairer, Pairing, Suspicion, Target};
+use crate::pair::{Claim, ClassRef, Inbound, Method, Pairer, Pairing, Suspicion, Target};
 use crate::record::{BootNs, Clock, LATEST, Process, ProcessId};
 use crate::report::address::{Destination, peer_ip};
 use crate::report::route::{Routes, space};
@@ -58,6 +58,7 @@ pub struct Back {
     pub(super) interval_start: BootNs,
     pub(super) next_stats: BootNs,
     pub(super) evicted: Counters,
+    claims: Option<Vec<Claim>>,
 }
 
 impl Back {
@@ -81,12 +82,14 @@ impl Back {
             interval_start: 0,
             next_stats: 0,
             evicted: Counters::new(),
+            claims: None,
             config,
         }
     }
 
     /// Takes an event; what is to be written goes to `out`.
     pub fn handle(&mut self, event: Event, out: &mut Vec<Line>) {
+        let tick = matches!(event, Event::Tick(_));
         match event {
             Event::Request(request) => {
                 self.advance(request.time, out);
@@ -127,6 +130,37 @@ impl Back {
                 self.stages.insert("kernel".to_owned(), named.collect());
             }
         }
+        for claim in self.pairer.decided(self.now, tick) {
+            self.decided(claim);
+        }
+    }
+
+    /// Which of several requests made a call is known by now.
+    fn decided(&mut self, claim: Claim) {
+        if let Some(pairing) = self.hops.get_mut(&claim.call).map(|hop| &mut hop.pairing)
+            && let (Some(named), Some(parent)) = (&pairing.parent, &claim.parent)
+            && matches!(pairing.method, Method::AnyParent | Method::DelayModel)
+            && named.target == parent.target
+            && claim.confidence > pairing.confidence
+        {
+            // What it tells is which of the requests that are the same to the verdict; the better example.
+            pairing.parent = Some(parent.clone());
+            pairing.confidence = claim.confidence;
+        }
+        if let Some(claims) = &mut self.claims {
+            claims.push(claim);
+        }
+    }
+
+    /// From now on, keeps what was found out about each call, for [`Back::claims`].
+    pub fn keep_claims(&mut self) {
+        self.claims = Some(Vec::new());
+    }
+
+    /// What was found out since the last time. A later claim about a call is better than an earlier one, unless that was
+    /// made by more than delays.
+    pub fn claims(&mut self) -> Vec<Claim> {
+        self.claims.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
     /// Writes what is pending, and the totals.
@@ -256,6 +290,15 @@ impl Back {
         let caller = self.process(request.process, &request);
         let target = self.target(&request, &caller.service, Some(&destination));
         let pairing = self.pairer.outbound(self.now, &request, &target, &sent, &destination);
+        if let Some(claims) = &mut self.claims {
+            claims.push(Claim {
+                call: request.id,
+                parent: pairing.parent.clone(),
+                method: pairing.method,
+                confidence: pairing.confidence,
+                candidates: pairing.candidates,
+            });
+        }
         let verdict = judge(&pairing, &sent);
         let process = match self.processes.peek(&pairing.service) {
             Some(process) => process.clone(),
@@ -274,7 +317,7 @@ impl Back {
 
     fn answered(&mut self, id: ExchangeId, answer: Answer, out: &mut Vec<Line>) {
         if let Some(hop) = self.hops.remove(&id) {
-            self.pairer.answered(self.now, &hop.pairing);
+            self.pairer.answered(self.now, id, &hop.pairing);
             self.judged(hop, answer, out);
         }
     }
