@@ -195,6 +195,7 @@ pub struct Pairer {
     /// When a process or its state was last evicted: what a process that turns up after has open is not known.
     forgot_at: Option<BootNs>,
     next_class: u64,
+    joint: bool,
     /// Processes whose delays may have told something new.
     touched: Vec<ProcessId>,
     counters: Counters,
@@ -215,6 +216,7 @@ impl Pairer {
             lost_at: 0,
             forgot_at: None,
             next_class: 0,
+            joint: false,
             touched: Vec::new(),
             counters: Counters::default(),
         }
@@ -325,6 +327,13 @@ impl Pairer {
         }
     }
 
+    /// From now on, also solves jointly which request made which call, for [`Pairer::decided`]. It finds the very request
+    /// where many are alike. The verdict does not need that, and it costs half a millisecond a call, too much for a
+    /// live run: it is there to measure the pairing.
+    pub fn solve_jointly(&mut self) {
+        self.joint = true;
+    }
+
     /// What the delays tell by now of calls that several requests could have made. `all`: also of processes of which
     /// nothing was heard since the last time.
     pub fn decided(&mut self, now: BootNs, all: bool) -> Vec<Claim> {
@@ -377,7 +386,7 @@ impl Pairer {
             suspect: None,
         };
         let Some((pid, execution, born)) = self.actor(request) else { return unpaired(request.process) };
-        let (losses, seq) = (self.losses > 0, self.next_class);
+        let (losses, seq, joint) = (self.losses > 0, self.next_class, self.joint);
         let Some(process) = self.process(pid) else { return unpaired(request.process) };
         process.linger(now);
         let call = Call { now, execution, sent, target, destination };
@@ -389,11 +398,16 @@ impl Pairer {
         let mut parent =
             if candidates.affine || candidates.count == 1 && !candidates.late { candidates.first } else { None };
         let mut suspect = None;
-        if let Some(Suspect { suspicion, key, class, parent: chosen, route, named }) = seen.suspect {
+        let mut by_delay = 0.0;
+        if let Some(Suspect { suspicion, key, class, parent: chosen, route, named, confidence }) = seen.suspect {
+            by_delay = confidence;
             if named == Named::ToldApart && parent != Some(chosen) {
                 method = Method::DelayModel;
             }
-            let named = named != Named::Unsure;
+            if named == Named::Background {
+                method = Method::None;
+            }
+            let named = named.is_told();
             parent = named.then_some(chosen);
             // One that has just ended is as likely.
             if parent.is_none() && method == Method::SoleCandidate {
@@ -412,9 +426,17 @@ impl Pairer {
         }
         let exact = candidates.affine || candidates.on_thread && candidates.count == 1;
         let known = parent.filter(|_| exact);
-        process.sent(now, request.id, target.hash(destination), known, suspect.is_some() && candidates.count > 1);
+        process.sent(
+            now,
+            request.id,
+            target.hash(destination),
+            known,
+            joint && suspect.is_some() && candidates.count > 1,
+        );
         let confidence = match (parent, method) {
-            (None, _) | (_, Method::AnyParent | Method::DelayModel | Method::None) => 0.0,
+            (None, Method::None) => by_delay,
+            (None, _) | (_, Method::None) => 0.0,
+            (_, Method::AnyParent | Method::DelayModel) => by_delay,
             (_, Method::Thread) => process.discipline.confidence(),
             _ => CLEAR,
         };

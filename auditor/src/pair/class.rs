@@ -38,7 +38,7 @@ use lru::LruCache;
 use siphasher::sip::SipHasher13;
 
 use super::clock::{Clock, smoothed};
-use super::follow::Follow;
+use super::follow::{Follow, Found};
 use super::inbound::{Execution, Held};
 use super::rhythm::{Ended, Rhythm};
 use super::scope::{Counts, Kind, LANES, Scope};
@@ -209,10 +209,13 @@ struct Role {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Caller {
     pub(super) rival: bool,
+    pub(super) route: u64,
     /// The likeliest of its requests.
     pub(super) id: ExchangeId,
     /// How much likelier than chance.
     pub(super) ratio: f64,
+    /// That it is this one, among those of its route.
+    pub(super) alone: f64,
 }
 
 impl Class {
@@ -277,8 +280,8 @@ impl Class {
         let first = first != First::No;
         let counts = !first && !tainted && !self.process.is_unknown() && now >= self.process.silent_until();
         let caller = |(role, follow): (&Role, &Follow)| {
-            let (ratio, id) = follow.caller()?;
-            Some(Caller { rival: role.rival, id, ratio })
+            let Found { id, ratio, alone } = follow.caller()?;
+            Some(Caller { rival: role.rival, route: role.route, id, ratio, alone })
         };
         let callers: Vec<Caller> = self.follows.iter().filter_map(caller).collect();
         // What a rival made says nothing of the requests under test; of a rival every call says something.
@@ -441,8 +444,19 @@ impl Class {
         }
     }
 
-    /// What speaks for its calls being made for requests of one route; `None`: of several, nobody knows which.
-    pub(super) fn evidence(&self, route: Option<u64>) -> Evidence {
+    /// Whether enough calls were seen to tell background work by its delays.
+    pub(super) fn is_learnt(&self) -> bool {
+        self.follows.iter().any(|(_, follow)| follow.is_learnt())
+    }
+
+    /// How much likelier it is that requests of this route make its calls than that they are background work; there need
+    /// not be much that speaks for either.
+    pub(super) fn ratio(&self, route: u64) -> f64 {
+        let follow = self.follows.peek(&Role { route, rival: false }).map_or(0.0, Follow::ratio);
+        follow.max(self.mixture(Some(route)))
+    }
+
+    fn mixture(&self, route: Option<u64>) -> f64 {
         let mean = |logs: &[f64; LANES]| logs.iter().zip(WEIGHT).map(|(log, weight)| weight * log.exp()).sum::<f64>();
         // As many routes, so many chances to find one that fits.
         let role = route.map(|route| Role { route, rival: false });
@@ -451,7 +465,12 @@ impl Class {
         // Of threads that tell nothing there is nothing to average.
         let thread = if self.threads.is_empty() { 0.0 } else { THREAD_WEIGHT };
         let process = 1.0 - ROUTE_WEIGHT - thread;
-        let ratio = process * mean(&self.process_log) + thread * mean(&self.thread_log) + ROUTE_WEIGHT * follow;
+        process * mean(&self.process_log) + thread * mean(&self.thread_log) + ROUTE_WEIGHT * follow
+    }
+
+    /// What speaks for its calls being made for requests of one route; `None`: of several, nobody knows which.
+    pub(super) fn evidence(&self, route: Option<u64>) -> Evidence {
+        let ratio = self.mixture(route);
         Evidence {
             log: ratio.max(f64::MIN_POSITIVE).ln(),
             hits: self.hits,

@@ -51,8 +51,22 @@ struct Lane {
 }
 
 const LANES: usize = 3;
+/// Requests of a route that are compared to tell which one makes a call.
+const NEAREST: usize = 8;
+/// Calls after which delays tell one request from another.
+const LEARNT: u64 = 8;
 /// A request that waits for its first call is preferred to one that has had it, unless this much less likely.
 const PREFERRED: f64 = 0.3;
+
+/// The likeliest request of a route to make a call.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Found {
+    pub(super) id: ExchangeId,
+    /// How much likelier than chance it is that one of its route does.
+    pub(super) ratio: f64,
+    /// That it is this one, if it is one of its route.
+    pub(super) alone: f64,
+}
 
 /// The requests of one route, as one class of calls sees them.
 #[derive(Clone, Debug)]
@@ -143,17 +157,39 @@ impl Follow {
     }
 
     /// How much likelier it is than chance that a request of the route makes a call now, and which.
-    pub(super) fn caller(&self) -> Option<(f64, ExchangeId)> {
-        let mut seen: [Option<(f64, ExchangeId)>; LANES] = [None; LANES];
-        for ((lane, end), seen) in self.lanes.iter().zip(self.ends()).zip(&mut seen) {
+    pub(super) fn caller(&self) -> Option<Found> {
+        let mut seen: [Option<Found>; LANES] = [None; LANES];
+        for (((number, lane), end), seen) in self.lanes.iter().enumerate().zip(self.ends()).zip(&mut seen) {
+            let Some((_, id)) = end else { continue };
             let state = self.state(end);
             let ratio = (lane.share() * lane.made(state) / lane.time(state)).min(LIKELIEST);
-            *seen = end.map(|(_, id)| (ratio, id));
+            let alone = if lane.calls >= LEARNT { self.alone(number) } else { 0.0 };
+            *seen = Some(Found { id, ratio, alone });
         }
-        let best = seen.iter().flatten().map(|(ratio, _)| *ratio).max_by(f64::total_cmp)?;
+        let best = seen.iter().flatten().map(|found| found.ratio).max_by(f64::total_cmp)?;
         let [any, youngest, oldest] = seen;
-        let chosen = [youngest, oldest, any].into_iter().flatten().find(|(ratio, _)| *ratio >= PREFERRED * best)?;
-        Some((best, chosen.1))
+        let chosen = [youngest, oldest, any].into_iter().flatten().find(|found| found.ratio >= PREFERRED * best)?;
+        Some(Found { ratio: best, ..chosen })
+    }
+
+    /// Whether enough calls were seen.
+    pub(super) fn is_learnt(&self) -> bool {
+        self.lanes.iter().all(|lane| lane.calls >= LEARNT)
+    }
+
+    /// How likely the request that a lane looks at is to make the call, among those of the route.
+    fn alone(&self, number: usize) -> f64 {
+        let Some(lane) = self.lanes.get(number) else { return 0.0 };
+        let density = |(milestone, _): &(BootNs, ExchangeId)| {
+            let state = state(self.at.saturating_sub(*milestone));
+            lane.made(state) / width(state)
+        };
+        let nearest: Vec<f64> = match number {
+            0 => self.working.iter().rev().take(NEAREST).map(density).collect(),
+            1 => self.waiting.iter().rev().take(NEAREST).map(density).collect(),
+            _ => self.waiting.iter().take(NEAREST).map(density).collect(),
+        };
+        nearest.first().map_or(0.0, |first| first / nearest.iter().sum::<f64>().max(f64::MIN_POSITIVE))
     }
 
     /// A call of the class is made. It is evidence only if it `counts`.
@@ -242,6 +278,11 @@ fn state(lag: BootNs) -> usize {
 /// The lag at which a state ends.
 fn end_of(state: usize) -> BootNs {
     if state >= STATES - 1 { BootNs::MAX } else { SHORTEST << (state - 1) }
+}
+
+/// Length of a state, in octaves' shortest.
+fn width(state: usize) -> f64 {
+    f64::from(1u32 << state.saturating_sub(2).min(30))
 }
 
 #[cfg(test)]

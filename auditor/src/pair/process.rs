@@ -254,8 +254,8 @@ impl Process {
         held.milestone = now;
     }
 
-    /// A call was made, by this request if that is `known`. From the first on that several could have made, the delays
-    /// are learnt.
+    /// A call was made, by this request if that is `known`. From the first `ambiguous` one on, that several could have
+    /// made, the delays are learnt.
     pub(super) fn sent(
         &mut self,
         now: BootNs,

@@ -17,6 +17,8 @@ use crate::report::address::Destination;
 const NAMED: f64 = 0.8;
 /// How much likelier than any other a request must be by the values that it shares with a call, in nats.
 const AFFINE: f64 = 4.6;
+/// A likelihood ratio below this says that calls follow no request.
+const BACKGROUND: f64 = 1.0;
 /// What chance has against a route that makes most of the calls.
 const CHANCE: f64 = 0.5;
 
@@ -91,6 +93,8 @@ pub(super) struct Suspect {
     pub(super) parent: ExchangeId,
     pub(super) route: u64,
     pub(super) named: Named,
+    /// That this very request made it, as far as delays tell.
+    pub(super) confidence: f64,
 }
 
 /// How sure it is that the route of the parent is the right one.
@@ -102,6 +106,21 @@ pub(super) enum Named {
     ToldApart,
     /// Not at all.
     Unsure,
+    /// Calls like this one follow no request: it is background work.
+    Background,
+}
+
+impl Named {
+    pub(super) fn is_told(self) -> bool {
+        matches!(self, Self::Only | Self::ToldApart)
+    }
+}
+
+/// Whose a call is taken to be.
+struct Chosen {
+    id: ExchangeId,
+    named: Named,
+    confidence: f64,
 }
 
 /// What came of looking at a call.
@@ -222,21 +241,22 @@ impl Process {
                 self.made_by_rival(&key, &callers);
                 continue;
             }
-            let Some((parent, named)) = self.choose(&key, candidates, call.execution, &callers, pure) else { continue };
-            if !pure && named == Named::Unsure {
+            let chosen = self.choose(&key, candidates, call.execution, &callers, pure);
+            let Some(Chosen { id: parent, named, confidence }) = chosen else { continue };
+            if !pure && !named.is_told() {
                 continue;
             }
             seen.unclear = false;
             let Some(held) = self.held.get_mut(&parent) else { continue };
             let Some(class) = self.classes.get_mut(&key) else { continue };
             let (class_seq, route) = (class.seq, held.inbound.route_key);
-            let made = if named == Named::Unsure { Made::Perhaps } else { Made::Suspect };
+            let made = if named.is_told() { Made::Suspect } else { Made::Perhaps };
             let used = held.bump(class_seq, made);
             class.assign(call.now, held, used);
             if candidates.affine && first == First::No {
                 class.witnessed();
             }
-            seen.suspect = Some(Suspect { suspicion, key, class: class_seq, parent, route, named });
+            seen.suspect = Some(Suspect { suspicion, key, class: class_seq, parent, route, named, confidence });
         }
         seen
     }
@@ -289,9 +309,9 @@ impl Process {
         execution: Execution,
         callers: &[Caller],
         pure: bool,
-    ) -> Option<(ExchangeId, Named)> {
+    ) -> Option<Chosen> {
         if candidates.affine || candidates.on_thread && candidates.count == 1 {
-            return candidates.first.map(|first| (first, Named::Only));
+            return candidates.first.map(|id| Chosen { id, named: Named::Only, confidence: 0.0 });
         }
         let class = self.classes.peek(key)?;
         let tested = callers.iter().filter(|caller| !caller.rival);
@@ -306,7 +326,11 @@ impl Process {
                 _ if best.ratio / all >= NAMED => Named::ToldApart,
                 _ => Named::Unsure,
             };
-            return Some((best.id, named));
+            let ratio = class.ratio(best.route);
+            if ratio < BACKGROUND && class.is_learnt() {
+                return Some(Chosen { id: best.id, named: Named::Background, confidence: 1.0 / (1.0 + ratio) });
+            }
+            return Some(Chosen { id: best.id, named, confidence: best.alone * best.ratio / all });
         }
         // Who has waited longest without one, else who made the last.
         let thread = self.threads.peek(&execution).filter(|_| candidates.on_thread);
@@ -317,6 +341,7 @@ impl Process {
         let last = class.last_parent.filter(|id| open.contains(id));
         let chosen = fresh.first().copied().or(last).or(candidates.first)?;
         let same = self.shared_route(if fresh.is_empty() { open } else { &fresh });
-        Some((chosen, if same { Named::Only } else { Named::Unsure }))
+        let named = if same { Named::Only } else { Named::Unsure };
+        Some(Chosen { id: chosen, named, confidence: 0.0 })
     }
 }

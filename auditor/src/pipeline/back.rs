@@ -154,6 +154,7 @@ impl Back {
 
     /// From now on, keeps what was found out about each call, for [`Back::claims`].
     pub fn keep_claims(&mut self) {
+        self.pairer.solve_jointly();
         self.claims = Some(Vec::new());
     }
 

@@ -114,12 +114,13 @@ pub(super) fn score(file: &Path) -> Result<Outcome> {
 
     let took = begun.elapsed();
     let keys: HashMap<ExchangeId, &str> = ids.iter().copied().zip(rows.iter().map(|row| row.id.as_str())).collect();
-    let calls = rows.iter().zip(&ids).filter(|(row, _)| row.direction == Direction::Outbound).filter_map(|(row, id)| {
-        let claim = claims.get(id)?;
-        let claimed = claim.parent.as_ref().and_then(|parent| keys.get(&parent.id)).map(|id| (*id).to_owned());
-        let (process, truth) = (row.process.clone(), row.parent.clone());
-        Some(Scored { process, truth, claimed, method: claim.method, confidence: claim.confidence })
-    });
+    let calls =
+        rows.iter().zip(&ids).filter(|(row, _)| row.direction == Direction::Outbound).filter_map(|(row, id)| {
+            let claim = claims.get(id)?;
+            let claimed = claim.parent.as_ref().and_then(|parent| keys.get(&parent.id)).map(|id| (*id).to_owned());
+            let (process, truth) = (row.process.clone(), row.parent.clone());
+            Some(Scored { process, truth, claimed, method: claim.method, confidence: claim.confidence })
+        });
     Ok(Outcome { calls: calls.collect(), took })
 }
 

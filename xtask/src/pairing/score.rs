@@ -29,8 +29,9 @@ pub(super) struct Outcome {
 /// Takes a later claim for an earlier one if it knows better: delays know all that happened until the request ended, but
 /// they are the last resort.
 pub(super) fn better(claim: &mut Claim, later: Claim) {
-    let last_resort = matches!(claim.method, Method::AnyParent | Method::DelayModel | Method::None);
-    if last_resort {
+    let unknown = claim.method == Method::None && claim.confidence == 0.0;
+    let last_resort = unknown || matches!(claim.method, Method::AnyParent | Method::DelayModel);
+    if last_resort && later.confidence > claim.confidence {
         *claim = later;
     }
 }
@@ -87,7 +88,8 @@ pub(super) struct Board {
 impl Board {
     /// Processes that the totals leave out.
     pub(super) fn new(except: &[String]) -> Self {
-        let head = line(&["file, process", "calls right", "claimed >= 0.99", "claimed >= 0.9", "by method"].map(String::from));
+        let head =
+            line(&["file, process", "calls right", "claimed >= 0.99", "claimed >= 0.9", "by method"].map(String::from));
         Self { except: except.to_vec(), lines: vec![head], total: Score::default() }
     }
 
