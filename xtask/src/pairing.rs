@@ -22,6 +22,9 @@ pub(crate) struct Args {
     /// Exchanges with known parents, one JSON object a line
     #[arg(required = true)]
     files: Vec<PathBuf>,
+    /// Processes to leave out of a second total
+    #[arg(long, value_name = "PROCESS")]
+    except: Vec<String>,
     /// Print the calls that were paired wrongly
     #[arg(long)]
     wrong: bool,
@@ -120,15 +123,21 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             "{:24} {:>13}  {:>13}  {:>13}   {:>13}  {:>13}  {:>13}  {:>6}",
             "process", "calls right", "sole right", "delay right", ">=0.99 right", ">=0.9 right", ">=0.5 right", "s"
         );
-        let mut total = Score::default();
+        let (mut total, mut rest) = (Score::default(), Score::default());
         for (process, exchanges) in &processes {
             let score = score(exchanges, args.wrong);
             if score.all.claimed > 0 {
                 score.print(process);
                 total.plus(&score);
+                if !args.except.contains(process) {
+                    rest.plus(&score);
+                }
             }
         }
         total.print("total");
+        if !args.except.is_empty() {
+            rest.print("total but the excepted");
+        }
     }
     Ok(())
 }
