@@ -1,20 +1,23 @@
 //! Which open request caused a call, told by time alone: the last resort of the pairing.
 //!
-//! `model` learns what the requests of a process do and when: a request is a chain of steps (a call, its answer, the
-//! end), and a step's kind and its distance from the one before depend on where the request stands. `walk` reads the
-//! steps of a request off a hypothesis about which calls are its own. `sample` draws such hypotheses for many requests
-//! at once, in proportion to their probability; the share of the draws in which a request owns a call is the
-//! confidence that it does. So requests that make equal calls at the same time come out as the toss-up they are.
+//! Requests of a route make nearly the same calls in nearly the same way (`totals`: how many of which kinds; `model`:
+//! in which order, and when). `history` lists the likeliest sets of calls that a request may have made, read from both
+//! of its ends: a call follows what started it closely, and a response the last answer. No two requests made the same
+//! call: `sample` draws, for many requests at once, who has which history. The share of the draws in which a request
+//! made a call is the confidence that it did, less where the model has left much open so far. So requests that make
+//! equal calls at the same time come out as the toss-up they are.
 //!
-//! A call is decided, in `settle`, once no candidate is open any more or after ten seconds, and learnt from after that:
-//! a model never judges what it was made from, or it would find its guesses confirmed. The first calls are held back
-//! until there are enough to learn from; half of them judge the other half.
+//! A call is decided, in `settle`, once no candidate is open any more or after ten seconds, and learnt from after that.
+//! The first calls are held back until there are enough to learn from, in turns with guessing. Before that, `guess`
+//! says what seems likely at the time of the call, and with many open requests chooses the `candidates`.
 //!
-//! Cost per call is bounded by the candidates looked at, the calls decided together, and the sweeps over them.
+//! Cost per call is bounded by the candidates, the histories of a request, the calls decided together and the rounds.
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::unwrap_used))]
 
 mod candidates;
 mod gap;
+mod guess;
+mod history;
 mod idle;
 mod model;
 mod random;
@@ -23,21 +26,23 @@ mod settle;
 mod table;
 #[cfg(test)]
 mod tests;
-mod walk;
+mod totals;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use crate::exchange::ExchangeId;
 use crate::record::BootNs;
 use gap::Gaps;
-use model::{FOLDS, KINDS, Models};
-use sample::{Sampler, Table};
-use table::{Call, Inbound, Slot};
+use history::CHOICE;
+use idle::Idle;
+use model::{KINDS, Model};
+use random::Random;
+use table::{Call, Candidate, Inbound, Slot, Table};
 
 /// Requests held. The oldest open one is forgotten when there are more.
 const REQUESTS: usize = 4096;
-/// Requests of the warm-up that make up one side of a fold at a time.
-const RUN: u64 = 8;
+/// Open requests when one comes from which on there are many: how long things take depends on it.
+const LOAD: usize = 3;
 /// Routes told apart.
 const ROUTES: usize = 64;
 
@@ -70,21 +75,21 @@ pub struct Decision {
 #[derive(Clone, Debug, Default)]
 pub struct Delays {
     table: Table,
-    models: Models,
-    sampler: Sampler,
+    model: Model,
+    idle: Idle,
+    random: Random,
     inbounds: HashMap<ExchangeId, Slot>,
     calls: HashMap<ExchangeId, Slot>,
     /// Open requests by start.
     open: BTreeSet<(BootNs, Slot)>,
+    /// The same by when something last happened to them, as it seems.
+    recent: BTreeSet<(BootNs, Slot)>,
     /// Requests that have ended, by end.
     ended: VecDeque<(BootNs, Slot)>,
     /// Calls to be decided, in order.
     pending: VecDeque<Slot>,
     /// How many of them, from the first, can be.
     ripe: usize,
-    /// Calls and requests so far.
-    sent: u64,
-    received: u64,
     /// Small numbers for destinations and routes.
     kinds: BTreeMap<u64, u16>,
     routes: BTreeMap<u64, u16>,
@@ -94,6 +99,8 @@ pub struct Delays {
     now: BootNs,
     /// Requests whose calls were clear without a model.
     anchors: u32,
+    /// Average probability that is left to other requests than the likeliest.
+    doubt: f64,
     warm: bool,
 }
 
@@ -104,8 +111,8 @@ impl Delays {
         if self.first.is_none() {
             self.first = Some(now);
         } else {
-            self.models.main.elapsed((self.now - before) as f64 / 1e9);
-            self.models.idle.passed(before, self.now, !self.open.is_empty());
+            self.model.elapsed((self.now - before) as f64 / 1e9);
+            self.idle.passed(before, self.now, !self.open.is_empty());
         }
         self.now
     }
@@ -120,11 +127,10 @@ impl Delays {
             self.forget_oldest();
         }
         let route = number(&mut self.routes, route, ROUTES);
-        let fold = if self.warm { FOLDS } else { (self.received / RUN % u64::from(FOLDS)) as u8 };
-        self.received += 1;
-        let slot = self.table.inbounds.insert(Inbound::new(id, route, now, fold));
+        let slot = self.table.inbounds.insert(Inbound::new(id, route, now, self.open.len().min(LOAD) as u8));
         self.inbounds.insert(id, slot);
         self.open.insert((now, slot));
+        self.recent.insert((now, slot));
     }
 
     /// Its response was sent, or it ended.
@@ -134,8 +140,9 @@ impl Delays {
         let Some(inbound) = self.table.inbounds.get_mut(slot) else { return };
         if inbound.is_open() {
             inbound.end = Some(now);
-            self.models.idle.ended(inbound.start, now);
+            self.idle.ended(inbound.start, now);
             self.open.remove(&(inbound.start, slot));
+            self.recent.remove(&(inbound.since, slot));
             self.ended.push_back((now, slot));
         }
     }
@@ -146,6 +153,7 @@ impl Delays {
             && let Some(inbound) = self.table.inbounds.get_mut(slot)
         {
             inbound.lost = true;
+            self.recent.remove(&(inbound.since, slot));
             self.ended.push_back((self.now, slot));
         }
     }
@@ -159,64 +167,85 @@ impl Delays {
             return;
         }
         let kind = number(&mut self.kinds, target, KINDS);
-        self.models.saw_kinds(self.kinds.len());
-        self.sent += 1;
+        self.model.kinds = self.kinds.len() as u16;
         let open = self.open.len() as u32;
+        let (candidates, guess) = match parent {
+            Some(inbound) => (vec![Candidate { inbound, hint: 0.0 }], Some((inbound, 1.0))),
+            None => {
+                self.idle.sent(now, kind, open > 0);
+                let mut candidates = self.candidates(kind, hints);
+                let guess = self.likeliest(kind, &mut candidates);
+                (candidates, guess)
+            }
+        };
+        let slot = self.table.calls.insert(Call {
+            id: call,
+            kind,
+            start: now,
+            end: None,
+            held: candidates.len() as u32,
+            candidates,
+            open,
+            guess,
+            sure: None,
+            owner: parent,
+            decided: parent.is_some(),
+            proven: parent.is_some(),
+            gone: false,
+        });
+        self.calls.insert(call, slot);
+        self.offer(slot);
         if parent.is_none() {
-            self.models.idle.sent(now, kind, open > 0);
+            self.pending.push_back(slot);
         }
-        let candidates = if parent.is_some() { Vec::new() } else { self.candidates(kind, hints) };
-        for candidate in &candidates {
-            if let Some(inbound) = self.table.inbounds.get_mut(candidate.inbound) {
+        if let Some((inbound, _)) = guess {
+            self.seems_sent(inbound, kind);
+        }
+    }
+
+    /// Tells the requests that may have made a call.
+    fn offer(&mut self, slot: Slot) {
+        let Some(call) = self.table.calls.get(slot) else { return };
+        let (proven, open) = (call.proven, self.open.len());
+        for candidate in call.candidates.clone() {
+            let Some(inbound) = self.table.inbounds.get_mut(candidate.inbound) else { continue };
+            if !proven {
                 inbound.puzzles += 1;
                 inbound.shared |= inbound.is_open() && open > 1;
                 inbound.followed |= !inbound.is_open() && open > 0;
             }
+            inbound.calls.push(slot);
+            if inbound.calls.len() > CHOICE {
+                let oldest = inbound.calls.remove(0);
+                if self.table.calls.get(oldest).is_some_and(|call| !call.decided) {
+                    inbound.puzzles = inbound.puzzles.saturating_sub(1);
+                }
+                self.table.let_go(oldest, candidate.inbound);
+                self.release(oldest);
+            }
         }
-        let slot = self.table.calls.insert(Call {
-            id: call,
-            slot: 0,
-            seq: self.sent,
-            kind,
-            start: now,
-            end: None,
-            candidates,
-            tally: 0.0,
-            open,
-            owner: None,
-            decided: parent.is_some(),
-        });
-        self.calls.insert(call, slot);
-        if let Some(call) = self.table.calls.get_mut(slot) {
-            call.slot = slot;
-        }
-        if parent.is_some() {
-            self.table.give(slot, parent);
-            self.trim(parent);
-            return;
-        }
-        self.pending.push_back(slot);
-        let shares = self.table.calls.get(slot).map(|call| sample::conditional(&self.table, &self.models, call));
-        let likeliest = shares.into_iter().flatten().max_by(|one, other| one.1.total_cmp(&other.1));
-        self.table.give(slot, likeliest.and_then(|(inbound, _)| inbound));
     }
 
     /// Its response was received.
     pub fn answered(&mut self, now: BootNs, call: ExchangeId) {
         let now = self.tick(now);
-        if let Some(call) = self.calls.get(&call).and_then(|slot| self.table.calls.get_mut(*slot)) {
-            call.end.get_or_insert(now);
+        if let Some(call) = self.calls.get(&call).and_then(|slot| self.table.calls.get_mut(*slot))
+            && call.end.is_none()
+        {
+            call.end = Some(now);
+            self.model.answered(call.kind, now - call.start);
+            let (guess, kind) = (call.guess, call.kind);
+            if let Some((inbound, _)) = guess {
+                self.seems_answered(inbound, kind);
+            }
         }
     }
 
     /// The likeliest request so far of a call that is not decided, and how likely it is.
     pub fn guess(&self, call: ExchangeId) -> Option<(ExchangeId, f64)> {
-        let slot = self.calls.get(&call).copied().filter(|_| self.warm)?;
-        let call = self.table.calls.get(slot).filter(|call| !call.decided)?;
-        let owner = call.owner?;
-        let shares = sample::conditional(&self.table, &self.models, call);
-        let (_, share) = shares.into_iter().find(|(inbound, _)| *inbound == Some(owner))?;
-        Some((self.table.inbounds.get(owner)?.id, share))
+        let call = self.calls.get(&call).and_then(|slot| self.table.calls.get(*slot)).filter(|call| !call.decided)?;
+        let (inbound, share) = call.guess.filter(|_| self.warm)?;
+        Some((self.table.inbounds.get(inbound)?.id, share))
     }
 }
 

@@ -6,8 +6,8 @@ use crate::record::BootNs;
 
 /// Open requests that may be.
 const OPEN: usize = 24;
-/// Of these, of more: the latest, and those around each usual time from a request to such a call.
-const LATEST: usize = 6;
+/// Of these, of more: those to which something happened latest, and those around each usual time from a request to such a call.
+const LATEST: usize = 10;
 const AROUND: usize = 3;
 const USUAL: [f32; 3] = [0.2, 0.5, 0.8];
 /// Hinted ones.
@@ -17,12 +17,13 @@ const ENDED: usize = 2;
 pub(super) const LATE: BootNs = 1_000_000_000;
 
 impl Delays {
+    /// Requests that may have made a call of this kind now.
     pub(super) fn candidates(&self, kind: u16, hints: &[Hint]) -> Vec<Candidate> {
         let mut slots: Vec<Slot> = Vec::new();
         if self.open.len() <= OPEN {
             slots.extend(self.open.iter().rev().map(|(_, slot)| *slot));
         } else {
-            slots.extend(self.open.iter().rev().take(LATEST).map(|(_, slot)| *slot));
+            slots.extend(self.recent.iter().rev().take(LATEST).map(|(_, slot)| *slot));
             for share in USUAL {
                 let Some(delay) = self.delays.get(&kind).and_then(|delays| delays.time(share)) else { continue };
                 let around = (self.now.saturating_sub(delay), 0);
@@ -42,7 +43,7 @@ impl Delays {
             let hint = hints.iter().find(|hint| hint.id == request.id).map_or(0.0, |hint| hint.log_ratio);
             // A likelihood ratio that is none must not decide.
             let hint = if hint.is_finite() { hint } else { 0.0 };
-            Some(Candidate { inbound, hint, tally: 0.0 })
+            Some(Candidate { inbound, hint })
         };
         slots.into_iter().filter_map(candidate).collect()
     }

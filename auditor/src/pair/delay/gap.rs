@@ -2,6 +2,8 @@
 
 /// Bins per doubling of the time.
 const PER_OCTAVE: f64 = 4.0;
+/// A quarter, half and three quarters of the way from one power of two to the next.
+const QUARTERS: [f64; 3] = [1.189_207_115_002_721, std::f64::consts::SQRT_2, 1.681_792_830_507_429];
 /// From nothing to two minutes.
 pub(super) const BINS: usize = 92;
 /// Times that differ by less than this (20 µs, in nanoseconds) are the same: below it is the noise of the scheduler.
@@ -15,7 +17,12 @@ const BANDWIDTH: (f64, f64) = (0.6, 6.0);
 
 /// The bin of a time in nanoseconds.
 pub(super) fn bin(time: u64) -> usize {
-    (((time as f64 / GRAIN + 1.0).log2() * PER_OCTAVE) as usize).min(BINS - 1)
+    // Four times the binary logarithm, rounded down: the exponent, and where between two powers it is.
+    let bits = (time as f64 / GRAIN + 1.0).to_bits();
+    let octave = ((bits >> 52) as usize).saturating_sub(1023);
+    let rest = f64::from_bits(bits & ((1 << 52) - 1) | 1023 << 52);
+    let quarter = QUARTERS.iter().filter(|quarter| rest >= **quarter).count();
+    (4 * octave + quarter).min(BINS - 1)
 }
 
 /// Width of a bin in seconds: densities are per second.

@@ -46,6 +46,12 @@ impl Idle {
         }
     }
 
+    /// Background calls of a kind per second that there can be at most, after what was seen at idle moments.
+    pub(super) fn most(&self, kind: u16) -> f64 {
+        let (_, without) = self.calls.get(&kind).copied().unwrap_or_default();
+        if self.idle > 0.0 { (without + 2.0 * without.sqrt() + 1.0) / self.idle } else { f64::INFINITY }
+    }
+
     /// Background calls of a kind per second, and their share among those sent while requests were open.
     pub(super) fn background(&self, kind: u16) -> (f64, f64) {
         let (with, without) = self.calls.get(&kind).copied().unwrap_or_default();

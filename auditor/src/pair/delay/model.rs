@@ -7,14 +7,15 @@
 use std::collections::BTreeMap;
 
 use super::gap::{self, BINS, Gaps};
-use super::idle::Idle;
+use super::table::Call;
+use super::totals::Totals;
 
 /// Kinds of calls (destinations) told apart, and routes; what comes later shares the last one.
 pub(super) const KINDS: usize = 64;
 /// States held per process.
-const STATES: usize = 256;
+const STATES: usize = 1024;
 /// Of detail.
-const LEVELS: u8 = 3;
+const LEVELS: u8 = 4;
 /// Weight of the coarser state, in observations; for the coarsest, of knowing nothing. Measured: less, and what was
 /// guessed wrong is learnt and confirmed.
 const COARSE: f64 = 50.0;
@@ -34,31 +35,39 @@ pub(super) enum Last {
     Called(u16),
     Got(u16),
     Ended,
-    /// A call of this kind got its answer: how long that takes.
-    Answer(u16),
+    /// Backwards: it ended, or before that it got the answer to such a call.
+    Over,
+    Before(u16),
 }
 
 /// What it does next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Next {
     Call(u16),
+    /// It ends; when, the way backwards tells.
     End,
-    /// The answer to a call comes.
-    Answer,
     /// Nothing more, after the end.
     Nothing,
+}
+
+impl Next {
+    fn is_timeless(self) -> bool {
+        matches!(self, Self::End | Self::Nothing)
+    }
 }
 
 /// State of a request between two steps.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct State {
     pub(super) route: u16,
-    /// Hash of the calls it has made, in any order.
+    /// Hash of the calls it has made, in any order; on the way backwards, of those that are left.
     pub(super) made: u64,
     pub(super) last: Last,
-    /// Calls without an answer.
-    pub(super) waiting: u8,
+    /// Some call has no answer.
+    pub(super) waiting: bool,
     pub(super) ended: bool,
+    /// Requests that were open when it came.
+    pub(super) load: u8,
 }
 
 impl State {
@@ -69,25 +78,26 @@ impl State {
             Last::Called(kind) => 0x100 | u64::from(kind),
             Last::Got(kind) => 0x200 | u64::from(kind),
             Last::Ended => 2,
-            Last::Answer(kind) => 0x300 | u64::from(kind),
+            Last::Over => 3,
+            Last::Before(kind) => 0x300 | u64::from(kind),
         };
-        let route = u64::from(self.route) << 16;
-        let fine = self.made ^ u64::from(self.waiting.min(2)) << 60;
-        let (waits, ended) = (u64::from(self.waiting > 0) << 40, u64::from(self.ended) << 41);
-        match (matches!(self.last, Last::Answer(_)), level) {
-            (true, 0) => mix(route | last | 4 << 50).wrapping_add(mix(fine)),
-            (true, 1) => mix(route | last | u64::from(self.waiting) << 40 | 5 << 50),
-            (true, _) => mix(last | 6 << 50),
-            (false, 0) => {
-                mix(route | last | waits | ended | 1 << 50).wrapping_add(if self.ended { 0 } else { mix(fine) })
-            }
-            (false, 1) => mix(route | last | waits | ended | 2 << 50),
-            (false, _) => mix(route | waits | ended | 3 << 50),
+        let back = matches!(self.last, Last::Over | Last::Before(_));
+        let flags = u64::from(self.waiting) << 40 | u64::from(self.ended) << 41 | u64::from(back) << 42;
+        let coarse = u64::from(self.route) << 16 | flags | u64::from(level) << 50;
+        match level {
+            0 => mix(coarse | last | u64::from(self.load) << 54).wrapping_add(if self.ended {
+                0
+            } else {
+                mix(self.made)
+            }),
+            1 => mix(coarse | last).wrapping_add(if self.ended { 0 } else { mix(self.made) }),
+            2 => mix(coarse | last),
+            _ => mix(coarse),
         }
     }
 
     fn tier(&self) -> Tier {
-        Tier { ended: self.ended, waiting: self.waiting > 0 }
+        Tier { ended: self.ended, waiting: self.waiting }
     }
 }
 
@@ -108,6 +118,8 @@ struct Tier {
 #[derive(Clone, Debug, Default)]
 struct Node {
     total: f64,
+    /// Log of the weight of the coarser state.
+    shrink: f64,
     nexts: Vec<(Next, Gaps)>,
     /// Blended with the coarser states: log density per second by bin.
     tables: Vec<(Next, Box<[f64; BINS]>)>,
@@ -118,10 +130,13 @@ struct Node {
 pub(super) struct Model {
     index: std::collections::HashMap<u64, u32, Plain>,
     nodes: Vec<(Node, Option<u32>, Tier)>,
-    kinds: u16,
+    pub(super) kinds: u16,
+    pub(super) totals: Totals,
     /// Calls found to have no parent, by kind.
     background: BTreeMap<u16, f64>,
     seconds: f64,
+    /// By kind: how often it is called, how long that takes, and the log of the two as densities per second.
+    calls: BTreeMap<u16, (Gaps, f64, Box<[f64; BINS]>)>,
     fresh: u32,
     next_age: u32,
     trained: u32,
@@ -154,8 +169,11 @@ impl std::hash::BuildHasher for Plain {
 
 impl Model {
     pub(super) fn clear(&mut self) {
-        let kinds = self.kinds;
-        *self = Self { kinds, ..Self::default() };
+        self.index.clear();
+        self.nodes.clear();
+        self.background.clear();
+        self.totals = Totals::default();
+        (self.trained, self.next_age) = (0, 0);
     }
 
     pub(super) fn trained(&self) -> u32 {
@@ -165,7 +183,7 @@ impl Model {
     /// Log density of the next step, per second.
     pub(super) fn log(&self, state: &State, next: Next, time: u64) -> f64 {
         let mut shrink = 0.0;
-        let bin = if next == Next::Nothing { 0 } else { gap::bin(time) };
+        let bin = if next.is_timeless() { 0 } else { gap::bin(time) };
         for level in 0..LEVELS {
             let Some((node, _, _)) = self.index.get(&state.key(level)).and_then(|at| self.nodes.get(*at as usize))
             else {
@@ -174,8 +192,7 @@ impl Model {
             if let Some((_, table)) = node.tables.iter().find(|(of, _)| *of == next) {
                 return shrink + table.get(bin).copied().unwrap_or(f64::NEG_INFINITY);
             }
-            let weight = if level + 1 == LEVELS { NOTHING } else { COARSE };
-            shrink += (weight / (weight + node.total)).ln();
+            shrink += node.shrink;
         }
         shrink + self.base(state.tier(), next, bin)
     }
@@ -184,14 +201,13 @@ impl Model {
     fn base(&self, tier: Tier, next: Next, bin: usize) -> f64 {
         let kinds = f64::from(self.kinds.max(1));
         let share = match (tier.ended, next) {
-            (_, Next::Answer) => 1.0,
             (false, Next::Call(_)) => 1.0 / (kinds + 1.0),
             (false, _) if tier.waiting => EARLY / (kinds + 1.0),
             (false, _) => 1.0 / (kinds + 1.0),
             (true, Next::Call(_)) => LATE / kinds,
             (true, _) => 1.0 - LATE,
         };
-        if next == Next::Nothing { share.ln() } else { share.ln() + gap::any(bin) }
+        if next.is_timeless() { share.ln() } else { share.ln() + gap::any(bin) }
     }
 
     pub(super) fn add(&mut self, state: &State, next: Next, time: u64) {
@@ -228,6 +244,24 @@ impl Model {
         }
     }
 
+    /// A call was answered, whoever made it.
+    pub(super) fn answered(&mut self, kind: u16, time: u64) {
+        let new = || (Gaps::default(), 0.0, Box::new([0.0; BINS]));
+        self.calls.entry(kind).or_insert_with(new).0.add(time);
+    }
+
+    /// Log of the calls of a kind per second: how likely one comes at some moment by chance.
+    pub(super) fn chance(&self, kind: u16) -> f64 {
+        self.calls.get(&kind).map_or(0.0, |(_, chance, _)| *chance)
+    }
+
+    /// Log density, per second, of the time that a call took, whoever made it.
+    pub(super) fn takes(&self, call: &Call) -> f64 {
+        let bin = gap::bin(call.end.unwrap_or(call.start).saturating_sub(call.start));
+        let table = self.calls.get(&call.kind).map(|(_, _, table)| table);
+        table.and_then(|table| table.get(bin)).copied().unwrap_or_else(|| gap::any(bin))
+    }
+
     /// A call has no parent.
     pub(super) fn add_background(&mut self, kind: u16) {
         *self.background.entry(kind).or_default() += 1.0;
@@ -238,7 +272,7 @@ impl Model {
     }
 
     /// Calls of a kind per second that were found to have no parent.
-    fn found(&self, kind: u16) -> f64 {
+    pub(super) fn found(&self, kind: u16) -> f64 {
         (self.background.get(&kind).copied().unwrap_or_default() + 0.25) / self.seconds.max(1.0)
     }
 
@@ -254,6 +288,7 @@ impl Model {
             return;
         }
         self.next_age = self.trained.saturating_mul(2);
+        self.totals.age();
         for (node, _, _) in &mut self.nodes {
             node.total /= 2.0;
             node.nexts.iter_mut().for_each(|(_, gaps)| gaps.halve());
@@ -267,17 +302,26 @@ impl Model {
     /// Makes what was added count.
     pub(super) fn refresh(&mut self) {
         self.fresh = 0;
+        self.totals.refresh();
+        for (gaps, chance, table) in self.calls.values_mut() {
+            *chance = (gaps.total() / self.seconds.max(1.0)).ln();
+            for (bin, (log, share)) in table.iter_mut().zip(gaps.smooth()).enumerate() {
+                let any = NOTHING * gap::any(bin).exp();
+                *log = ((gaps.total() * share / gap::width(bin) + any) / (gaps.total() + NOTHING)).ln();
+            }
+        }
         // Coarse states come before the fine ones under them.
         for at in 0..self.nodes.len() {
             let Some((node, parent, ended)) = self.nodes.get(at) else { return };
             let parent = parent.and_then(|parent| self.nodes.get(parent as usize)).map(|(node, _, _)| node);
+            let is_coarsest = parent.is_none();
             let tables = node.nexts.iter().map(|(next, gaps)| {
                 let weight = if parent.is_none() { NOTHING } else { COARSE };
                 let mut table = Box::new([0.0; BINS]);
                 let smooth = gaps.smooth();
                 let coarse = parent.and_then(|parent| parent.tables.iter().find(|(of, _)| of == next));
                 for (bin, (log, share)) in table.iter_mut().zip(smooth).enumerate() {
-                    let (share, width) = if *next == Next::Nothing { (1.0, 1.0) } else { (share, gap::width(bin)) };
+                    let (share, width) = if next.is_timeless() { (1.0, 1.0) } else { (share, gap::width(bin)) };
                     let coarse = match coarse {
                         Some((_, table)) => table.get(bin).copied().unwrap_or_default(),
                         None => self.base(*ended, *next, bin),
@@ -290,46 +334,9 @@ impl Model {
             let tables = tables.collect();
             if let Some((node, _, _)) = self.nodes.get_mut(at) {
                 node.tables = tables;
+                let weight = if is_coarsest { NOTHING } else { COARSE };
+                node.shrink = (weight / (weight + node.total)).ln();
             }
         }
-    }
-}
-
-/// Least share of a kind of calls that requests are supposed to cause.
-const LEAST: f64 = 0.001;
-
-/// Folds of the warm-up.
-pub(super) const FOLDS: u8 = 2;
-
-/// The models of a process. What is learnt from a request must not judge it: it would find what it guessed confirmed.
-/// So the warm-up is split, and each part judged by the model of the other; later requests are judged by the last
-/// model, which learns from them when they are decided.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Models {
-    folds: [Model; FOLDS as usize],
-    pub(super) main: Model,
-    pub(super) idle: Idle,
-}
-
-impl Models {
-    /// For a request.
-    pub(super) fn of(&self, fold: u8) -> &Model {
-        self.folds.get(usize::from(fold)).unwrap_or(&self.main)
-    }
-
-    /// How many kinds of calls there are.
-    pub(super) fn saw_kinds(&mut self, kinds: usize) {
-        self.all_mut().for_each(|(_, model)| model.kinds = kinds as u16);
-    }
-
-    /// Log of the calls of a kind per second that no request causes, and of the share of the others among those at
-    /// moments with open requests.
-    pub(super) fn log_background(&self, kind: u16) -> (f64, f64) {
-        let (rate, share) = self.idle.background(kind);
-        (self.main.found(kind).max(rate).ln(), (1.0 - share).max(LEAST).ln())
-    }
-
-    pub(super) fn all_mut(&mut self) -> impl Iterator<Item = (u8, &mut Model)> {
-        (0u8..).zip(self.folds.iter_mut().chain(std::iter::once(&mut self.main)))
     }
 }

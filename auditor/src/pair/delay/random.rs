@@ -23,6 +23,7 @@ impl Random {
     }
 
     /// From 0 to below `bound`; 0 if that is 0.
+    #[cfg(test)]
     pub(super) fn below(&mut self, bound: usize) -> usize {
         ((self.unit() * bound as f64) as usize).min(bound.saturating_sub(1))
     }

@@ -1,5 +1,7 @@
 //! Requests and calls of a process, while they matter.
 
+use super::history::History;
+use super::model::Last;
 use crate::exchange::ExchangeId;
 use crate::record::BootNs;
 
@@ -57,10 +59,10 @@ pub(super) struct Inbound {
     pub(super) route: u16,
     pub(super) start: BootNs,
     pub(super) end: Option<BootNs>,
-    /// The calls it is supposed to have made, in order.
-    pub(super) calls: Vec<(u64, Slot)>,
-    /// Which model judges it: one that did not learn from it.
-    pub(super) fold: u8,
+    /// The calls it may have made, in order.
+    pub(super) calls: Vec<Slot>,
+    /// What it may have done, of how many calls; kept once it has ended.
+    pub(super) histories: Option<(usize, Vec<History>)>,
     /// A call was sent while it was not the only open request.
     pub(super) shared: bool,
     /// A call was sent after its end while another was open.
@@ -69,21 +71,36 @@ pub(super) struct Inbound {
     pub(super) puzzles: u32,
     /// Forgotten while it was open.
     pub(super) lost: bool,
+    /// What it seems to have done so far: the last thing and when, how many calls of which kinds and the hash of them,
+    /// how many without an answer.
+    pub(super) last: Last,
+    pub(super) since: BootNs,
+    pub(super) kinds: Vec<(u16, usize)>,
+    pub(super) made: u64,
+    pub(super) waiting: u32,
+    /// Requests open when it came, a few at most.
+    pub(super) load: u8,
 }
 
 impl Inbound {
-    pub(super) fn new(id: ExchangeId, route: u16, start: BootNs, fold: u8) -> Self {
+    pub(super) fn new(id: ExchangeId, route: u16, start: BootNs, load: u8) -> Self {
         Self {
             id,
             route,
             start,
             end: None,
             calls: Vec::new(),
-            puzzles: 0,
+            histories: None,
             shared: false,
             followed: false,
-            fold,
+            puzzles: 0,
             lost: false,
+            last: Last::Came,
+            since: start,
+            kinds: Vec::new(),
+            made: 0,
+            waiting: 0,
+            load,
         }
     }
 
@@ -99,56 +116,57 @@ pub(super) struct Candidate {
     pub(super) inbound: Slot,
     /// Outside evidence, natural logarithm of a likelihood ratio.
     pub(super) hint: f64,
-    /// Sum of its probabilities over the sweeps.
-    pub(super) tally: f64,
 }
 
 /// A call that was sent.
 #[derive(Clone, Debug)]
 pub(super) struct Call {
     pub(super) id: ExchangeId,
-    /// Its place.
-    pub(super) slot: Slot,
-    /// Order of sending.
-    pub(super) seq: u64,
     pub(super) kind: u16,
     pub(super) start: BootNs,
     pub(super) end: Option<BootNs>,
+    /// In order of their places.
     pub(super) candidates: Vec<Candidate>,
-    /// How often it was counted who owns it.
-    pub(super) tally: f64,
     /// Requests open when it was sent.
     pub(super) open: u32,
-    /// The request that made it, in the current sample.
+    /// The request that seemed to have made it when it was sent, and how likely.
+    pub(super) guess: Option<(Slot, f64)>,
+    /// The request that made it, as far as known.
     pub(super) owner: Option<Slot>,
-    /// No part of the puzzle any more.
+    /// The request that has made it almost certainly.
+    pub(super) sure: Option<Slot>,
+    /// It was said who made it.
     pub(super) decided: bool,
+    /// It is proven who made it.
+    pub(super) proven: bool,
+    /// Whoever made it is not held any more.
+    pub(super) gone: bool,
+    /// Requests that are held and may have made it.
+    pub(super) held: u32,
 }
 
 impl Call {
-    /// Whether hardly a draw was against its likeliest owner.
-    pub(super) fn is_settled(&self) -> bool {
-        let most = self.candidates.iter().map(|candidate| candidate.tally).fold(0.0, f64::max);
-        self.tally >= 4.0 && most >= 0.9995 * self.tally
-    }
-
-    /// Starts to count anew.
-    pub(super) fn reset(&mut self) {
-        self.tally = 0.0;
-        self.candidates.iter_mut().for_each(|candidate| candidate.tally = 0.0);
-    }
-
-    pub(super) fn may_be(&self, inbound: Slot) -> bool {
-        self.candidates.iter().any(|candidate| candidate.inbound == inbound)
-    }
-
     pub(super) fn hint(&self, inbound: Slot) -> f64 {
         self.candidates.iter().find(|candidate| candidate.inbound == inbound).map_or(0.0, |candidate| candidate.hint)
     }
+}
 
-    pub(super) fn count(&mut self, inbound: Slot, share: f64) {
-        if let Some(candidate) = self.candidates.iter_mut().find(|candidate| candidate.inbound == inbound) {
-            candidate.tally += share;
+/// The requests and calls.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Table {
+    pub(super) inbounds: Slab<Inbound>,
+    pub(super) calls: Slab<Call>,
+}
+
+impl Table {
+    /// A request that may have made a call is not held any more.
+    pub(super) fn let_go(&mut self, call: Slot, inbound: Slot) {
+        let Some(call) = self.calls.get_mut(call) else { return };
+        call.held = call.held.saturating_sub(1);
+        call.candidates.retain(|candidate| candidate.inbound != inbound);
+        if call.owner == Some(inbound) || call.sure == Some(inbound) {
+            (call.owner, call.sure) = (None, None);
+            call.gone = true;
         }
     }
 }

@@ -134,6 +134,24 @@ fn calls_without_a_request_are_not_claimed_for_one() {
 }
 
 #[test]
+fn many_open_requests_with_tight_delays() {
+    let mut world = World::default();
+    let mut now = 1000 * MS;
+    for _ in 0..1000 {
+        now += (-(1.0 - world.random.unit()).ln() * 20.0 * MS as f64) as u64;
+        let after =
+            |world: &mut World, low: f64, high: f64| ((low + world.random.unit() * (high - low)) * MS as f64) as u64;
+        let (id, sent) = (world.id(), now + after(&mut world, 0.3, 1.5));
+        let takes = after(&mut world, 600.0, 1900.0);
+        let end = world.call(sent, takes, 10, Some(id)) + after(&mut world, 0.1, 0.6);
+        world.events.extend([(now, 0, id, 1), (end, 3, id, 0)]);
+    }
+    let decided = world.replay(&mut Delays::default());
+    let (_, all) = world.score(&decided, 0.0);
+    assert!(all >= 0.97, "{all}");
+}
+
+#[test]
 fn the_same_in_every_run() {
     let runs: Vec<Vec<Decision>> =
         (0..2).map(|_| World::requests(300, 2 * MS).replay(&mut Delays::default())).collect();
