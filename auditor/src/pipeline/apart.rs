@@ -2,7 +2,7 @@
 
 use super::script::{MS, Ran, Say, Script, context};
 use super::worlds::Dice;
-use crate::report::{Difference, FindingLine};
+use crate::report::{Difference, FindingLine, Line};
 
 /// A server with a thread per request, each of which makes one call; `call` says whether it drops, and what it is like.
 fn served(requests: u64, call: impl Fn(u64, u64, Say) -> (bool, Say), receive: impl Fn(u64, Say) -> Say) -> Ran {
@@ -59,6 +59,9 @@ fn the_client_library_that_drops_is_named() {
         kept: values(&["Go-http-client/1.1"]),
     };
     assert_eq!(found.finding.differs, [expected]);
+    let line = serde_json::to_value(Line::Finding(Box::new(found.clone()))).unwrap();
+    assert_eq!(line["finding"]["differs"][0]["by"], "user_agent.original");
+    jsonschema::validate(&Line::schema(), &line).unwrap();
 }
 
 #[test]
