@@ -111,6 +111,8 @@ impl Pipeline {
 }
 
 #[cfg(test)]
+mod apart;
+#[cfg(test)]
 mod innocents;
 #[cfg(test)]
 mod mixed;

@@ -19,8 +19,8 @@ use crate::record::{BootNs, Clock, LATEST, Process, ProcessId};
 use crate::report::address::{Destination, peer_ip};
 use crate::report::route::{Routes, space};
 use crate::report::{
-    AuditorInfo, BlindSpot, Correlation, Counters, EdgeKey, Edges, Fold, LifecycleLine, Line, Occurrence, Resource,
-    SCHEMA_VERSION, Timeline, Totals, fingerprint, round4,
+    AuditorInfo, BlindSpot, Call, Correlation, Counters, EdgeKey, Edges, Fate, Fold, LifecycleLine, Line, Occurrence,
+    Resource, SCHEMA_VERSION, Timeline, Totals, fingerprint, round4,
 };
 
 /// A call is judged when it is answered, or after this long.
@@ -337,6 +337,9 @@ impl Back {
         let transport = lines::transport(&hop.request.endpoints);
         if let Some((key, edge)) = self.edges.count(&hop.edge, &hop.resource, transport, outcome, suspicion) {
             out.push(self.summary(key, &edge));
+        }
+        if let Some(fate) = Fate::of(hop.verdict.suspicion, certain, outcome) {
+            self.edges.contrast(&hop.edge, &Call::new(&hop.request, &hop.pairing, answer.status), fate);
         }
         if answer.error.is_some() {
             self.edges.failed(&hop.edge);

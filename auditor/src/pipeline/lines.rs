@@ -180,6 +180,7 @@ impl Fault<'_> {
                 sent: raw(self.sent),
                 correlation: self.correlation,
                 edge: None,
+                differs: Vec::new(),
                 inbound: self.inbound.map(inbound),
             },
             attributes: self.attributes,

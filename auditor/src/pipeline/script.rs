@@ -53,6 +53,12 @@ pub(super) struct Say {
     pub(super) ancestors: [Task; 3],
     /// The thread that sends or receives the response.
     pub(super) answered_by: u32,
+    pub(super) user_agent: Option<String>,
+    /// Name of the thread.
+    pub(super) comm: &'static str,
+    /// This end of the connection.
+    pub(super) port: u16,
+    pub(super) status: u16,
 }
 
 impl Say {
@@ -60,7 +66,20 @@ impl Say {
         let host = "backend:8080";
         let visibility = Visibility::Whole;
         let ancestors = Default::default();
-        Self { pid: pid(tgid), tid, target, host, fields: Vec::new(), visibility, ancestors, answered_by: tid }
+        Self {
+            pid: pid(tgid),
+            tid,
+            target,
+            host,
+            fields: Vec::new(),
+            visibility,
+            ancestors,
+            answered_by: tid,
+            user_agent: None,
+            comm: "shop",
+            port: 8000,
+            status: 200,
+        }
     }
 
     pub(super) fn with(mut self, traceparent: impl Into<String>) -> Self {
@@ -93,6 +112,8 @@ impl Script {
     fn request(&mut self, time: BootNs, role: Role, say: Say) -> u64 {
         self.next += 1;
         let (method, path) = say.target.split_once(' ').unwrap_or(("GET", say.target));
+        let mut comm = [0; 16];
+        comm[..say.comm.len()].copy_from_slice(say.comm.as_bytes());
         let address = |port| std::net::SocketAddr::from(([10, 0, 0, 1], port));
         let request = Request {
             id: ExchangeId(0),
@@ -102,9 +123,9 @@ impl Script {
             ancestors: say.ancestors,
             coroutine: 0,
             netns: 1,
-            comm: *b"shop\0\0\0\0\0\0\0\0\0\0\0\0",
+            comm,
             socket: SocketId { sock: self.next, inode: self.next },
-            endpoints: Endpoints::Tcp { local: address(8000), remote: address(8080) },
+            endpoints: Endpoints::Tcp { local: address(say.port), remote: address(8080) },
             started: START + time,
             time: START + time,
             visibility: say.visibility,
@@ -113,7 +134,7 @@ impl Script {
                 path: path.into(),
                 minor_version: 1,
                 host: Some(say.host.into()),
-                user_agent: None,
+                user_agent: say.user_agent.map(Into::into),
                 fields: say.fields.into_iter().map(|(n, v)| (Bytes::from(n), Bytes::from(v))).collect(),
                 affinity: Vec::new(),
             },
@@ -144,9 +165,9 @@ impl Script {
 
     /// A call is made, and answered after `takes`.
     pub(super) fn slow_call(&mut self, time: BootNs, takes: BootNs, say: Say) -> u64 {
-        let tid = say.answered_by;
+        let (tid, status) = (say.answered_by, say.status);
         let id = self.request(time, Role::Client, say);
-        self.ops.push((START + time + takes, Op::Response(id, tid, Some(200))));
+        self.ops.push((START + time + takes, Op::Response(id, tid, Some(status))));
         self.ops.push((START + time + takes, Op::End(id, End::Complete)));
         id
     }

@@ -4,6 +4,7 @@ use super::back::Back;
 use super::lines;
 use crate::audit::Code;
 use crate::exchange::{Request, Visibility};
+use crate::pair::Suspicion;
 use crate::record::{Blind, BlindReason, ProcessId};
 use crate::report::{
     BlindSpot, BlindSpotLine, Counters, EdgeKey, Line, Occurrence, SCHEMA_VERSION, StatsLine, SummaryLine,
@@ -26,13 +27,26 @@ pub(super) const KERNEL: [&str; 10] = [
     "lost_socket_table",
 ];
 
+/// What calls of this finding are, where others may be as they should.
+fn broken(code: Code) -> Option<Suspicion> {
+    match code {
+        Code::TraceparentDropped => Some(Suspicion::Dropped),
+        Code::TraceRestarted => Some(Suspicion::Restarted),
+        _ => None,
+    }
+}
+
 impl Back {
     pub(super) fn write(&self, ready: Vec<Occurrence>, out: &mut Vec<Line>) {
-        for Occurrence { mut line, edge, count, seen, .. } in ready {
+        for Occurrence { mut line, code, edge, count, seen } in ready {
             line.timestamp = self.timeline.format(self.now);
             line.finding.count = count;
             line.finding.first_seen = self.timeline.format(seen.0);
             line.finding.last_seen = self.timeline.format(seen.1);
+            if let Some(mixed) = edge.as_ref().zip(broken(code)).and_then(|(edge, how)| self.edges.mixed(edge, how)) {
+                line.message += &mixed.words();
+                line.finding.differs = mixed.differs();
+            }
             line.finding.edge = edge.and_then(|edge| self.edges.total(&edge));
             out.push(Line::Finding(Box::new(line)));
         }
@@ -75,6 +89,9 @@ impl Back {
             count("edges", self.edges.evicted),
             count("fingerprints", self.fold.evicted),
         ]);
+        if self.edges.contrasts_evicted() > 0 {
+            evicted.extend([count("contrasts", self.edges.contrasts_evicted())]);
+        }
         if self.routes.evicted > 0 {
             evicted.extend([count("routes", self.routes.evicted)]);
         }

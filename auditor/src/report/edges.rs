@@ -7,6 +7,8 @@ use std::sync::Arc;
 use lru::LruCache;
 
 use super::address::Destination;
+use super::contrast::{Contrasts, Fate, Mixed};
+use super::features::Call;
 use super::line::Resource;
 use crate::audit::Outcome;
 use crate::pair::{Suspicion, Target};
@@ -66,9 +68,14 @@ impl Counts {
         others.into_iter().chain(outcomes).collect()
     }
 
+    /// Calls that carried the context on.
+    fn kept(&self) -> u64 {
+        self.of(Outcome::Continued) + self.of(Outcome::PassedThrough)
+    }
+
     /// Calls that carried the context on, of those whose request had one.
     pub fn coverage(&self) -> Option<f64> {
-        let kept = self.of(Outcome::Continued) + self.of(Outcome::PassedThrough);
+        let kept = self.kept();
         let all = kept + self.of(Outcome::Dropped) + self.of(Outcome::Restarted);
         (all > 0).then(|| round4(kept as f64 / all as f64))
     }
@@ -96,6 +103,7 @@ pub struct Edge {
 #[derive(Debug)]
 pub struct Edges {
     edges: LruCache<EdgeKey, Edge>,
+    contrasts: Contrasts,
     /// Edges forgotten because the table was full.
     pub evicted: u64,
 }
@@ -103,7 +111,8 @@ pub struct Edges {
 impl Edges {
     /// At most `limit` of them.
     pub fn new(limit: usize) -> Self {
-        Self { edges: LruCache::new(NonZeroUsize::new(limit).unwrap_or(NonZeroUsize::MIN)), evicted: 0 }
+        let edges = LruCache::new(NonZeroUsize::new(limit).unwrap_or(NonZeroUsize::MIN));
+        Self { edges, contrasts: Contrasts::new(), evicted: 0 }
     }
 
     /// How many there are.
@@ -129,6 +138,9 @@ impl Edges {
         if !self.edges.contains(key) {
             gone = self.edges.push(key.clone(), Edge::default());
             self.evicted += u64::from(gone.is_some());
+            if let Some((gone, _)) = &gone {
+                self.contrasts.forget(gone);
+            }
         }
         if let Some(edge) = self.edges.get_mut(key) {
             edge.interval.add(outcome, suspicion);
@@ -155,6 +167,29 @@ impl Edges {
             edge.interval.confirm(suspicion, count);
             edge.total.confirm(suspicion, count);
         }
+        self.contrasts.confirm(key, suspicion);
+    }
+
+    /// What a counted call is like, and what became of it.
+    pub fn contrast(&mut self, key: &EdgeKey, call: &Call<'_>, fate: Fate) {
+        self.contrasts.add(key, call, fate);
+    }
+
+    /// How many calls of an edge are broken like this, and what tells them from the others; `None` if there are no
+    /// others.
+    pub fn mixed(&self, key: &EdgeKey, suspicion: Suspicion) -> Option<Mixed> {
+        let total = &self.edges.peek(key)?.total;
+        let broken = total.of(Outcome::of(suspicion));
+        (broken > 0 && total.kept() > 0).then(|| Mixed {
+            broken,
+            calls: total.calls,
+            splits: self.contrasts.splits(key, suspicion),
+        })
+    }
+
+    /// Mixed edges of which it is no longer known what tells their calls apart.
+    pub fn contrasts_evicted(&self) -> u64 {
+        self.contrasts.evicted
     }
 
     /// Counts of an edge over the run.

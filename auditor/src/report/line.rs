@@ -150,8 +150,25 @@ pub struct Finding {
     /// Counts of the edge over the whole run so far.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub edge: Option<BTreeMap<&'static str, u64>>,
+    /// What tells the broken calls of the edge from those that carry the context on, the best first; absent where
+    /// nothing certainly does.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub differs: Vec<Difference>,
     /// The request the call was made for.
     pub inbound: Option<InboundAttributes>,
+}
+
+/// Broken calls have other values of an attribute than those that carry the context on: at least 95 % of either.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct Difference {
+    /// `outbound`: of the call. `inbound`: of the request it was made for.
+    pub of: &'static str,
+    /// Which attribute: of `url.path` the first two segments, of `thread.name` what the threads of a pool have in common.
+    pub by: &'static str,
+    /// Values of broken calls, `null` where they have none: the most frequent, at most five.
+    pub broken: Vec<Option<String>>,
+    /// The same of the others.
+    pub kept: Vec<Option<String>>,
 }
 
 /// How a call was paired with a request.
