@@ -7,9 +7,10 @@
 
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::unwrap_used))]
 
-pub mod affinity;
+mod affinity;
 mod class;
 mod clock;
+pub mod delay;
 mod follow;
 mod inbound;
 mod process;
@@ -55,6 +56,8 @@ pub enum Method {
     ChildProcess,
     /// The process has exactly one request open.
     SoleCandidate,
+    /// It carries values of that request alone.
+    Affinity,
     /// It follows requests of this route as no other.
     DelayModel,
     /// It has several, and it does not matter which.
@@ -71,6 +74,7 @@ impl Method {
             Self::Thread => "thread",
             Self::ChildProcess => "child_process",
             Self::SoleCandidate => "sole_candidate",
+            Self::Affinity => "affinity",
             Self::DelayModel => "delay_model",
             Self::AnyParent => "any_parent",
             Self::None => "none",
@@ -327,10 +331,12 @@ impl Pairer {
         process.linger(now);
         let call = Call { now, execution, sent, target, destination };
         let candidates = process.candidates(now, execution, born);
+        let candidates = process.narrowed(candidates, &request.head.affinity);
         let seen = process.suspect(&call, &candidates, losses, seq);
         let tainted = now < process.tainted_until;
         let mut method = candidates.method(born.is_some());
-        let mut parent = if candidates.count == 1 && !candidates.late { candidates.first } else { None };
+        let mut parent =
+            if candidates.affine || candidates.count == 1 && !candidates.late { candidates.first } else { None };
         let mut suspect = None;
         if let Some(Suspect { suspicion, key, class, parent: chosen, route, named }) = seen.suspect {
             if named == Named::ToldApart && parent != Some(chosen) {
@@ -395,6 +401,8 @@ impl Pairer {
             let Some((parent, count)) = process.by_trace(sent, execution) else { continue };
             process.linger(now);
             process.called(execution, parent.execution);
+            // What calls carry that no request has is the service's own.
+            process.affinity.shared(&request.head.affinity, |_| false);
             if !process.classes.is_empty() {
                 let keys = [Suspicion::Dropped, Suspicion::Restarted].map(|suspicion| ClassKey {
                     suspicion,

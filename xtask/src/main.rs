@@ -3,6 +3,7 @@
 mod build_ebpf;
 mod demo;
 mod go;
+mod pairing;
 mod shell;
 mod test;
 mod toolchain;
@@ -28,6 +29,8 @@ enum Task {
     Test(test::Args),
     /// Build the BPF object that the auditor embeds, or check the one that is there
     BuildEbpf(build_ebpf::Args),
+    /// Score the pairing by time where the truth is known
+    Pairing(pairing::Args),
     /// Run the kernel tests on other kernels, in QEMU
     Vm(vm::Args),
 }
@@ -37,6 +40,7 @@ fn main() -> ExitCode {
         Task::Demo(args) => demo::run(&args),
         Task::Test(args) => test::run(&args),
         Task::BuildEbpf(args) => build_ebpf::run(&args),
+        Task::Pairing(args) => pairing::run(&args),
         Task::Vm(args) => vm::run(&args),
     };
     match result {

@@ -25,6 +25,17 @@ const PRIOR: f64 = 0.05;
 /// What each further value of the same request counts compared to the one before: those of one user come together.
 const FURTHER: f64 = 0.5;
 
+/// What a call has in common with a request.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Shared {
+    pub(super) id: ExchangeId,
+    /// How much likelier it is the parent than another, or none; natural logarithm.
+    pub(super) log_ratio: f64,
+    /// One of the values no other request ever had. A value that is not unique may be that of a user, whom the service
+    /// also works for when none of their requests is open.
+    pub(super) unique: bool,
+}
+
 /// Who has a value now.
 #[derive(Debug, Default)]
 struct Holders {
@@ -57,7 +68,7 @@ struct Held {
 
 /// The values of one process.
 #[derive(Debug)]
-pub struct Affinity {
+pub(super) struct Affinity {
     requests: BTreeMap<ExchangeId, Held>,
     /// Most requests that are held.
     limit: usize,
@@ -74,7 +85,7 @@ pub struct Affinity {
 
 impl Affinity {
     /// Holds the values of at most `limit` requests; when there are more, the oldest is forgotten.
-    pub fn new(limit: usize) -> Self {
+    pub(super) fn new(limit: usize) -> Self {
         Self {
             requests: BTreeMap::new(),
             limit: limit.max(1),
@@ -88,7 +99,7 @@ impl Affinity {
     }
 
     /// A request with these values, none of them twice, was received. Ids increase.
-    pub fn opened(&mut self, id: ExchangeId, values: &[u64]) {
+    pub(super) fn opened(&mut self, id: ExchangeId, values: &[u64]) {
         self.received += 1;
         self.weight += 1.0;
         if self.received.is_multiple_of(u64::from(EPOCH)) {
@@ -118,7 +129,7 @@ impl Affinity {
     }
 
     /// The request was answered or given up: from now on few of its like are remembered.
-    pub fn closed(&mut self, id: ExchangeId) {
+    pub(super) fn closed(&mut self, id: ExchangeId) {
         let Some(held) = self.requests.get_mut(&id) else { return };
         if !std::mem::take(&mut held.open) {
             return;
@@ -138,7 +149,7 @@ impl Affinity {
     }
 
     /// The request is no candidate any more.
-    pub fn forget(&mut self, id: ExchangeId) {
+    pub(super) fn forget(&mut self, id: ExchangeId) {
         self.closed(id);
         let Some(held) = self.requests.remove(&id) else { return };
         for value in &held.values {
@@ -153,13 +164,14 @@ impl Affinity {
     /// A call with these values was sent; to be told of every call, once. Of the candidates that share any of them:
     /// natural logarithm of how much likelier the call is if that one made it than if another, or none, did. The others
     /// have 0. In order of their ids.
-    pub fn shared(&mut self, values: &[u64], candidate: impl Fn(ExchangeId) -> bool) -> Vec<(ExchangeId, f64)> {
-        let mut evidence: BTreeMap<ExchangeId, Vec<f64>> = BTreeMap::new();
+    pub(super) fn shared(&mut self, values: &[u64], candidate: impl Fn(ExchangeId) -> bool) -> Vec<Shared> {
+        let mut evidence: BTreeMap<ExchangeId, (Vec<f64>, bool)> = BTreeMap::new();
         for value in values {
             let holders = self.holders.get(value);
             let explained = holders.is_some();
             // Before this call is counted: it is not known yet whose it is.
             let ratio = self.log_ratio(*value);
+            let unique = self.counts.peek(value).is_some_and(|count| count.at_epoch(self.epoch).received <= 1.0);
             self.count(*value, |count| {
                 count.sent += 1.0;
                 count.unexplained += f64::from(u8::from(!explained));
@@ -168,19 +180,17 @@ impl Affinity {
                 continue;
             };
             for id in holders.open.iter().chain(&holders.closed).filter(|id| candidate(**id)) {
-                evidence.entry(*id).or_default().push(ratio);
+                let (ratios, any_unique) = evidence.entry(*id).or_default();
+                ratios.push(ratio);
+                *any_unique |= unique;
             }
         }
         let total = |mut ratios: Vec<f64>| {
             ratios.sort_by(|a, b| b.total_cmp(a));
             ratios.into_iter().rev().fold(0.0, |further, ratio| ratio + FURTHER * further)
         };
-        evidence.into_iter().map(|(id, ratios)| (id, total(ratios))).collect()
-    }
-
-    /// Requests, values of requests, and values with counts that are held.
-    pub fn held(&self) -> (usize, usize, usize) {
-        (self.requests.len(), self.holders.len(), self.counts.len())
+        let shared = |(id, (ratios, unique))| Shared { id, log_ratio: total(ratios), unique };
+        evidence.into_iter().map(shared).collect()
     }
 
     /// Of a request that has the value, against a request or a background job picked at random.
@@ -222,8 +232,8 @@ mod tests {
 
     const ALL: fn(ExchangeId) -> bool = |_| true;
 
-    fn ratio(found: &[(ExchangeId, f64)], id: u64) -> f64 {
-        found.iter().find(|(found, _)| *found == ExchangeId(id)).map_or(0.0, |(_, ratio)| *ratio)
+    fn ratio(found: &[Shared], id: u64) -> f64 {
+        found.iter().find(|found| found.id == ExchangeId(id)).map_or(0.0, |found| found.log_ratio)
     }
 
     /// `open` requests, each with an id of its own, the tenant of every fourth, and the token of all.
@@ -253,9 +263,9 @@ mod tests {
         let mut affinity = busy(16, 400);
         let tenant = affinity.shared(&[102], ALL);
         assert_eq!(tenant.len(), 4);
-        assert!(tenant.iter().all(|(id, ratio)| id.0 % 4 == 2 && (1.0..1.6).contains(ratio)), "{tenant:?}");
+        assert!(tenant.iter().all(|t| t.id.0 % 4 == 2 && !t.unique && (1.0..1.6).contains(&t.log_ratio)), "{tenant:?}");
         let token = affinity.shared(&[1], ALL);
-        assert!(token.iter().all(|(_, ratio)| *ratio < 0.01), "{token:?}");
+        assert!(token.iter().all(|token| token.log_ratio < 0.01), "{token:?}");
     }
 
     #[test]
@@ -340,11 +350,11 @@ mod tests {
         for n in 0..5000 {
             affinity.opened(ExchangeId(n), &[n, n + 1_000_000, n % 10]);
             affinity.shared(&[n + 2_000_000], ALL);
-            let (requests, holders, counts) = affinity.held();
+            let (requests, holders, counts) = (affinity.requests.len(), affinity.holders.len(), affinity.counts.len());
             assert!(requests <= 100 && holders <= 210 && counts <= COUNTS);
         }
         affinity.opened(ExchangeId(5001), &[]);
         (0..6000).for_each(|n| affinity.forget(ExchangeId(n)));
-        assert_eq!((affinity.held().0, affinity.held().1), (0, 0));
+        assert!(affinity.requests.is_empty() && affinity.holders.is_empty());
     }
 }

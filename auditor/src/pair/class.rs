@@ -61,8 +61,9 @@ const LOG_BOUND: f64 = 50.0;
 const LOSS_PENALTY: f64 = 7.0;
 /// Losses cost no more than this together.
 const LOSS_FLOOR: f64 = -20.0;
-/// Evidence of the first call of a process that exists for one request: as much as a call ever is, in ln E.
-const NEWBORN: f64 = 1.6;
+/// As much evidence as a call ever is, in ln E: what a process calls that exists for one request, or what carries
+/// values of the request.
+const WITNESS: f64 = 1.6;
 /// Fewest calls that make an accusation.
 const MIN_HITS: u64 = 5;
 const THREADS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(63);
@@ -271,7 +272,7 @@ impl Class {
         self.rhythm.beat(now);
         self.settle(now);
         if first == First::OfNewborn && !tainted {
-            self.process_log.iter_mut().for_each(|log| *log += NEWBORN);
+            self.process_log.iter_mut().for_each(|log| *log += WITNESS);
         }
         let first = first != First::No;
         let counts = !first && !tainted && !self.process.is_unknown() && now >= self.process.silent_until();
@@ -409,6 +410,13 @@ impl Class {
         }
         self.last_parent = Some(held.inbound.id);
         self.hits += 1;
+    }
+
+    /// The call carries values of its request: background work does not.
+    pub(super) fn witnessed(&mut self) {
+        for log in &mut self.process_log {
+            *log = (*log + WITNESS).min(LOG_BOUND);
+        }
     }
 
     /// The request made such a call, but for the fault.

@@ -61,6 +61,8 @@ pub struct Inbound {
     pub ignored: bool,
     pub(super) kind: Kind,
     pub(super) route_key: u64,
+    /// Hashes of values that its calls may carry as well.
+    pub(super) affinity: Box<[u64]>,
 }
 
 impl Inbound {
@@ -87,6 +89,7 @@ impl Inbound {
             ignored,
             kind,
             route_key: hasher.finish(),
+            affinity: request.head.affinity.as_slice().into(),
         }
     }
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use lru::LruCache;
 use siphasher::sip::SipHasher13;
 
+use super::affinity::Affinity;
 use super::class::{Class, ClassKey};
 use super::clock::{Clock, State};
 use super::inbound::{Execution, Held, Inbound, Made};
@@ -18,6 +19,8 @@ use crate::record::BootNs;
 
 const THREADS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1023);
 const CLASSES: NonZeroUsize = NonZeroUsize::MIN.saturating_add(31);
+/// Requests whose values are remembered.
+const AFFINE: usize = 1024;
 /// Requests with one trace-id that are told apart.
 const SAME_TRACE: usize = 16;
 /// How long a request is remembered after its response, for calls that carry its trace-id.
@@ -133,6 +136,7 @@ pub(super) struct Process {
     /// Requests that ended a moment ago.
     pub(super) lingering: Lingering,
     pub(super) discipline: Discipline,
+    pub(super) affinity: Affinity,
     pub(super) classes: LruCache<ClassKey, Class>,
     /// Until when a request without valid context, answered or given up, may still be at work: the calls it makes then
     /// look like those of whatever other request is open.
@@ -160,6 +164,7 @@ impl Process {
             recent: VecDeque::new(),
             lingering: Lingering::default(),
             discipline: Discipline::default(),
+            affinity: Affinity::new(AFFINE),
             classes: LruCache::new(CLASSES),
             unclear_until: 0,
             kinds: BTreeSet::new(),
@@ -196,6 +201,7 @@ impl Process {
             thread.open.ids.insert(id);
             thread.open.counts.add(kind);
         }
+        self.affinity.opened(id, &inbound.affinity);
         let held = Held::new(now, inbound.clone());
         for (_, class) in self.classes.iter_mut() {
             class.opened(now, &held);
@@ -260,6 +266,7 @@ impl Process {
 
     fn leave_for_good(&mut self, now: BootNs, id: ExchangeId) {
         let Some(held) = self.held.get_mut(&id).filter(|held| held.lingers) else { return };
+        self.affinity.forget(id);
         held.lingers = false;
         let kind = if self.tainted_through >= Some(id) { Kind::Other } else { held.inbound.kind };
         for (_, class) in self.classes.iter_mut() {
@@ -280,6 +287,7 @@ impl Process {
         let Some(held) = self.held.get_mut(&id).filter(|held| held.open) else { return };
         held.open = false;
         held.lingers = true;
+        self.affinity.closed(id);
         let execution = held.inbound.execution;
         let kind = if self.tainted_through >= Some(id) { Kind::Other } else { held.inbound.kind };
         let unclear = held.inbound.kind != Kind::Valid && !held.inbound.ignored;

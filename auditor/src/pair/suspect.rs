@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::affinity::Shared;
 use super::class::{Caller, Class, ClassKey, First, Suspicion};
 use super::inbound::{Execution, Made, Target};
 use super::process::{AFTERMATH, COMPARED, Process, REACH};
@@ -14,6 +15,8 @@ use crate::report::address::Destination;
 
 /// Share of the likelihood that a route must have to be named.
 const NAMED: f64 = 0.8;
+/// How much likelier than any other a request must be by the values that it shares with a call, in nats.
+const AFFINE: f64 = 4.6;
 /// What chance has against a route that makes most of the calls.
 const CHANCE: f64 = 0.5;
 
@@ -41,11 +44,20 @@ pub(super) struct Candidates {
     pub(super) on_thread: bool,
     /// They have ended.
     pub(super) late: bool,
+    /// The first is the parent, for it has values in common with the call that no other has.
+    pub(super) affine: bool,
 }
 
 impl Candidates {
-    const NONE: Self =
-        Self { count: 0, parents: Parents::None, kind: None, first: None, on_thread: false, late: false };
+    const NONE: Self = Self {
+        count: 0,
+        parents: Parents::None,
+        kind: None,
+        first: None,
+        on_thread: false,
+        late: false,
+        affine: false,
+    };
 
     fn of(kind: Option<Kind>, first: Option<ExchangeId>, count: u32) -> Self {
         let parents = match kind {
@@ -60,6 +72,7 @@ impl Candidates {
     /// How the call is paired if nothing better turns up.
     pub(super) fn method(&self, child: bool) -> Method {
         match (self.count, self.on_thread, child) {
+            _ if self.affine => Method::Affinity,
             (0, ..) => Method::None,
             (1, _, true) => Method::ChildProcess,
             (1, true, _) => Method::Thread,
@@ -134,6 +147,27 @@ impl Process {
         }
     }
 
+    /// The same, knowing which values the call carries: one request has values in common with it that no other has.
+    pub(super) fn narrowed(&mut self, found: Candidates, values: &[u64]) -> Candidates {
+        let held = &self.held;
+        let works = |id| held.get(&id).is_some_and(|held| held.open || held.lingers);
+        let mut shared = self.affinity.shared(values, works);
+        // The thread, where it tells at all, tells more.
+        if found.on_thread && found.count == 1 {
+            return found;
+        }
+        shared.sort_by(|a, b| b.log_ratio.total_cmp(&a.log_ratio));
+        let second = shared.get(1).map_or(0.0, |shared| shared.log_ratio);
+        match shared.first().copied() {
+            Some(Shared { id, log_ratio, unique: true }) if log_ratio - second >= AFFINE => {
+                let late = held.get(&id).is_none_or(|held| !held.open);
+                let (kind, count) = (self.kind_of(id), found.count.max(1));
+                Candidates { late, affine: true, ..Candidates::of(kind, Some(id), count) }
+            }
+            _ => found,
+        }
+    }
+
     fn among(&self, open: &super::process::Open) -> Candidates {
         let kind = [Kind::Valid, Kind::Absent].into_iter().find(|kind| open.counts.only(*kind));
         Candidates::of(kind, open.ids.first().copied(), open.counts.total())
@@ -181,7 +215,7 @@ impl Process {
             if candidates.count == 0 || !known || tainted || own {
                 continue;
             }
-            let unclear = want == Kind::Valid && call.now < unclear_until;
+            let unclear = want == Kind::Valid && call.now < unclear_until && !candidates.affine;
             let pure = candidates.kind == Some(want) && !unclear;
             seen.unclear |= unclear;
             if !pure && (want != Kind::Valid || Caller::any_hot(&callers)) {
@@ -199,6 +233,9 @@ impl Process {
             let made = if named == Named::Unsure { Made::Perhaps } else { Made::Suspect };
             let used = held.bump(class_seq, made);
             class.assign(call.now, held, used);
+            if candidates.affine && first == First::No {
+                class.witnessed();
+            }
             seen.suspect = Some(Suspect { suspicion, key, class: class_seq, parent, route, named });
         }
         seen
@@ -253,7 +290,7 @@ impl Process {
         callers: &[Caller],
         pure: bool,
     ) -> Option<(ExchangeId, Named)> {
-        if candidates.on_thread && candidates.count == 1 {
+        if candidates.affine || candidates.on_thread && candidates.count == 1 {
             return candidates.first.map(|first| (first, Named::Only));
         }
         let class = self.classes.peek(key)?;
