@@ -44,6 +44,8 @@ const ABANDONED: BootNs = 600_000_000_000;
 
 /// That the parent is the right one where nothing speaks against it: it is alone, forked the child, or carried the value.
 const CLEAR: f64 = 0.998;
+/// Delays looked at one call at a time never make a claim surer than this.
+const PERHAPS: f64 = 0.85;
 /// That the best of several requests with the call's trace-id is.
 const SAME_TRACE: f64 = 0.9;
 /// Processes of one service whose evidence adds up; for CGI and prefork servers, the latest.
@@ -436,7 +438,7 @@ impl Pairer {
         let confidence = match (parent, method) {
             (None, Method::None) => by_delay,
             (None, _) | (_, Method::None) => 0.0,
-            (_, Method::AnyParent | Method::DelayModel) => by_delay,
+            (_, Method::AnyParent | Method::DelayModel) => by_delay.min(PERHAPS),
             (_, Method::Thread) => process.discipline.confidence(),
             _ => CLEAR,
         };

@@ -170,7 +170,7 @@ pub struct Process {
     pub service: String,
     /// Base name of the executable.
     pub executable: String,
-    /// Command line, arguments joined by spaces; cut at 1 KiB.
+    /// Command line, arguments joined by spaces, what may be a secret replaced by `***`; cut at 1 KiB.
     pub command_line: String,
     /// cgroup path.
     pub cgroup: String,

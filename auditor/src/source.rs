@@ -2,6 +2,7 @@
 
 pub mod btf;
 pub mod cgroup;
+mod command_line;
 pub mod kernel;
 pub mod layout;
 pub mod live;

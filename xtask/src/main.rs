@@ -1,5 +1,6 @@
 //! `cargo xtask …`: what a person or CI does with this repository. One module per subcommand.
 
+mod bench;
 mod build_ebpf;
 mod demo;
 mod go;
@@ -27,6 +28,8 @@ enum Task {
     Demo(demo::Args),
     /// Check everything: lints, licences, tests, kernel tests, README, the BPF object, other kernels
     Test(test::Args),
+    /// Measure what the pairing engine costs
+    Bench(bench::Args),
     /// Build the BPF object that the auditor embeds, or check the one that is there
     BuildEbpf(build_ebpf::Args),
     /// Score the pairing by time where the truth is known
@@ -39,6 +42,7 @@ fn main() -> ExitCode {
     let result = match Args::parse().task {
         Task::Demo(args) => demo::run(&args),
         Task::Test(args) => test::run(&args),
+        Task::Bench(args) => bench::run(&args),
         Task::BuildEbpf(args) => build_ebpf::run(&args),
         Task::Pairing(args) => pairing::run(&args),
         Task::Vm(args) => vm::run(&args),

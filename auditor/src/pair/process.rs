@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::hash::Hasher;
 use std::num::NonZeroUsize;
+use std::ops::Bound;
 use std::sync::Arc;
 
 use lru::LruCache;
@@ -22,6 +23,9 @@ const THREADS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1023);
 const CLASSES: NonZeroUsize = NonZeroUsize::MIN.saturating_add(31);
 /// Requests whose values are remembered.
 const AFFINE: usize = 1024;
+/// Open requests, the latest, that a class learns of when it begins: what it costs to begin must not grow with what is
+/// open.
+pub(super) const LEARNT: usize = 256;
 /// Requests with one trace-id that are told apart.
 const SAME_TRACE: usize = 16;
 /// How long a request is remembered after its response, for calls that carry its trace-id.
@@ -169,7 +173,7 @@ impl Process {
             newborn: false,
             received: false,
             open: Open::default(),
-            threads: LruCache::new(THREADS),
+            threads: LruCache::sparse(THREADS),
             held: HashMap::new(),
             traces: HashMap::new(),
             recent: VecDeque::new(),
@@ -177,7 +181,7 @@ impl Process {
             discipline: Discipline::default(),
             affinity: Affinity::new(AFFINE),
             delays: None,
-            classes: LruCache::new(CLASSES),
+            classes: LruCache::sparse(CLASSES),
             unclear_until: 0,
             kinds: BTreeSet::new(),
             tainted_until,
@@ -197,7 +201,8 @@ impl Process {
             let thread = Thread { open: Open::default(), clock: Clock::new(now), responded: None, unclear_until: 0 };
             if let Some((_, old)) = self.threads.push(execution, thread) {
                 evicted = 1;
-                if !old.open.ids.is_empty() {
+                // Once in a while is often enough: the taint lasts.
+                if !old.open.ids.is_empty() && self.tainted_until < now + TAINT / 2 {
                     self.taint(now, now + TAINT);
                 }
             }
@@ -430,17 +435,23 @@ impl Process {
         ids.len() <= COMPARED && routes.all(|route| Some(route) == first)
     }
 
-    /// History of a thread, for a class it joins: (open, clock).
-    pub(super) fn thread_history(&mut self, now: BootNs, execution: Execution) -> Option<(Open, Clock)> {
-        let thread = self.threads.get_mut(&execution)?;
-        thread.settle(now);
-        Some((thread.open.clone(), thread.clock.clone()))
+    /// History of a thread, for a class it joins: how many requests are open, those of a kind, and its clock.
+    pub(super) fn thread_history(
+        &mut self,
+        now: BootNs,
+        execution: Execution,
+        kind: Kind,
+    ) -> Option<(Counts, BTreeSet<ExchangeId>, Clock)> {
+        self.threads.get_mut(&execution)?.settle(now);
+        let thread = self.threads.peek(&execution)?;
+        Some((thread.open.counts, self.of_kind(&thread.open.ids, kind), thread.clock.clone()))
     }
 
-    /// Of `open`, those of a kind.
+    /// Of `open`, the latest of a kind.
     pub(super) fn of_kind(&self, open: &BTreeSet<ExchangeId>, kind: Kind) -> BTreeSet<ExchangeId> {
-        let known = open.iter().copied().filter(|id| self.tainted_through < Some(*id));
-        known.filter(|id| self.held.get(id).is_some_and(|held| held.inbound.kind == kind)).collect()
+        let from = self.tainted_through.map_or(Bound::Unbounded, Bound::Excluded);
+        let latest = open.range((from, Bound::Unbounded)).rev().take(LEARNT).copied();
+        latest.filter(|id| self.held.get(id).is_some_and(|held| held.inbound.kind == kind)).collect()
     }
 
     /// Records are missing, or state was evicted: what is open may be anything, for all we know.

@@ -102,9 +102,9 @@ pub(super) struct Scope {
 }
 
 impl Scope {
-    /// A view that begins now, with these requests open.
+    /// A view that begins now, with so many requests open; `unused` are those of the wanted kind, or the latest of them.
     pub(super) fn new(now: BootNs, want: Kind, counts: Counts, unused: BTreeSet<ExchangeId>, history: &Clock) -> Self {
-        let fresh = u32::try_from(unused.len()).unwrap_or(u32::MAX);
+        let fresh = counts.of(want);
         let mut clock = history.joined();
         clock.touch(now);
         let lanes = std::array::from_fn(|_| Lane { clock: clock.clone(), fresh, spent: false });

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::affinity::Shared;
 use super::class::{Caller, Class, ClassKey, First, Suspicion};
 use super::inbound::{Execution, Made, Target};
-use super::process::{AFTERMATH, COMPARED, Process, REACH};
+use super::process::{AFTERMATH, COMPARED, LEARNT, Process, REACH};
 use super::scope::Kind;
 use super::{Method, Parents};
 use crate::context::w3c::Context;
@@ -268,7 +268,7 @@ impl Process {
         let after_loss = self.after_loss || losses;
         let mut class = Class::new(call.now, seq, want, self.open.counts, unused.clone(), after_loss);
         class.unclear(call.now, self.unclear_until, call.execution);
-        let ended: BTreeSet<_> = self.lingering.ids.iter().map(|(_, id)| *id).collect();
+        let ended: BTreeSet<_> = self.lingering.ids.iter().rev().take(LEARNT).map(|(_, id)| *id).collect();
         for id in unused.into_iter().chain(self.of_kind(&ended, want)) {
             if let Some(held) = self.held.get(&id) {
                 class.works(call.now, held);
@@ -280,12 +280,11 @@ impl Process {
     /// Lets the thread count for the class, from its beginning.
     fn join(&mut self, call: &Call<'_>, key: &ClassKey, serving: bool, unclear_until: BootNs) {
         let joins = serving && self.classes.peek(key).is_some_and(|class| !class.threads.contains(&call.execution));
-        let Some((open, clock)) = joins.then(|| self.thread_history(call.now, call.execution)).flatten() else {
-            return;
-        };
-        let unused = self.of_kind(&open.ids, key.suspicion.wants());
+        let want = key.suspicion.wants();
+        let history = joins.then(|| self.thread_history(call.now, call.execution, want)).flatten();
+        let Some((counts, unused, clock)) = history else { return };
         if let Some(class) = self.classes.get_mut(key) {
-            class.join(call.now, call.execution, open.counts, unused, &clock);
+            class.join(call.now, call.execution, counts, unused, &clock);
             class.unclear(call.now, unclear_until, call.execution);
         }
     }

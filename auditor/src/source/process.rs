@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use super::command_line::{MASK, redact};
 use crate::record::{BootNs, Process, ProcessId};
 
 const COMMAND_LINE_CAP: usize = 1024;
@@ -24,6 +25,8 @@ pub fn describe(id: ProcessId, comm: &[u8; 16], time: BootNs) -> Process {
     } else {
         Vec::new()
     };
+    // Here, so that recordings hold no secrets; and before anything is derived from them.
+    let arguments = redact(&arguments);
     let executable = same
         .then(|| fs::read_link(proc.join("exe")).ok())
         .flatten()
@@ -106,23 +109,31 @@ fn otel_service_name(environ: &Path) -> Option<String> {
 
 /// `python3 -u /srv/shop/app.py --port 80` → `app.py`.
 fn script_name(executable: &str, arguments: &[String]) -> Option<String> {
-    let base = executable.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.');
-    if !INTERPRETERS.contains(&base) {
+    if !is_interpreter(executable) {
         return None;
     }
     let mut arguments = arguments.iter().skip(1).map(String::as_str);
     while let Some(argument) = arguments.next() {
         match argument {
             // What follows names the program.
-            "-m" | "-jar" => return arguments.next().map(|name| basename(name).to_owned()),
+            "-m" | "-jar" => {
+                let name = arguments.next().filter(|name| !name.contains(MASK))?;
+                return Some(basename(name).to_owned());
+            }
             // Code on the command line, and options with a value: no name to find.
             "-c" | "-e" | "-cp" | "-classpath" | "-r" => return None,
             option if option.starts_with('-') => {}
+            name if name.contains(MASK) => {}
             name if !name.is_empty() => return Some(basename(name).to_owned()),
             _ => {}
         }
     }
     None
+}
+
+/// Of the path of a program.
+pub(super) fn is_interpreter(program: &str) -> bool {
+    INTERPRETERS.contains(&basename(program).trim_end_matches(|c: char| c.is_ascii_digit() || c == '.'))
 }
 
 fn basename(path: &str) -> &str {
@@ -145,6 +156,8 @@ mod tests {
         assert_eq!(script("java", "java -Xmx1g -jar /opt/shop.jar").as_deref(), Some("shop.jar"));
         assert_eq!(script("python3", "python3 -c print()"), None);
         assert_eq!(script("nginx", "nginx -c x"), None);
+        assert_eq!(script("node", "node --token *** server.js").as_deref(), Some("server.js"));
+        assert_eq!(script("java", "java -jar /opt/***"), None);
     }
 
     #[test]

@@ -31,7 +31,7 @@ pub(super) struct Outcome {
 pub(super) fn better(claim: &mut Claim, later: Claim) {
     let unknown = claim.method == Method::None && claim.confidence == 0.0;
     let last_resort = unknown || matches!(claim.method, Method::AnyParent | Method::DelayModel);
-    if last_resort && later.confidence > claim.confidence {
+    if last_resort && (later.parent.is_some() || claim.parent.is_none()) {
         *claim = later;
     }
 }
