@@ -25,9 +25,9 @@
 //!   that time counts for neither side; and it holds back calls that are even but do not follow the requests.
 //! - Most requests of a route must have made such a call, or it is not the requests of that route that make it: a flush
 //!   after every so many requests, a cache that expires, the calls that another route makes.
-//! - A request without context that has ended may work on unseen, in step with the next one of its session. For a while
-//!   neither calls nor time count in the process and on the thread. A route may still be told: such requests are *rivals*,
-//!   followed in the same way, and a call counts only while no rival is in a state that calls are known to follow.
+//! - A request without context that is open, or ended a moment ago, may make calls in step with the others, of its
+//!   session or of everybody: neither calls nor time count, nor the requests that saw it. So what is said of a busy
+//!   service rests on the moments in which there was none.
 //! - After records were lost the evidence so far is forgotten, except where it speaks for the service.
 
 use std::collections::BTreeSet;
@@ -126,22 +126,6 @@ pub struct Standing {
     pub solid: bool,
 }
 
-impl Caller {
-    /// A rival that is as likely as this, where 1 is chance, may well have made the call,
-    const HOT: f64 = 0.5;
-    /// unless one under test is so many times as likely.
-    const FAR: f64 = 20.0;
-
-    /// Whether a request that is not under test may well have made the call.
-    pub(super) fn any_hot(callers: &[Self]) -> bool {
-        let best = |rival| {
-            let ratios = callers.iter().filter(|caller| caller.rival == rival).map(|caller| caller.ratio);
-            ratios.max_by(f64::total_cmp).unwrap_or(0.0)
-        };
-        best(true) >= Self::HOT.max(best(false) / Self::FAR)
-    }
-}
-
 /// What speaks for a class. That of several processes of one service adds up: each is a test of its own.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Evidence {
@@ -179,7 +163,7 @@ pub(super) struct Class {
     /// (fresh, stale, cycles) of threads that are no longer in `threads`.
     folded: [(u64, u64, u64); LANES],
     thread_log: [f64; LANES],
-    follows: LruCache<Role, Follow>,
+    follows: LruCache<u64, Follow>,
     /// Where the evidence of a route begins.
     log: f64,
     hits: u64,
@@ -198,17 +182,9 @@ pub(super) enum First {
     OfNewborn,
 }
 
-/// A route, and whether its requests are under test or only rivals of those that are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Role {
-    route: u64,
-    rival: bool,
-}
-
 /// A route whose requests could have made a call.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Caller {
-    pub(super) rival: bool,
     pub(super) route: u64,
     /// The likeliest of its requests.
     pub(super) id: ExchangeId,
@@ -278,17 +254,15 @@ impl Class {
             self.process_log.iter_mut().for_each(|log| *log += WITNESS);
         }
         let first = first != First::No;
-        let counts = !first && !tainted && !self.process.is_unknown() && now >= self.process.silent_until();
-        let caller = |(role, follow): (&Role, &Follow)| {
+        let (from, neutral) = self.unseen();
+        let caller = |(route, follow): (&u64, &Follow)| {
             let Found { id, ratio, alone } = follow.caller()?;
-            Some(Caller { rival: role.rival, route: role.route, id, ratio, alone })
+            Some(Caller { route: *route, id, ratio, alone })
         };
         let callers: Vec<Caller> = self.follows.iter().filter_map(caller).collect();
-        // What a rival made says nothing of the requests under test; of a rival every call says something.
-        let theirs = Caller::any_hot(&callers);
-        for (role, follow) in self.follows.iter_mut() {
-            if role.rival || !theirs {
-                follow.look(counts);
+        if !neutral {
+            for (_, follow) in self.follows.iter_mut() {
+                follow.look(!first && !tainted && now >= from);
             }
         }
         let weigh = |log: &mut f64, found: Option<bool>, fraction: f64| {
@@ -331,7 +305,7 @@ impl Class {
     /// A request was received.
     pub(super) fn opened(&mut self, now: BootNs, held: &Held) {
         let inbound = &held.inbound;
-        if inbound.kind == Kind::Other {
+        if inbound.kind != self.want {
             self.settle(now);
         }
         self.process.opened(now, inbound.id, inbound.kind);
@@ -341,35 +315,30 @@ impl Class {
         self.works(now, held);
     }
 
-    /// How a request of this kind is followed, if it is.
-    fn role(&self, held: &Held) -> Option<Role> {
-        let route = held.inbound.route_key;
-        match held.inbound.kind {
-            kind if kind == self.want => Some(Role { route, rival: false }),
-            // A call without context is what a request without one makes.
-            Kind::Absent => Some(Role { route, rival: true }),
-            _ => None,
-        }
+    fn follow(&mut self, held: &Held) -> Option<&mut Follow> {
+        if held.inbound.kind == self.want { self.follows.peek_mut(&held.inbound.route_key) } else { None }
     }
 
     /// Until when the routes know nothing, and whether they do now.
     fn unseen(&self) -> (BootNs, bool) {
-        (self.process.silent_until(), self.process.is_unknown())
+        (self.process.blind_until(), self.process.is_neutral())
     }
 
     /// A request that is at work may make calls of the class.
     pub(super) fn works(&mut self, now: BootNs, held: &Held) {
         let (from, neutral) = self.unseen();
         let log = self.log;
-        let Some(role) = self.role(held) else { return };
-        let follow = self.follows.get_or_insert_mut(role, || Follow::new(now, log));
+        if held.inbound.kind != self.want {
+            return;
+        }
+        let follow = self.follows.get_or_insert_mut(held.inbound.route_key, || Follow::new(now, log));
         follow.settle(now, from, neutral);
         follow.milestone(held.milestone, held.inbound.id, None);
     }
 
     /// A request is no longer open, but may go on working for a while.
     pub(super) fn closed(&mut self, now: BootNs, held: &Held, kind: Kind) {
-        if kind == Kind::Other {
+        if kind != self.want {
             self.settle(now);
         }
         let (id, used) = (held.inbound.id, held.used(self.seq));
@@ -386,7 +355,7 @@ impl Class {
     /// Something set the request off again; the last time was at `held.milestone`.
     pub(super) fn milestone(&mut self, now: BootNs, held: &Held) {
         let (from, neutral) = self.unseen();
-        if let Some(follow) = self.role(held).and_then(|role| self.follows.peek_mut(&role)) {
+        if let Some(follow) = self.follow(held) {
             follow.settle(now, from, neutral);
             follow.milestone(now, held.inbound.id, Some(held.milestone));
         }
@@ -396,11 +365,11 @@ impl Class {
     pub(super) fn left(&mut self, now: BootNs, held: &Held, kind: Kind) {
         let (from, neutral) = self.unseen();
         let (id, route) = (held.inbound.id, held.inbound.route_key);
-        if let Some(follow) = self.role(held).and_then(|role| self.follows.peek_mut(&role)) {
+        if let Some(follow) = self.follow(held) {
             follow.settle(now, from, neutral);
             follow.left(id, held.milestone);
         }
-        if self.want == kind && kind == Kind::Valid {
+        if self.want == kind && kind == Kind::Valid && !held.mixed {
             self.rhythm.closed(route, held.made(self.seq));
         }
     }
@@ -429,7 +398,7 @@ impl Class {
         if let Some(scope) = self.threads.peek_mut(&held.inbound.execution) {
             scope.assigned(id, used);
         }
-        if let Some(follow) = self.role(held).and_then(|role| self.follows.peek_mut(&role)) {
+        if let Some(follow) = self.follow(held) {
             follow.called(id, held.milestone);
         }
     }
@@ -437,6 +406,7 @@ impl Class {
     /// Until then a request that has ended may still be at work, on this thread or for the process.
     pub(super) fn unclear(&mut self, now: BootNs, until: BootNs, execution: Execution) {
         if self.want == Kind::Valid {
+            self.settle(now);
             self.process.unclear(now, until);
             if let Some(scope) = self.threads.peek_mut(&execution) {
                 scope.unclear(now, until);
@@ -452,15 +422,14 @@ impl Class {
     /// How much likelier it is that requests of this route make its calls than that they are background work; there need
     /// not be much that speaks for either.
     pub(super) fn ratio(&self, route: u64) -> f64 {
-        let follow = self.follows.peek(&Role { route, rival: false }).map_or(0.0, Follow::ratio);
+        let follow = self.follows.peek(&route).map_or(0.0, Follow::ratio);
         follow.max(self.mixture(Some(route)))
     }
 
     fn mixture(&self, route: Option<u64>) -> f64 {
         let mean = |logs: &[f64; LANES]| logs.iter().zip(WEIGHT).map(|(log, weight)| weight * log.exp()).sum::<f64>();
         // As many routes, so many chances to find one that fits.
-        let role = route.map(|route| Role { route, rival: false });
-        let follow = role.and_then(|role| self.follows.peek(&role)).map_or(0.0, Follow::ratio);
+        let follow = route.and_then(|route| self.follows.peek(&route)).map_or(0.0, Follow::ratio);
         let follow = follow / self.follows.len().max(1) as f64;
         // Of threads that tell nothing there is nothing to average.
         let thread = if self.threads.is_empty() { 0.0 } else { THREAD_WEIGHT };

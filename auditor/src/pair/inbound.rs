@@ -118,6 +118,8 @@ pub(super) struct Held {
     pub(super) expired: bool,
     /// It is open no more, but may still be at work.
     pub(super) lingers: bool,
+    /// While it was at work, so were requests that did not carry a context.
+    pub(super) mixed: bool,
 }
 
 /// Calls of one class that a request made.
@@ -145,7 +147,7 @@ pub(super) enum Made {
 
 impl Held {
     pub(super) fn new(now: BootNs, inbound: Arc<Inbound>) -> Self {
-        Self { inbound, uses: Vec::new(), milestone: now, open: true, expired: false, lingers: false }
+        Self { inbound, uses: Vec::new(), milestone: now, open: true, expired: false, lingers: false, mixed: false }
     }
 
     fn uses(&self, class: u64) -> Option<&Use> {

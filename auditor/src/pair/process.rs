@@ -85,30 +85,6 @@ impl TraceKey {
     }
 }
 
-/// Requests that ended a moment ago, oldest first.
-#[derive(Debug, Default)]
-pub(super) struct Lingering {
-    /// With context, less than [`REACH`] ago.
-    pub(super) ids: VecDeque<(BootNs, ExchangeId)>,
-    /// Others, less than [`AFTERMATH`] ago.
-    rivals: VecDeque<(BootNs, ExchangeId)>,
-}
-
-impl Lingering {
-    /// Removes one that has lingered long enough; says until when it did.
-    fn pop(&mut self, now: BootNs) -> Option<(BootNs, ExchangeId)> {
-        for (ids, within) in [(&mut self.ids, REACH), (&mut self.rivals, AFTERMATH)] {
-            if let Some((closed, id)) = ids.front().copied()
-                && closed.saturating_add(within) <= now
-            {
-                ids.pop_front();
-                return Some((closed.saturating_add(within), id));
-            }
-        }
-        None
-    }
-}
-
 /// Whether a process keeps each request to one thread. Only then does the thread of a call tell whose it is: an event
 /// loop has many requests open on one thread, and a runtime that schedules tasks on many moves them about.
 #[derive(Clone, Copy, Debug, Default)]
@@ -146,8 +122,8 @@ pub(super) struct Process {
     pub(super) held: HashMap<ExchangeId, Held>,
     traces: HashMap<TraceKey, Vec<ExchangeId>>,
     recent: VecDeque<(BootNs, ExchangeId)>,
-    /// Requests that ended a moment ago.
-    pub(super) lingering: Lingering,
+    /// Requests that ended less than [`REACH`] ago, oldest first.
+    pub(super) lingering: VecDeque<(BootNs, ExchangeId)>,
     pub(super) discipline: Discipline,
     pub(super) affinity: Affinity,
     /// Once there was a call that more than one request could have made.
@@ -177,7 +153,7 @@ impl Process {
             held: HashMap::new(),
             traces: HashMap::new(),
             recent: VecDeque::new(),
-            lingering: Lingering::default(),
+            lingering: VecDeque::new(),
             discipline: Discipline::default(),
             affinity: Affinity::new(AFFINE),
             delays: None,
@@ -310,7 +286,12 @@ impl Process {
 
     /// What ended a while ago does not work any more.
     pub(super) fn linger(&mut self, now: BootNs) {
-        while let Some((until, id)) = self.lingering.pop(now) {
+        while let Some((closed, id)) = self.lingering.front().copied() {
+            let until = closed.saturating_add(REACH);
+            if until > now {
+                return;
+            }
+            self.lingering.pop_front();
             self.leave_for_good(until, id);
         }
     }
@@ -319,6 +300,10 @@ impl Process {
         let Some(held) = self.held.get_mut(&id).filter(|held| held.lingers) else { return };
         self.affinity.forget(id);
         held.lingers = false;
+        held.mixed = match self.threads.peek(&held.inbound.execution) {
+            Some(thread) if self.discipline.holds() => thread.unclear_until >= held.inbound.started,
+            _ => !self.open.counts.are_valid() || self.unclear_until >= held.inbound.started,
+        };
         let kind = if self.tainted_through >= Some(id) { Kind::Other } else { held.inbound.kind };
         for (_, class) in self.classes.iter_mut() {
             class.left(now, held, kind);
@@ -374,8 +359,7 @@ impl Process {
         if responded {
             held.milestone = now;
         }
-        let rival = held.inbound.kind != Kind::Valid;
-        if rival { &mut self.lingering.rivals } else { &mut self.lingering.ids }.push_back((now, id));
+        self.lingering.push_back((now, id));
     }
 
     /// Forgets requests that were answered long ago; says which.

@@ -41,9 +41,9 @@ impl Counts {
         self.total() > 0 && self.total() == self.of(kind)
     }
 
-    /// Of each it is known what it carried.
-    pub(super) fn is_known(self) -> bool {
-        self.other == 0
+    /// None of them is of another kind.
+    pub(super) fn are_valid(self) -> bool {
+        self.total() == self.valid
     }
 
     /// Nothing is known any more of what is open.
@@ -117,23 +117,13 @@ impl Scope {
         self.unclear_until = self.unclear_until.max(until);
     }
 
-    /// Until when no call is to be expected, background work or not.
-    pub(super) fn silent_until(&self) -> BootNs {
-        self.silent_until
-    }
-
-    /// Whether a request is open of which it is not known what it carried.
-    pub(super) fn is_unknown(&self) -> bool {
-        self.counts.of(Kind::Other) > 0
-    }
-
     /// Until when neither calls nor time count.
-    fn blind_until(&self) -> BootNs {
+    pub(super) fn blind_until(&self) -> BootNs {
         self.silent_until.max(self.unclear_until)
     }
 
     /// Whether a call could come from a request that is not under test.
-    fn is_neutral(&self) -> bool {
+    pub(super) fn is_neutral(&self) -> bool {
         self.counts.total() > 0 && !self.counts.only(self.want)
     }
 

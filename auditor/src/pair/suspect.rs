@@ -149,10 +149,10 @@ impl Process {
         } else if !self.open.ids.is_empty() {
             self.among(&self.open)
         } else {
-            let ids = self.lingering.ids.iter().rev().take(COMPARED).map(|(_, id)| *id);
+            let ids = self.lingering.iter().rev().take(COMPARED).map(|(_, id)| *id);
             let kinds: BTreeSet<_> = ids.clone().map(|id| self.kind_of(id)).collect();
             let kind = kinds.first().copied().flatten().filter(|_| kinds.len() == 1);
-            let count = u32::try_from(self.lingering.ids.len()).unwrap_or(u32::MAX);
+            let count = u32::try_from(self.lingering.len()).unwrap_or(u32::MAX);
             Candidates { late: true, ..Candidates::of(kind, ids.min(), count) }
         };
         // A child that was there before the request does not work for it.
@@ -230,23 +230,15 @@ impl Process {
             let callers = class.observe(call.now, serving.then_some(call.execution), first, tainted);
             // Work that goes on after the response may be a trace of its own.
             let own = candidates.late && suspicion == Suspicion::Restarted;
-            let known = candidates.kind == Some(want) || candidates.kind.is_none() && self.open.counts.is_known();
-            if candidates.count == 0 || !known || tainted || own {
+            if candidates.count == 0 || candidates.kind != Some(want) || tainted || own {
                 continue;
             }
-            let unclear = want == Kind::Valid && call.now < unclear_until && !candidates.affine;
-            let pure = candidates.kind == Some(want) && !unclear;
-            seen.unclear |= unclear;
-            if !pure && (want != Kind::Valid || Caller::any_hot(&callers)) {
-                self.made_by_rival(&key, &callers);
+            if want == Kind::Valid && call.now < unclear_until && !candidates.affine {
+                seen.unclear = true;
                 continue;
             }
-            let chosen = self.choose(&key, candidates, call.execution, &callers, pure);
+            let chosen = self.choose(&key, candidates, call.execution, &callers);
             let Some(Chosen { id: parent, named, confidence }) = chosen else { continue };
-            if !pure && !named.is_told() {
-                continue;
-            }
-            seen.unclear = false;
             let Some(held) = self.held.get_mut(&parent) else { continue };
             let Some(class) = self.classes.get_mut(&key) else { continue };
             let (class_seq, route) = (class.seq, held.inbound.route_key);
@@ -268,7 +260,7 @@ impl Process {
         let after_loss = self.after_loss || losses;
         let mut class = Class::new(call.now, seq, want, self.open.counts, unused.clone(), after_loss);
         class.unclear(call.now, self.unclear_until, call.execution);
-        let ended: BTreeSet<_> = self.lingering.ids.iter().rev().take(LEARNT).map(|(_, id)| *id).collect();
+        let ended: BTreeSet<_> = self.lingering.iter().rev().take(LEARNT).map(|(_, id)| *id).collect();
         for id in unused.into_iter().chain(self.of_kind(&ended, want)) {
             if let Some(held) = self.held.get(&id) {
                 class.works(call.now, held);
@@ -289,17 +281,6 @@ impl Process {
         }
     }
 
-    /// The likeliest rival has had its call.
-    fn made_by_rival(&mut self, key: &ClassKey, callers: &[Caller]) {
-        let rival = callers.iter().max_by(|a, b| a.ratio.total_cmp(&b.ratio)).filter(|caller| caller.rival);
-        if let Some(held) = rival.and_then(|rival| self.held.get_mut(&rival.id))
-            && let Some(class) = self.classes.get_mut(key)
-        {
-            let used = held.bump(class.seq, Made::Perhaps);
-            class.take(held, used);
-        }
-    }
-
     /// Whose the call is, and whether its route is certain.
     fn choose(
         &self,
@@ -307,21 +288,19 @@ impl Process {
         candidates: &Candidates,
         execution: Execution,
         callers: &[Caller],
-        pure: bool,
     ) -> Option<Chosen> {
         if candidates.affine || candidates.on_thread && candidates.count == 1 {
             return candidates.first.map(|id| Chosen { id, named: Named::Only, confidence: 0.0 });
         }
         let class = self.classes.peek(key)?;
-        let tested = callers.iter().filter(|caller| !caller.rival);
         if !candidates.on_thread
-            && let Some(best) = tested.clone().max_by(|a, b| a.ratio.total_cmp(&b.ratio))
+            && let Some(best) = callers.iter().max_by(|a, b| a.ratio.total_cmp(&b.ratio))
         {
-            let all = CHANCE + tested.clone().map(|caller| caller.ratio).sum::<f64>();
+            let all = CHANCE + callers.iter().map(|caller| caller.ratio).sum::<f64>();
             // Of a request that has ended it takes more than that it is the only one.
             let open = self.open.ids.contains(&best.id);
-            let named = match tested.count() {
-                1 if pure && open => Named::Only,
+            let named = match callers.len() {
+                1 if open => Named::Only,
                 _ if best.ratio / all >= NAMED => Named::ToldApart,
                 _ => Named::Unsure,
             };

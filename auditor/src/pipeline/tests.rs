@@ -406,8 +406,7 @@ fn a_request_that_nobody_answers_is_no_candidate_for_ever() {
         last.map(|stats| stats.stats["pair"]["requests_expired"])
     };
     let ran = beside_an_abandoned_one(SECOND);
-    assert_eq!(ran.codes(), ["traceparent_dropped"], "calls do not follow it");
-    assert!(ran.hops("dropped") < 50, "but the first ones may be its own");
+    assert!(ran.codes().is_empty(), "it may be the parent");
     let ran = beside_an_abandoned_one(601 * SECOND);
     assert_eq!(ran.codes(), ["traceparent_dropped"]);
     assert_eq!(ran.hops("dropped"), 50);
