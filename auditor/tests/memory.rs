@@ -236,7 +236,7 @@ fn processes_stay_within_the_budget() {
     for tgid in 1..=10_000_u32 {
         world.process(tgid);
         for n in 0..4_u32 {
-            let (server, trace) = (connection, u64::from(tgid) << 8 | u64::from(n) + 1);
+            let (server, trace) = (connection, u64::from(tgid * 8 + n + 1));
             connection += 1;
             let tid = tgid * 10 + n;
             world.message(server, Direction::Recv, tgid, tid, true, &request("/cart", "shop", Some(trace)));
