@@ -56,7 +56,9 @@ const REPLICAS: usize = 64;
 pub enum Method {
     /// It carries the trace-id of a request.
     TraceId,
-    /// The thread has exactly one request open.
+    /// The coroutine has exactly one request open.
+    Coroutine,
+    /// The thread has.
     Thread,
     /// A process above it has.
     ChildProcess,
@@ -77,6 +79,7 @@ impl Method {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::TraceId => "trace_id",
+            Self::Coroutine => "coroutine",
             Self::Thread => "thread",
             Self::ChildProcess => "child_process",
             Self::SoleCandidate => "sole_candidate",
@@ -397,6 +400,9 @@ impl Pairer {
         let seen = process.suspect(&call, &candidates, losses, seq);
         let tainted = now < process.tainted_until;
         let mut method = candidates.method(born.is_some());
+        if method == Method::Thread && request.coroutine != 0 {
+            method = Method::Coroutine;
+        }
         let mut parent =
             if candidates.affine || candidates.count == 1 && !candidates.late { candidates.first } else { None };
         let mut suspect = None;
@@ -439,7 +445,7 @@ impl Pairer {
             (None, Method::None) => by_delay,
             (None, _) | (_, Method::None) => 0.0,
             (_, Method::AnyParent | Method::DelayModel) => by_delay.min(PERHAPS),
-            (_, Method::Thread) => process.discipline.confidence(),
+            (_, Method::Thread | Method::Coroutine) => process.discipline.confidence(),
             _ => CLEAR,
         };
         let parent = parent.and_then(|id| process.held.get(&id)).map(|held| held.inbound.clone());

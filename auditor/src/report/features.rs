@@ -27,8 +27,15 @@ pub struct Call<'a> {
 impl<'a> Call<'a> {
     /// A call, how it was paired, and the status of its response.
     pub fn new(request: &'a Request, pairing: &'a Pairing, status: Option<u16>) -> Self {
-        let known =
-            matches!(pairing.method, Method::TraceId | Method::Thread | Method::ChildProcess | Method::SoleCandidate);
+        let known = matches!(
+            pairing.method,
+            Method::TraceId
+                | Method::Coroutine
+                | Method::Thread
+                | Method::ChildProcess
+                | Method::SoleCandidate
+                | Method::Affinity
+        );
         Self { request, status, parent: pairing.parent.as_deref().filter(|_| known) }
     }
 }

@@ -18,6 +18,8 @@ pub const RATE: f64 = 50.0;
 pub const DURATION: Duration = Duration::from_secs(10);
 /// How many requests are open at once, about.
 pub const CONCURRENCIES: [usize; 3] = [1, 16, 64];
+/// How often the services of which something was missed are tried.
+const CHANCES: u32 = 3;
 /// How many models are on stage at the same time: as many as two cores serve at that rate.
 const CAST: usize = 9;
 
@@ -53,10 +55,19 @@ pub fn test(variant: Variant, connections: usize) {
     // One at a time, or the load of one test would be the noise of another.
     static TURN: std::sync::Mutex<()> = std::sync::Mutex::new(());
     let _turn = TURN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    let verdicts = audit(&super::models(), variant, connections);
-    let table = table(variant, connections, &verdicts);
-    assert!(verdicts.iter().all(Verdict::is_right), "\n{table}");
-    println!("{table}");
+    let mut models = super::models();
+    for chance in 1..=CHANCES {
+        let verdicts = audit(&models, variant, connections);
+        let table = table(variant, connections, &verdicts);
+        println!("{table}");
+        // To miss something may be the fault of a machine that is too busy to serve the requests; an accusation is not.
+        let wrong = |verdict: &Verdict| !verdict.is_right() && (chance == CHANCES || !verdict.only_missed());
+        assert!(!verdicts.iter().any(wrong), "\n{table}");
+        models.retain(|model| verdicts.iter().any(|verdict| verdict.name == model.name && !verdict.is_right()));
+        if models.is_empty() {
+            return;
+        }
+    }
 }
 
 /// Records what a service does under a load, and writes the truth beside it: `DIR/NAME.rec` and `DIR/NAME.truth`, where

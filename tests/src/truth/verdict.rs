@@ -30,6 +30,11 @@ pub struct Verdict {
 }
 
 impl Verdict {
+    /// Nothing but the truth, but not all of it.
+    pub fn only_missed(&self) -> bool {
+        self.false_accusations.is_empty() && self.trouble.is_empty()
+    }
+
     /// Nothing but the truth, and all of it.
     pub fn is_right(&self) -> bool {
         self.missed.is_empty() && self.false_accusations.is_empty() && self.trouble.is_empty()
