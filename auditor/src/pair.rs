@@ -132,6 +132,8 @@ pub struct Pairing {
     pub parents: Parents,
     /// The parent, or one that stands for all (same method and route).
     pub parent: Option<Arc<Inbound>>,
+    /// The likeliest parent where none is named.
+    pub likeliest: Option<Arc<Inbound>>,
     /// That it is the very parent, 0 to 1.
     pub confidence: f64,
     /// The class whose evidence decides whether it may be reported.
@@ -244,8 +246,9 @@ impl Pairer {
         if !self.processes.contains(&pid) {
             let lost = if self.losses > 0 { self.lost_at + TAINT } else { 0 };
             let tainted_until = self.forgot_at.map_or(lost, |at| lost.max(at + TAINT));
-            if let Some((_, old)) = self.processes.push(pid, Process::new(service.clone(), self.losses, tainted_until))
-            {
+            let mut process = Process::new(service.clone(), self.losses, tainted_until);
+            process.delays = self.joint.then(Box::default);
+            if let Some((_, old)) = self.processes.push(pid, process) {
                 self.counters.processes_evicted += 1;
                 self.forgot_at = Some(now);
                 for id in old.held.keys() {
@@ -387,11 +390,12 @@ impl Pairer {
             candidates: 0,
             parents: Parents::None,
             parent: None,
+            likeliest: None,
             confidence: 0.0,
             suspect: None,
         };
         let Some((pid, execution, born)) = self.actor(request) else { return unpaired(request.process) };
-        let (losses, seq, joint) = (self.losses > 0, self.next_class, self.joint);
+        let (losses, seq) = (self.losses > 0, self.next_class);
         let Some(process) = self.process(pid) else { return unpaired(request.process) };
         process.linger(now);
         let call = Call { now, execution, sent, target, destination };
@@ -406,14 +410,15 @@ impl Pairer {
         let mut parent =
             if candidates.affine || candidates.count == 1 && !candidates.late { candidates.first } else { None };
         let mut suspect = None;
-        let mut by_delay = 0.0;
+        let (mut by_delay, mut likeliest) = (0.0, None);
         if let Some(Suspect { suspicion, key, class, parent: chosen, route, named, confidence }) = seen.suspect {
             by_delay = confidence;
             if named == Named::ToldApart && parent != Some(chosen) {
                 method = Method::DelayModel;
             }
-            if named == Named::Background {
-                method = Method::None;
+            match named {
+                Named::Background => method = Method::None,
+                _ => likeliest = Some(chosen),
             }
             let named = named.is_told();
             parent = named.then_some(chosen);
@@ -434,26 +439,21 @@ impl Pairer {
         }
         let exact = candidates.affine || candidates.on_thread && candidates.count == 1;
         let known = parent.filter(|_| exact);
-        process.sent(
-            now,
-            request.id,
-            target.hash(destination),
-            known,
-            joint && suspect.is_some() && candidates.count > 1,
-        );
+        process.sent(now, request.id, target.hash(destination), known);
         let confidence = match (parent, method) {
-            (None, Method::None) => by_delay,
+            (None, Method::None | Method::AnyParent) => by_delay.min(PERHAPS),
             (None, _) | (_, Method::None) => 0.0,
             (_, Method::AnyParent | Method::DelayModel) => by_delay.min(PERHAPS),
             (_, Method::Thread | Method::Coroutine) => process.discipline.confidence(),
             _ => CLEAR,
         };
-        let parent = parent.and_then(|id| process.held.get(&id)).map(|held| held.inbound.clone());
+        let inbound = |id: Option<ExchangeId>| Some(process.held.get(&id?)?.inbound.clone());
+        let (parent, likeliest) = (inbound(parent), inbound(likeliest));
         let unclear = (tainted || seen.unclear) && candidates.count > 0;
         let parents = if unclear { Parents::Unclear } else { candidates.parents };
         self.next_class += seen.made;
         self.counters.classes_evicted += seen.evicted;
-        Pairing { service: pid, method, candidates: candidates.count, parents, parent, confidence, suspect }
+        Pairing { service: pid, method, candidates: candidates.count, parents, parent, likeliest, confidence, suspect }
     }
 
     /// How the class of a suspect call stands now, losses included: a call that waits for its answer may be judged
@@ -494,7 +494,7 @@ impl Pairer {
             let Some((parent, count)) = process.by_trace(sent, execution) else { continue };
             process.linger(now);
             process.called(execution, parent.execution);
-            process.sent(now, request.id, target.hash(destination), Some(parent.id), false);
+            process.sent(now, request.id, target.hash(destination), Some(parent.id));
             // What calls carry that no request has is the service's own.
             process.affinity.shared(&request.head.affinity, |_| false);
             if !process.classes.is_empty() {
@@ -514,6 +514,7 @@ impl Pairer {
                 // Retries and joint requests carry one trace-id more than once.
                 confidence: if count == 1 { 1.0 } else { SAME_TRACE },
                 parent: Some(parent),
+                likeliest: None,
                 suspect: None,
             });
         }

@@ -126,7 +126,7 @@ pub(super) struct Process {
     pub(super) lingering: VecDeque<(BootNs, ExchangeId)>,
     pub(super) discipline: Discipline,
     pub(super) affinity: Affinity,
-    /// Once there was a call that more than one request could have made.
+    /// Where all calls are solved jointly.
     pub(super) delays: Option<Box<Delays>>,
     pub(super) classes: LruCache<ClassKey, Class>,
     /// Until when a request without valid context, answered or given up, may still be at work: the calls it makes then
@@ -235,23 +235,8 @@ impl Process {
         held.milestone = now;
     }
 
-    /// A call was made, by this request if that is `known`. From the first `ambiguous` one on, that several could have
-    /// made, the delays are learnt.
-    pub(super) fn sent(
-        &mut self,
-        now: BootNs,
-        call: ExchangeId,
-        target: u64,
-        known: Option<ExchangeId>,
-        ambiguous: bool,
-    ) {
-        if self.delays.is_none() && ambiguous {
-            let mut delays = Box::<Delays>::default();
-            for held in self.open.ids.iter().filter_map(|id| self.held.get(id)) {
-                delays.opened(held.inbound.started, held.inbound.id, held.inbound.route_key);
-            }
-            self.delays = Some(delays);
-        }
+    /// A call was made, by this request if that is `known`.
+    pub(super) fn sent(&mut self, now: BootNs, call: ExchangeId, target: u64, known: Option<ExchangeId>) {
         if let Some(delays) = &mut self.delays {
             delays.sent(now, call, target, known, &[]);
         }

@@ -154,8 +154,12 @@ impl Back {
 
     /// From now on, keeps what was found out about each call, for [`Back::claims`].
     pub fn keep_claims(&mut self) {
-        self.pairer.solve_jointly();
         self.claims = Some(Vec::new());
+    }
+
+    /// From now on, also solves jointly which request made which call: [`Pairer::solve_jointly`].
+    pub fn solve_jointly(&mut self) {
+        self.pairer.solve_jointly();
     }
 
     /// What was found out since the last time. A later claim about a call is better than an earlier one, unless that was
@@ -294,7 +298,7 @@ impl Back {
         if let Some(claims) = &mut self.claims {
             claims.push(Claim {
                 call: request.id,
-                parent: pairing.parent.clone(),
+                parent: pairing.parent.clone().or_else(|| pairing.likeliest.clone()),
                 method: pairing.method,
                 confidence: pairing.confidence,
                 candidates: pairing.candidates,

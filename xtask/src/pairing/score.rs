@@ -124,6 +124,16 @@ impl fmt::Display for Board {
     }
 }
 
+#[cfg(test)]
+impl Outcome {
+    /// Share of the calls whose parent is right, and of the claims that are nearly certain.
+    pub(super) fn shares(&self) -> [f64; 2] {
+        let mut score = Score::default();
+        self.calls.iter().for_each(|call| score.add(call));
+        [score.all, score.confident[0]].map(|share| f64::from(share.right) / f64::from(share.claimed.max(1)))
+    }
+}
+
 fn row(name: &str, score: &Score) -> [String; 5] {
     let methods = score.methods.iter().map(|(method, share)| format!("{} {share}", method.as_str()));
     let [most, many] = score.confident;
