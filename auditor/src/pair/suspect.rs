@@ -297,18 +297,19 @@ impl Process {
             && let Some(best) = callers.iter().max_by(|a, b| a.ratio.total_cmp(&b.ratio))
         {
             let all = CHANCE + callers.iter().map(|caller| caller.ratio).sum::<f64>();
-            // Of a request that has ended it takes more than that it is the only one.
-            let open = self.open.ids.contains(&best.id);
-            let named = match callers.len() {
-                1 if open => Named::Only,
-                _ if best.ratio / all >= NAMED => Named::ToldApart,
-                _ => Named::Unsure,
-            };
+            let confidence = best.alone * best.ratio / all;
+            // Of a request that has ended it takes more than that it is of the only route.
+            if callers.len() == 1 && !candidates.late {
+                let open = self.open.ids.contains(&best.id);
+                let id = if open { best.id } else { candidates.first? };
+                return Some(Chosen { id, named: Named::Only, confidence });
+            }
+            let named = if best.ratio / all >= NAMED { Named::ToldApart } else { Named::Unsure };
             let ratio = class.ratio(best.route);
             if ratio < BACKGROUND && class.is_learnt() {
                 return Some(Chosen { id: best.id, named: Named::Background, confidence: 1.0 / (1.0 + ratio) });
             }
-            return Some(Chosen { id: best.id, named, confidence: best.alone * best.ratio / all });
+            return Some(Chosen { id: best.id, named, confidence });
         }
         // Who has waited longest without one, else who made the last.
         let thread = self.threads.peek(&execution).filter(|_| candidates.on_thread);
