@@ -2,4 +2,5 @@
 
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::unwrap_used))]
 
+pub mod format;
 pub mod w3c;

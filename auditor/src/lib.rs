@@ -18,6 +18,7 @@ pub mod record;
 pub mod stream;
 pub mod http;
 pub mod exchange;
+pub mod rule;
 pub mod context;
 pub mod pair;
 pub mod audit;
