@@ -39,7 +39,7 @@ use siphasher::sip::SipHasher13;
 
 use super::clock::{Clock, smoothed};
 use super::follow::{Follow, Found};
-use super::inbound::{Execution, Held};
+use super::inbound::{Execution, Held, Outbound, Target};
 use super::rhythm::{Ended, Rhythm};
 use super::scope::{Counts, Kind, LANES, Scope};
 use crate::context::w3c::Context;
@@ -64,6 +64,9 @@ const LOSS_FLOOR: f64 = -20.0;
 /// As much evidence as a call ever is, in ln E: what a process calls that exists for one request, or what carries
 /// values of the request.
 const WITNESS: f64 = 1.6;
+/// What speaks for calls following the requests of a route must be this many times likelier than chance, for the route to
+/// be a rival of another.
+const FOLLOWS: f64 = 2.0;
 /// Fewest calls that make an accusation.
 const MIN_HITS: u64 = 5;
 const THREADS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(63);
@@ -108,6 +111,12 @@ pub(super) struct ClassKey {
 }
 
 impl ClassKey {
+    /// Of a call that is suspected of this.
+    pub(super) fn of(suspicion: Suspicion, outbound: &Outbound<'_>) -> Self {
+        let Target { method, route } = outbound.target.clone();
+        Self { suspicion, destination: outbound.destination.clone(), method, route }
+    }
+
     /// Identity within a service.
     pub(super) fn hash(&self, service: &str) -> u64 {
         let mut hasher = SipHasher13::new();
@@ -192,6 +201,16 @@ pub(super) struct Caller {
     pub(super) ratio: f64,
     /// That it is this one, among those of its route.
     pub(super) alone: f64,
+    /// More speaks for such calls following its requests than against it.
+    pub(super) follows: bool,
+}
+
+impl Caller {
+    /// Whether this route could as well be the one: it is no less likely than chance now, and calls do follow it. However
+    /// much likelier another is: of two that come together the one that comes just before a call always seems to make it.
+    pub(super) fn is_possible(&self) -> bool {
+        self.ratio >= 1.0 && self.follows
+    }
 }
 
 impl Class {
@@ -257,7 +276,7 @@ impl Class {
         let (from, neutral) = self.unseen();
         let caller = |(route, follow): (&u64, &Follow)| {
             let Found { id, ratio, alone } = follow.caller()?;
-            Some(Caller { route: *route, id, ratio, alone })
+            Some(Caller { route: *route, id, ratio, alone, follows: follow.ratio() >= FOLLOWS })
         };
         let callers: Vec<Caller> = self.follows.iter().filter_map(caller).collect();
         if !neutral {

@@ -116,7 +116,6 @@ pub(super) struct Process {
     pub(super) service: Arc<str>,
     /// It began with the only request that it received so far.
     pub(super) newborn: bool,
-    received: bool,
     pub(super) open: Open,
     pub(super) threads: LruCache<Execution, Thread>,
     pub(super) held: HashMap<ExchangeId, Held>,
@@ -147,7 +146,6 @@ impl Process {
         Self {
             service,
             newborn: false,
-            received: false,
             open: Open::default(),
             threads: LruCache::sparse(THREADS),
             held: HashMap::new(),
@@ -171,7 +169,7 @@ impl Process {
     pub(super) fn opened(&mut self, now: BootNs, inbound: Arc<Inbound>) -> u64 {
         let (id, execution, kind) = (inbound.id, inbound.execution, inbound.kind);
         let age = inbound.started.saturating_sub(inbound.process.start_ns);
-        self.newborn = !std::mem::replace(&mut self.received, true) && age < NEWBORN;
+        self.newborn = self.kinds.is_empty() && age < NEWBORN;
         let mut evicted = 0;
         if !self.threads.contains(&execution) {
             let thread = Thread { open: Open::default(), clock: Clock::new(now), responded: None, unclear_until: 0 };
@@ -282,6 +280,7 @@ impl Process {
     }
 
     fn leave_for_good(&mut self, now: BootNs, id: ExchangeId) {
+        let kind = self.kind_of(id).unwrap_or(Kind::Other);
         let Some(held) = self.held.get_mut(&id).filter(|held| held.lingers) else { return };
         self.affinity.forget(id);
         held.lingers = false;
@@ -289,7 +288,6 @@ impl Process {
             Some(thread) if self.discipline.holds() => thread.unclear_until >= held.inbound.started,
             _ => !self.open.counts.are_valid() || self.unclear_until >= held.inbound.started,
         };
-        let kind = if self.tainted_through >= Some(id) { Kind::Other } else { held.inbound.kind };
         for (_, class) in self.classes.iter_mut() {
             class.left(now, held, kind);
         }
@@ -305,6 +303,7 @@ impl Process {
 
     /// It may still be at work until `works_until`.
     fn leave(&mut self, now: BootNs, id: ExchangeId, responded: bool, works_until: BootNs) {
+        let kind = self.kind_of(id).unwrap_or(Kind::Other);
         let Some(held) = self.held.get_mut(&id).filter(|held| held.open) else { return };
         held.open = false;
         held.lingers = true;
@@ -313,7 +312,6 @@ impl Process {
             delays.closed(now, id);
         }
         let execution = held.inbound.execution;
-        let kind = if self.tainted_through >= Some(id) { Kind::Other } else { held.inbound.kind };
         let unclear = held.inbound.kind != Kind::Valid && !held.inbound.ignored;
         self.open.ids.remove(&id);
         self.open.counts.remove(kind);
@@ -414,6 +412,11 @@ impl Process {
         self.threads.get_mut(&execution)?.settle(now);
         let thread = self.threads.peek(&execution)?;
         Some((thread.open.counts, self.of_kind(&thread.open.ids, kind), thread.clock.clone()))
+    }
+
+    /// What a request carried; `None`: it was open when records were lost, who knows.
+    pub(super) fn kind_of(&self, id: ExchangeId) -> Option<Kind> {
+        self.held.get(&id).filter(|_| self.tainted_through < Some(id)).map(|held| held.inbound.kind)
     }
 
     /// Of `open`, the latest of a kind.

@@ -4,14 +4,12 @@ use std::collections::BTreeSet;
 
 use super::affinity::Shared;
 use super::class::{Caller, Class, ClassKey, First, Suspicion};
-use super::inbound::{Execution, Made, Target};
+use super::inbound::{Execution, Made, Outbound};
 use super::process::{AFTERMATH, COMPARED, LEARNT, Process, REACH};
 use super::scope::Kind;
 use super::{Method, Parents};
-use crate::context::w3c::Context;
 use crate::exchange::ExchangeId;
 use crate::record::BootNs;
-use crate::report::address::Destination;
 
 /// Share of the likelihood that a route must have to be named.
 const NAMED: f64 = 0.8;
@@ -27,9 +25,7 @@ pub(super) struct Call<'a> {
     pub(super) now: BootNs,
     /// What made it, or what forked the child that did.
     pub(super) execution: Execution,
-    pub(super) sent: &'a Context,
-    pub(super) target: &'a Target,
-    pub(super) destination: &'a Destination,
+    pub(super) outbound: &'a Outbound<'a>,
 }
 
 /// The requests that could have made a call.
@@ -89,12 +85,8 @@ pub(super) struct Suspect {
     pub(super) suspicion: Suspicion,
     pub(super) key: ClassKey,
     pub(super) class: u64,
-    /// The request that made it, for all we know.
-    pub(super) parent: ExchangeId,
+    pub(super) chosen: Chosen,
     pub(super) route: u64,
-    pub(super) named: Named,
-    /// That this very request made it, as far as delays tell.
-    pub(super) confidence: f64,
 }
 
 /// How sure it is that the route of the parent is the right one.
@@ -117,10 +109,20 @@ impl Named {
 }
 
 /// Whose a call is taken to be.
-struct Chosen {
-    id: ExchangeId,
-    named: Named,
-    confidence: f64,
+#[derive(Clone, Copy)]
+pub(super) struct Chosen {
+    pub(super) id: ExchangeId,
+    pub(super) named: Named,
+    /// That this very request made it, as far as delays tell, if a request did.
+    pub(super) confidence: f64,
+    /// That a request did, as far as delays tell.
+    pub(super) caused: f64,
+}
+
+impl Chosen {
+    fn new(id: ExchangeId, named: Named) -> Self {
+        Self { id, named, confidence: 0.0, caused: 1.0 }
+    }
 }
 
 /// What came of looking at a call.
@@ -143,8 +145,8 @@ impl Process {
             |within| thread.and_then(|thread| thread.responded).filter(|(at, _)| now.saturating_sub(*at) < within);
         let found = if let Some(thread) = thread.filter(|thread| !thread.open.ids.is_empty()) {
             Candidates { on_thread: true, ..self.among(&thread.open) }
-        } else if let Some((held, id)) = just(REACH).and_then(|(_, id)| Some((self.held.get(&id)?, id))) {
-            let kind = (self.tainted_through < Some(id)).then_some(held.inbound.kind);
+        } else if let Some((_, id)) = just(REACH).filter(|(_, id)| self.held.contains_key(id)) {
+            let kind = self.kind_of(id);
             Candidates { on_thread: true, late: true, ..Candidates::of(kind, Some(id), 1) }
         } else if !self.open.ids.is_empty() {
             self.among(&self.open)
@@ -192,10 +194,6 @@ impl Process {
         Candidates::of(kind, open.ids.first().copied(), open.counts.total())
     }
 
-    fn kind_of(&self, id: ExchangeId) -> Option<Kind> {
-        self.held.get(&id).filter(|_| self.tainted_through < Some(id)).map(|held| held.inbound.kind)
-    }
-
     /// Lets the classes that the call could belong to learn of it. `seq`: number of the next class.
     pub(super) fn suspect(&mut self, call: &Call<'_>, candidates: &Candidates, losses: bool, seq: u64) -> Seen {
         let mut seen = Seen::default();
@@ -205,17 +203,12 @@ impl Process {
             Some(thread) if candidates.on_thread => thread.unclear_until,
             _ => self.unclear_until,
         };
-        for suspicion in Suspicion::of(call.sent).iter().copied() {
+        for suspicion in Suspicion::of(call.outbound.sent).iter().copied() {
             let want = suspicion.wants();
             if !self.kinds.contains(&want) {
                 continue;
             }
-            let key = ClassKey {
-                suspicion,
-                destination: call.destination.clone(),
-                method: call.target.method.clone(),
-                route: call.target.route.clone(),
-            };
+            let key = ClassKey::of(suspicion, call.outbound);
             let first = match (self.classes.contains(&key), self.newborn) {
                 (true, _) => First::No,
                 (false, true) => First::OfNewborn,
@@ -237,18 +230,17 @@ impl Process {
                 seen.unclear = true;
                 continue;
             }
-            let chosen = self.choose(&key, candidates, call.execution, &callers);
-            let Some(Chosen { id: parent, named, confidence }) = chosen else { continue };
-            let Some(held) = self.held.get_mut(&parent) else { continue };
+            let Some(chosen) = self.choose(&key, candidates, call.execution, &callers) else { continue };
+            let Some(held) = self.held.get_mut(&chosen.id) else { continue };
             let Some(class) = self.classes.get_mut(&key) else { continue };
             let (class_seq, route) = (class.seq, held.inbound.route_key);
-            let made = if named.is_told() { Made::Suspect } else { Made::Perhaps };
+            let made = if chosen.named.is_told() { Made::Suspect } else { Made::Perhaps };
             let used = held.bump(class_seq, made);
             class.assign(call.now, held, used);
             if candidates.affine && first == First::No {
                 class.witnessed();
             }
-            seen.suspect = Some(Suspect { suspicion, key, class: class_seq, parent, route, named, confidence });
+            seen.suspect = Some(Suspect { suspicion, key, class: class_seq, chosen, route });
         }
         seen
     }
@@ -290,7 +282,7 @@ impl Process {
         callers: &[Caller],
     ) -> Option<Chosen> {
         if candidates.affine || candidates.on_thread && candidates.count == 1 {
-            return candidates.first.map(|id| Chosen { id, named: Named::Only, confidence: 0.0 });
+            return candidates.first.map(|id| Chosen::new(id, Named::Only));
         }
         let class = self.classes.peek(key)?;
         if !candidates.on_thread
@@ -298,18 +290,21 @@ impl Process {
         {
             let all = CHANCE + callers.iter().map(|caller| caller.ratio).sum::<f64>();
             let confidence = best.alone * best.ratio / all;
+            let ratio = if class.is_learnt() { class.ratio(best.route) } else { f64::INFINITY };
+            let caused = if ratio < BACKGROUND { ratio / (1.0 + ratio) } else { 1.0 };
             // Of a request that has ended it takes more than that it is of the only route.
             if callers.len() == 1 && !candidates.late {
                 let open = self.open.ids.contains(&best.id);
                 let id = if open { best.id } else { candidates.first? };
-                return Some(Chosen { id, named: Named::Only, confidence });
+                return Some(Chosen { id, named: Named::Only, confidence, caused });
             }
-            let named = if best.ratio / all >= NAMED { Named::ToldApart } else { Named::Unsure };
-            let ratio = class.ratio(best.route);
-            if ratio < BACKGROUND && class.is_learnt() {
-                return Some(Chosen { id: best.id, named: Named::Background, confidence: 1.0 / (1.0 + ratio) });
-            }
-            return Some(Chosen { id: best.id, named, confidence });
+            let alone = callers.iter().filter(|caller| caller.is_possible()).all(|caller| caller.route == best.route);
+            let named = match () {
+                () if caused < 1.0 => Named::Background,
+                () if alone && best.ratio / all >= NAMED => Named::ToldApart,
+                () => Named::Unsure,
+            };
+            return Some(Chosen { id: best.id, named, confidence, caused });
         }
         // Who has waited longest without one, else who made the last.
         let thread = self.threads.peek(&execution).filter(|_| candidates.on_thread);
@@ -321,6 +316,6 @@ impl Process {
         let chosen = fresh.first().copied().or(last).or(candidates.first)?;
         let same = self.shared_route(if fresh.is_empty() { open } else { &fresh });
         let named = if same { Named::Only } else { Named::Unsure };
-        Some(Chosen { id: chosen, named, confidence: 0.0 })
+        Some(Chosen::new(chosen, named))
     }
 }

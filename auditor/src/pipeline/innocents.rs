@@ -85,3 +85,76 @@ fn what_every_fifth_request_sets_off_is_not_the_requests() {
         assert_nobody_is_accused(&script.run());
     }
 }
+
+/// Pages: `/page` drops, 40 ms after it came; `/widget` comes along with it, so long after, and forwards its own calls.
+fn pages(period: u64, widget_after: u64, thread: u32) -> Ran {
+    let mut script = Script::default();
+    for n in 0..200 {
+        let time = n * period * MS + jitter(n, period / 4);
+        script.receive(time, 80 * MS, Say::new(1, 10, "GET /page").with(context(n, 0)));
+        script.call(time + 39 * MS + jitter(n + 3, 2), Say::new(1, thread, "POST /render"));
+        let along = time + widget_after * MS + jitter(n + 5, 2) / 2;
+        script.receive(along, 60 * MS, Say::new(1, 10, "GET /widget").with(context(5000 + n, 0)));
+        script.call(along + 30 * MS, Say::new(1, thread, "GET /data").with(context(5000 + n, 1)));
+    }
+    script.run()
+}
+
+#[test]
+fn what_comes_along_with_the_one_that_drops_does_not_drop() {
+    for period in [120, 150, 200, 300, 600] {
+        for widget_after in [1, 5, 20, 30, 34, 37, 38] {
+            for thread in [10, 99] {
+                for finding in pages(period, widget_after, thread).findings("traceparent_dropped") {
+                    let inbound = finding.finding.inbound.as_ref().map(|inbound| inbound.route.as_str());
+                    assert_eq!(inbound, Some("/page"), "{period} {widget_after} {thread}: {}", finding.message);
+                }
+            }
+        }
+    }
+}
+
+/// A request without context that stays open and calls whenever another one comes.
+#[test]
+fn a_companion_without_context_may_be_the_one_that_calls() {
+    for lasts in [1400, 5000, 30_000] {
+        let mut script = Script::default();
+        let mut begins = 0;
+        while begins < 30_000 {
+            script.receive(begins * MS, lasts * MS, Say::new(1, 10, "GET /watch"));
+            begins += lasts + 150;
+        }
+        for n in 0..170 {
+            let time = n * 167 * MS + jitter(n, 90);
+            script.receive(time, 12 * MS, Say::new(1, 10, "GET /cart").with(context(n, 0)));
+            if (time / MS) % (lasts + 150) < lasts - 30 {
+                script.call(time + 4 * MS + jitter(n + 1, 3), Say::new(1, 10, "POST /feed"));
+            }
+        }
+        assert_nobody_is_accused(&script.run());
+    }
+}
+
+/// Workers that fetch their settings while they serve their first request, and then never again.
+#[test]
+fn what_a_worker_does_when_it_is_new_is_not_what_its_requests_do() {
+    let mut script = Script::default();
+    for worker in 0..40_u32 {
+        let begins = u64::from(worker) * 700 * MS;
+        let say = |target| {
+            let mut say = Say::new(2000 + worker, 2000 + worker, target);
+            say.pid.start_ns = super::script::START + begins;
+            say
+        };
+        for n in 0..5 {
+            let trace = u64::from(worker) * 100 + n;
+            let time = begins + 50 * MS + n * 120 * MS;
+            script.receive(time, 20 * MS, say("GET /cart").with(context(trace, 0)));
+            script.call(time + 10 * MS, say("POST /charge").with(context(trace, 1)));
+            if n == 0 {
+                script.call(time + 5 * MS, say("GET /settings"));
+            }
+        }
+    }
+    assert_nobody_is_accused(&script.run());
+}
