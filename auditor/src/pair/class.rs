@@ -61,8 +61,8 @@ const LOG_BOUND: f64 = 50.0;
 const LOSS_PENALTY: f64 = 7.0;
 /// Losses cost no more than this together.
 const LOSS_FLOOR: f64 = -20.0;
-/// As much evidence as a call ever is, in ln E: what a process calls that exists for one request, or what carries
-/// values of the request.
+/// As much evidence as a call ever is, in ln E: what a process calls that exists for one request, or what carries its
+/// name. A user's token is none: work that goes on for users who are away carries it as well.
 const WITNESS: f64 = 1.6;
 /// What speaks for calls following the requests of a route must be this many times likelier than chance, for the route to
 /// be a rival of another.
@@ -403,7 +403,7 @@ impl Class {
         self.hits += 1;
     }
 
-    /// The call carries values of its request: background work does not.
+    /// The call carries the name of its request: background work does not.
     pub(super) fn witnessed(&mut self) {
         for log in &mut self.process_log {
             *log = (*log + WITNESS).min(LOG_BOUND);

@@ -44,6 +44,8 @@ pub(super) struct Candidates {
     pub(super) late: bool,
     /// The first is the parent, for it has values in common with the call that no other has.
     pub(super) affine: bool,
+    /// One of them is its name.
+    named: bool,
 }
 
 impl Candidates {
@@ -55,6 +57,7 @@ impl Candidates {
         on_thread: false,
         late: false,
         affine: false,
+        named: false,
     };
 
     fn of(kind: Option<Kind>, first: Option<ExchangeId>, count: u32) -> Self {
@@ -180,10 +183,10 @@ impl Process {
         shared.sort_by(|a, b| b.log_ratio.total_cmp(&a.log_ratio));
         let second = shared.get(1).map_or(0.0, |shared| shared.log_ratio);
         match shared.first().copied() {
-            Some(Shared { id, log_ratio, unique: true }) if log_ratio - second >= AFFINE => {
+            Some(Shared { id, log_ratio, unique: true, named }) if log_ratio - second >= AFFINE => {
                 let late = held.get(&id).is_none_or(|held| !held.open);
                 let (kind, count) = (self.kind_of(id), found.count.max(1));
-                Candidates { late, affine: true, ..Candidates::of(kind, Some(id), count) }
+                Candidates { late, affine: true, named, ..Candidates::of(kind, Some(id), count) }
             }
             _ => found,
         }
@@ -237,7 +240,7 @@ impl Process {
             let made = if chosen.named.is_told() { Made::Suspect } else { Made::Perhaps };
             let used = held.bump(class_seq, made);
             class.assign(call.now, held, used);
-            if candidates.affine && first == First::No {
+            if candidates.named && first == First::No {
                 class.witnessed();
             }
             seen.suspect = Some(Suspect { suspicion, key, class: class_seq, chosen, route });

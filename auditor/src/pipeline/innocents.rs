@@ -1,9 +1,10 @@
 //! Healthy services whose calls are in step with requests that did not make them. Each of these was accused once.
 
 use super::script::{MS, Ran, Say, Script, context};
+use super::worlds::Dice;
 
 fn jitter(n: u64, most: u64) -> u64 {
-    n.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29) % most * MS
+    n.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29) % (most * MS).max(1)
 }
 
 fn assert_nobody_is_accused(ran: &Ran) {
@@ -157,4 +158,69 @@ fn what_a_worker_does_when_it_is_new_is_not_what_its_requests_do() {
         }
     }
     assert_nobody_is_accused(&script.run());
+}
+
+/// Users, each with a token that the service keeps and works with while they are away as well.
+fn users(users: u64, open: u64, between: u64, sync: u64) -> Ran {
+    let (mut script, mut dice) = (Script::default(), Dice::new(users));
+    for user in 0..users {
+        let mut time = dice.pause(between * MS);
+        while time < 20_000 * MS {
+            let context = context(dice.below(1 << 40), 0);
+            script.receive(time, open * MS, Say::new(1, 10, "GET /events").with(context).value(1000 + user));
+            time += open * MS + dice.pause(between * MS);
+        }
+        let mut time = dice.pause(sync * MS);
+        while time < 20_000 * MS {
+            script.call(time, Say::new(1, 10, "GET /mail").value(1000 + user));
+            time += dice.pause(sync * MS);
+        }
+    }
+    script.run()
+}
+
+#[test]
+fn work_with_a_users_token_is_not_that_of_the_users_request() {
+    for (open, between, sync) in [(2000, 100, 1500), (4000, 4000, 2000), (30, 3000, 500), (15_000, 1, 700)] {
+        for count in [5, 40, 400] {
+            assert_nobody_is_accused(&users(count, open, between, sync));
+        }
+    }
+}
+
+/// Jobs that requests leave behind, done later with the ids that came along.
+#[test]
+fn what_a_queue_does_with_the_id_of_an_earlier_request_is_not_the_latest_requests() {
+    for after in [150, 400, 2500] {
+        let mut script = Script::default();
+        for n in 0..400 {
+            let time = n * 40 * MS + jitter(n, 30);
+            let say = Say::new(1, 10, "POST /orders").with(context(n, 0)).request_id(5000 + n).value(n % 7);
+            script.receive(time, 20 * MS, say);
+            script.call(time + after * MS + jitter(n + 9, 40), Say::new(1, 10, "POST /mail").request_id(5000 + n));
+        }
+        assert_nobody_is_accused(&script.run());
+    }
+}
+
+/// The positive: ids of requests on the calls made for them convict where nothing else can.
+#[test]
+fn the_id_of_the_request_convicts() {
+    let mut script = Script::default();
+    for n in 0..100 {
+        let time = n * 20 * MS + jitter(n, 10);
+        for (copy, target) in [(0, "GET /a"), (1, "GET /b")] {
+            let trace = n * 2 + copy;
+            let say = Say::new(1, 10, target).with(context(trace, 0)).request_id(5000 + trace);
+            script.receive(time + copy * MS, 300 * MS, say);
+        }
+        script.call(time + 50 * MS + jitter(n + 9, 200), Say::new(1, 10, "POST /charge").request_id(5000 + n * 2));
+    }
+    let ran = script.run();
+    let routes: Vec<_> = ran
+        .findings("traceparent_dropped")
+        .iter()
+        .map(|finding| finding.finding.inbound.as_ref().map(|inbound| inbound.route.clone()))
+        .collect();
+    assert!(!routes.is_empty() && routes.iter().all(|route| route.as_deref() == Some("/a")), "{routes:?}");
 }
