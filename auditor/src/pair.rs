@@ -13,8 +13,10 @@ mod affinity;
 mod class;
 mod clock;
 pub mod delay;
+mod early;
 mod follow;
 mod inbound;
+mod key;
 mod pairing;
 mod process;
 mod rhythm;
@@ -29,16 +31,18 @@ use std::sync::Arc;
 use auditor_ebpf::wire;
 use lru::LruCache;
 
-pub use class::{Standing, Suspicion};
+pub use class::Standing;
 pub use inbound::{Inbound, Outbound, Target, reported_path};
+pub use key::Suspicion;
 pub use pairing::{Claim, ClassRef, Method, Pairing, Parents};
 
 use crate::exchange::{ExchangeId, Request};
 use crate::record::{BootNs, ProcessId};
-use class::{ClassKey, Evidence};
+use class::Evidence;
 use inbound::{Execution, execution};
+use key::ClassKey;
 use process::{Process, TAINT};
-use suspect::{Call, Chosen, Named, Suspect};
+use suspect::{Call, Chosen, Named, Settled, Suspect};
 
 /// A request that got no response for so long has none coming whose end would be seen: its sender reset the connection
 /// before it was read, or abandoned a Unix socket.
@@ -240,27 +244,31 @@ impl Pairer {
         self.joint = true;
     }
 
-    /// What the delays tell by now of calls that several requests could have made. `all`: also of processes of which
-    /// nothing was heard since the last time.
+    /// What the delays tell by now of earlier calls. `all`: also of processes of which nothing was heard since the last
+    /// time.
     pub fn decided(&mut self, now: BootNs, all: bool) -> Vec<Claim> {
         if all {
             let learns = |(pid, process): (&ProcessId, &Process)| process.delays.is_some().then_some(*pid);
-            self.touched = self.processes.iter().filter_map(learns).collect();
+            self.touched.extend(self.processes.iter().filter_map(learns));
         }
         let mut claims = Vec::new();
         for pid in std::mem::take(&mut self.touched) {
             let Some(process) = self.processes.peek_mut(&pid) else { continue };
-            for decision in process.decided(now) {
-                claims.push(Claim {
-                    call: decision.call,
-                    parent: decision.parent.and_then(|id| process.held.get(&id)).map(|held| held.inbound.clone()),
-                    method: Method::DelayModel,
-                    confidence: decision.confidence,
-                    candidates: decision.candidates,
-                });
+            for Settled { call, parent, confidence, candidates } in process.decided(now) {
+                let parent = parent.and_then(|id| process.held.get(&id)).map(|held| held.inbound.clone());
+                claims.push(Claim { call, parent, method: Method::DelayModel, confidence, candidates });
             }
         }
         claims
+    }
+
+    /// The run is over: what the delays tell of all the calls so far.
+    pub fn end(&mut self, now: BootNs) -> Vec<Claim> {
+        for (pid, process) in self.processes.iter_mut() {
+            process.end();
+            self.touched.push(*pid);
+        }
+        self.decided(now, true)
     }
 
     /// Records are missing.
@@ -318,13 +326,16 @@ impl Pairer {
             (None, _) if caused < 0.5 => (1.0 - caused).min(PERHAPS),
             (None, _) => 0.0,
             (_, Method::Thread | Method::Coroutine) => process.discipline.confidence(),
-            (_, Method::ChildProcess | Method::SoleCandidate | Method::Affinity) => CLEAR,
+            (_, Method::ChildProcess | Method::SoleCandidate | Method::Affinity) => CLEAR * caused,
             _ => by_delay.min(PERHAPS),
         };
         let inbound = |id: Option<ExchangeId>| Some(process.held.get(&id?)?.inbound.clone());
         let (parent, claimed) = (inbound(parent), inbound(claimed));
         let unclear = (tainted || seen.unclear) && candidates.count > 0;
         let parents = if unclear { Parents::Unclear } else { candidates.parents };
+        if !process.settled.is_empty() {
+            self.touched.push(pid);
+        }
         self.next_class += seen.made;
         self.counters.classes_evicted += seen.evicted;
         Pairing { service: pid, method, candidates: candidates.count, parents, parent, claimed, confidence, suspect }

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::class::{ClassKey, Suspicion};
 use super::inbound::Inbound;
+use super::key::{ClassKey, Suspicion};
 use crate::exchange::ExchangeId;
 use crate::record::ProcessId;
 

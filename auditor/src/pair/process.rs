@@ -10,11 +10,13 @@ use lru::LruCache;
 use siphasher::sip::SipHasher13;
 
 use super::affinity::Affinity;
-use super::class::{Class, ClassKey};
+use super::class::Class;
 use super::clock::{Clock, State};
 use super::delay::{Decision, Delays};
 use super::inbound::{Execution, Held, Inbound, Made};
+use super::key::ClassKey;
 use super::scope::{Counts, Kind};
+use super::suspect::Settled;
 use crate::context::w3c::Context;
 use crate::exchange::ExchangeId;
 use crate::record::BootNs;
@@ -127,6 +129,8 @@ pub(super) struct Process {
     pub(super) affinity: Affinity,
     /// Where all calls are solved jointly.
     pub(super) delays: Option<Box<Delays>>,
+    /// What is known of earlier calls since the last time somebody asked.
+    pub(super) settled: Vec<Settled>,
     pub(super) classes: LruCache<ClassKey, Class>,
     /// Until when a request without valid context, answered or given up, may still be at work: the calls it makes then
     /// look like those of whatever other request is open.
@@ -155,6 +159,7 @@ impl Process {
             discipline: Discipline::default(),
             affinity: Affinity::new(AFFINE),
             delays: None,
+            settled: Vec::new(),
             classes: LruCache::sparse(CLASSES),
             unclear_until: 0,
             kinds: BTreeSet::new(),
@@ -240,13 +245,18 @@ impl Process {
         }
     }
 
-    /// What the delays tell by now.
-    pub(super) fn decided(&mut self, now: BootNs) -> Vec<Decision> {
+    /// What the delays tell by now of earlier calls.
+    pub(super) fn decided(&mut self, now: BootNs) -> Vec<Settled> {
         let mut decided = Vec::new();
         if let Some(delays) = &mut self.delays {
             delays.settle(now, &mut decided);
         }
-        decided
+        let settled = |decision: Decision| {
+            let Decision { call, parent, confidence, candidates, .. } = decision;
+            Settled { call, parent, confidence, candidates }
+        };
+        let joint = decided.into_iter().map(settled);
+        std::mem::take(&mut self.settled).into_iter().chain(joint).collect()
     }
 
     /// A call was made here for a request that was received there: proof of how the process uses its threads.

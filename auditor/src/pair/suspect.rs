@@ -3,11 +3,13 @@
 use std::collections::BTreeSet;
 
 use super::affinity::Shared;
-use super::class::{Caller, Class, ClassKey, First, Suspicion};
+use super::class::{Caller, Class, First};
+use super::early::Unsettled;
 use super::inbound::{Execution, Made, Outbound};
+use super::key::{ClassKey, Suspicion};
 use super::process::{AFTERMATH, COMPARED, LEARNT, Process, REACH};
 use super::scope::Kind;
-use super::{Method, Parents};
+use super::{Method, PERHAPS, Parents};
 use crate::exchange::ExchangeId;
 use crate::record::BootNs;
 
@@ -17,6 +19,8 @@ const NAMED: f64 = 0.8;
 const AFFINE: f64 = 4.6;
 /// A likelihood ratio below this says that calls follow no request.
 const BACKGROUND: f64 = 1.0;
+/// Calls are caused by requests so many times as often as not, for all that is known before any was seen.
+const CAUSED: f64 = 9.0;
 /// What chance has against a route that makes most of the calls.
 const CHANCE: f64 = 0.5;
 
@@ -128,6 +132,15 @@ impl Chosen {
     }
 }
 
+/// Which request made an earlier call; `None`: none did.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Settled {
+    pub(super) call: ExchangeId,
+    pub(super) parent: Option<ExchangeId>,
+    pub(super) confidence: f64,
+    pub(super) candidates: u32,
+}
+
 /// What came of looking at a call.
 #[derive(Default)]
 pub(super) struct Seen {
@@ -234,8 +247,11 @@ impl Process {
                 continue;
             }
             let Some(chosen) = self.choose(&key, candidates, call.execution, &callers) else { continue };
-            let Some(held) = self.held.get_mut(&chosen.id) else { continue };
+            let delayed = !(candidates.affine || candidates.on_thread && candidates.count == 1);
             let Some(class) = self.classes.get_mut(&key) else { continue };
+            let again = if delayed { class.keep(call.outbound.request.id, candidates.count) } else { Vec::new() };
+            self.settled.extend(again.iter().filter_map(|unsettled| settle(class, unsettled)));
+            let Some(held) = self.held.get_mut(&chosen.id) else { continue };
             let (class_seq, route) = (class.seq, held.inbound.route_key);
             let made = if chosen.named.is_told() { Made::Suspect } else { Made::Perhaps };
             let used = held.bump(class_seq, made);
@@ -246,6 +262,14 @@ impl Process {
             seen.suspect = Some(Suspect { suspicion, key, class: class_seq, chosen, route });
         }
         seen
+    }
+
+    /// No more calls come: looks again at those whose class has not had many.
+    pub(super) fn end(&mut self) {
+        for (_, class) in self.classes.iter_mut() {
+            let again = class.end();
+            self.settled.extend(again.iter().filter_map(|unsettled| settle(class, unsettled)));
+        }
     }
 
     /// A class of calls of which this is the first. Says whether another had to go.
@@ -289,25 +313,15 @@ impl Process {
         }
         let class = self.classes.peek(key)?;
         if !candidates.on_thread
-            && let Some(best) = callers.iter().max_by(|a, b| a.ratio.total_cmp(&b.ratio))
+            && let Some((best, chosen)) = by_delay(class, callers)
         {
-            let all = CHANCE + callers.iter().map(|caller| caller.ratio).sum::<f64>();
-            let confidence = best.alone * best.ratio / all;
-            let ratio = if class.is_learnt() { class.ratio(best.route) } else { f64::INFINITY };
-            let caused = if ratio < BACKGROUND { ratio / (1.0 + ratio) } else { 1.0 };
             // Of a request that has ended it takes more than that it is of the only route.
             if callers.len() == 1 && !candidates.late {
                 let open = self.open.ids.contains(&best.id);
                 let id = if open { best.id } else { candidates.first? };
-                return Some(Chosen { id, named: Named::Only, confidence, caused });
+                return Some(Chosen { id, named: Named::Only, ..chosen });
             }
-            let alone = callers.iter().filter(|caller| caller.is_possible()).all(|caller| caller.route == best.route);
-            let named = match () {
-                () if caused < 1.0 => Named::Background,
-                () if alone && best.ratio / all >= NAMED => Named::ToldApart,
-                () => Named::Unsure,
-            };
-            return Some(Chosen { id: best.id, named, confidence, caused });
+            return Some(chosen);
         }
         // Who has waited longest without one, else who made the last.
         let thread = self.threads.peek(&execution).filter(|_| candidates.on_thread);
@@ -321,4 +335,29 @@ impl Process {
         let named = if same { Named::Only } else { Named::Unsure };
         Some(Chosen::new(chosen, named))
     }
+}
+
+/// Whose a call is by the delays alone.
+fn by_delay(class: &Class, callers: &[Caller]) -> Option<(Caller, Chosen)> {
+    let likelier = |a: &&Caller, b: &&Caller| a.ratio.total_cmp(&b.ratio).then(a.evidence.total_cmp(&b.evidence));
+    let best = callers.iter().max_by(likelier)?;
+    let all = CHANCE + callers.iter().map(|caller| caller.ratio).sum::<f64>();
+    let ratio = class.ratio(best.route);
+    let background = ratio < BACKGROUND && class.is_learnt();
+    let odds = if background { ratio } else { ratio * CAUSED };
+    let alone = callers.iter().filter(|caller| caller.is_possible()).all(|caller| caller.route == best.route);
+    let named = match () {
+        () if background => Named::Background,
+        () if alone && best.ratio / all >= NAMED => Named::ToldApart,
+        () => Named::Unsure,
+    };
+    Some((*best, Chosen { id: best.id, named, confidence: best.alone * best.ratio / all, caused: odds / (1.0 + odds) }))
+}
+
+/// Whose an earlier call is, now that its class has learnt.
+fn settle(class: &Class, call: &Unsettled) -> Option<Settled> {
+    let (_, chosen) = by_delay(class, &class.callers_of(call))?;
+    let parent = (chosen.caused >= 0.5).then_some(chosen.id);
+    let confidence = if parent.is_some() { chosen.confidence } else { 1.0 - chosen.caused }.min(PERHAPS);
+    Some(Settled { call: call.call, parent, confidence, candidates: call.candidates })
 }

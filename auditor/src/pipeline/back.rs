@@ -170,6 +170,9 @@ impl Back {
 
     /// Writes what is pending, and the totals.
     pub fn finish(&mut self, out: &mut Vec<Line>) {
+        for claim in self.pairer.end(self.now) {
+            self.decided(claim);
+        }
         while let Some((_, hop)) = self.hops.pop_first() {
             self.judged(hop, Answer::default(), out);
         }
