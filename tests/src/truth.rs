@@ -34,7 +34,6 @@ pub mod scene;
 pub mod scripting;
 pub mod service;
 pub mod trial;
-pub mod venv;
 pub mod verdict;
 
 /// Every model that there is a fleet of.
