@@ -10,7 +10,7 @@
 mod affinity;
 mod class;
 mod clock;
-pub mod delay;
+mod delay;
 mod follow;
 mod inbound;
 mod process;
