@@ -77,7 +77,8 @@ pub async fn run(
                 match drain(ready.get_inner_mut(), &mut live.known, BATCH, &mut take) {
                     // Empty now; a record that came since the last look keeps it ready.
                     ControlFlow::Continue(taken) if taken < BATCH => ready.clear_ready(),
-                    ControlFlow::Continue(_) => {}
+                    // The runtime looks for signals and at the clock only when this waits.
+                    ControlFlow::Continue(_) => tokio::task::yield_now().await,
                     ControlFlow::Break(()) => return Ok(Stopped::Consumer),
                 }
             }
