@@ -12,7 +12,7 @@
 mod affinity;
 mod class;
 mod clock;
-pub mod delay;
+mod delay;
 mod early;
 mod follow;
 mod inbound;

@@ -241,7 +241,7 @@ impl Process {
     /// A call was made, by this request if that is `known`.
     pub(super) fn sent(&mut self, now: BootNs, call: ExchangeId, target: u64, known: Option<ExchangeId>) {
         if let Some(delays) = &mut self.delays {
-            delays.sent(now, call, target, known, &[]);
+            delays.sent(now, call, target, known);
         }
     }
 
