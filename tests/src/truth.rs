@@ -14,8 +14,10 @@
 //!   GET /none/ID   calls nobody
 //! ```
 //!
-//! The query `ms=N` goes with every call: how long the backend takes. ID is never sent outbound, so nothing but the
-//! truth lines tells which call belongs to which request. A timer calls `GET /config` without context all the time.
+//! The query `ms=N` goes with every call: how many milliseconds the backend takes, in hexadecimal and in at most three
+//! digits, because values of four characters and more may be ids for all the auditor knows. ID is never sent outbound, so
+//! nothing but the truth lines tells which call belongs to which request. A timer calls `GET /config` without context all
+//! the time.
 //!
 //! The [`backend`] numbers the calls, the [`driver`] makes the requests, the [`service`] tells the truth, and a
 //! [`scene`] has many of each at the same time. A [`trial`] has the auditor look at it, and a [`verdict`] compares what it
@@ -34,7 +36,6 @@ pub mod scene;
 pub mod scripting;
 pub mod service;
 pub mod trial;
-pub mod venv;
 pub mod verdict;
 
 /// Every model that there is a fleet of.

@@ -12,7 +12,8 @@ use auditor::pipeline::{Front, Settings};
 use auditor::source::recording::Reader;
 use auditor_tests::auditor::auditor_command;
 use auditor_tests::client::Load;
-use auditor_tests::go::{self, Link};
+use auditor_tests::fleet::source;
+use auditor_tests::go::{Go, Link};
 use auditor_tests::kernel::require_root;
 use auditor_tests::process::{Service, TempDir};
 
@@ -52,7 +53,8 @@ struct Seen {
 fn record(hooks: &str, link: Link, path: &str) -> Seen {
     require_root();
     let dir = TempDir::new("coroutine");
-    let program = go::build("coroutine.go", link, dir.path());
+    let program = dir.path().join("coroutine");
+    Go::find_or_install().build(&[source("coroutine.go")], link, &program);
     let backend = Service::backend();
     let service = Service::spawn(Command::new(program).arg(backend.addr.port().to_string()));
     let file = dir.path().join("recording");

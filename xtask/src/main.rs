@@ -3,7 +3,6 @@
 mod bench;
 mod build_ebpf;
 mod demo;
-mod go;
 mod pairing;
 mod shell;
 mod test;

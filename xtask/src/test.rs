@@ -156,10 +156,9 @@ fn tools(_: &mut Tally) -> Result<()> {
     if shell::find("python3").is_some() && venv().is_err() {
         shell::apt_install(&["python3-venv"], "the Python fleets")?;
     }
-    crate::go::find_or_install()?;
     let missing: Vec<(&str, &str)> = TOOLS.into_iter().filter(|(program, _)| shell::find(program).is_none()).collect();
     if missing.is_empty() {
-        println!("all there: Go, {}", TOOLS.map(|(program, _)| program).join(", "));
+        println!("all there: {}", TOOLS.map(|(program, _)| program).join(", "));
         return Ok(());
     }
     let new_services = ["nginx", "haproxy"].map(|name| (name, missing.iter().any(|(program, _)| *program == name)));

@@ -14,6 +14,9 @@ use crate::report::route::is_variable;
 /// Most values of a request. Those of fields come first, then ids in the path, the query, cookies.
 pub const VALUES: usize = 16;
 
+/// Bit of a value: it stands in a field that names one request, and is no user's, session's or thing's.
+pub const NAMES_REQUEST: u64 = 1 << 63;
+
 #[derive(Clone, Copy)]
 enum Kind {
     Word = 0,
@@ -28,20 +31,20 @@ pub(super) fn values<'a>(path: &str, query: &[u8], fields: impl Iterator<Item = 
     let mut cookies = Vec::new();
     for (name, value) in fields {
         match fields::treatment(name) {
-            Treatment::Words => values.words(value),
+            Treatment::Words => values.words(value, fields::names_request(name)),
             Treatment::Pairs(_) => cookies.push(value),
             Treatment::Keep | Treatment::Mask => {}
         }
     }
     for id in path.split('/').filter(|segment| segment.len() >= WORD_MIN && is_variable(segment)).take(VALUES) {
-        values.add(Kind::Path, id.as_bytes());
+        values.add(Kind::Path, id.as_bytes(), false);
     }
     values.pairs(query, b'&');
     for value in cookies {
         let before = values.0.len();
         values.pairs(value, b';');
         if values.0.len() > before + 1 {
-            values.add(Kind::Cookies, value);
+            values.add(Kind::Cookies, value, false);
         }
     }
     values.0
@@ -54,27 +57,29 @@ impl Values {
     fn pairs(&mut self, value: &[u8], separator: u8) {
         for pair in value.split(|&byte| byte == separator) {
             if let Some(equals) = pair.iter().position(|&byte| byte == b'=') {
-                self.words(pair.get(equals + 1..).unwrap_or_default());
+                self.words(pair.get(equals + 1..).unwrap_or_default(), false);
             }
         }
     }
 
-    fn words(&mut self, value: &[u8]) {
+    fn words(&mut self, value: &[u8], names_request: bool) {
         for word in value.split(|byte| byte.is_ascii_whitespace()).filter(|word| is_comparable(word)) {
-            self.add(Kind::Word, word);
+            self.add(Kind::Word, word, names_request);
         }
     }
 
-    fn add(&mut self, kind: Kind, bytes: &[u8]) {
+    fn add(&mut self, kind: Kind, bytes: &[u8], names_request: bool) {
         if self.0.len() >= VALUES {
             return;
         }
         let mut hasher = SipHasher13::new();
         hasher.write_u8(kind as u8);
         hasher.write(bytes);
-        let value = hasher.finish();
-        if !self.0.contains(&value) {
-            self.0.push(value);
+        let value = hasher.finish() & !NAMES_REQUEST;
+        let own = if names_request { NAMES_REQUEST } else { 0 };
+        match self.0.iter_mut().find(|other| **other & !NAMES_REQUEST == value) {
+            Some(other) => *other |= own,
+            None => self.0.push(value | own),
         }
     }
 }
@@ -89,8 +94,10 @@ mod tests {
 
     #[test]
     fn equal_words_are_equal_wherever_they_stand() {
-        let word = of("/", "", &[("X-Request-Id", "xxabcd")]);
+        let word = of("/", "", &[("x-tenant-id", "xxabcd")]);
         assert_eq!(word.len(), 1);
+        let named = of("/", "", &[("x-tenant-id", "xxabcd"), ("X-Request-Id", "xxabcd")]);
+        assert_eq!(named, [word[0] | NAMES_REQUEST]);
         for other in [
             of("/", "", &[("authorization", "xxxxxx xxabcd")]),
             of("/", "xx=xxabcd", &[]),

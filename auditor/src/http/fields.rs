@@ -32,6 +32,9 @@ pub const AFFINE: [&str; 20] = [
     "x-user",
 ];
 
+/// Those of them that name one request.
+const NAME_REQUEST: [&str; 4] = ["x-request-id", "request-id", "x-client-request-id", "idempotency-key"];
+
 /// Its value is pairs of name and value.
 const COOKIE: &str = "cookie";
 
@@ -65,6 +68,11 @@ pub fn is_kept(name: &[u8]) -> bool {
 /// Whether anything of the value of this field stays.
 pub(super) fn is_listed(name: &[u8]) -> bool {
     treatment(name) != Treatment::Mask
+}
+
+/// Whether the value of this field names one request.
+pub(super) fn names_request(name: &[u8]) -> bool {
+    is_one_of(&NAME_REQUEST, name)
 }
 
 /// What becomes of the value of this field in a request.

@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, HashMap};
 use lru::LruCache;
 
 use crate::exchange::ExchangeId;
+use crate::http::NAMES_REQUEST;
 
 /// Open requests that are told apart by one value; while more have it, it says nothing.
 const HOLDERS: usize = 32;
@@ -31,14 +32,23 @@ pub(super) struct Shared {
     pub(super) id: ExchangeId,
     /// How much likelier it is the parent than another, or none; natural logarithm.
     pub(super) log_ratio: f64,
-    /// One of the values no other request ever had. A value that is not unique may be that of a user, whom the service
+    /// One of the values no other request had, as far as is remembered. It may still be that of a user, whom the service
     /// also works for when none of their requests is open.
     pub(super) unique: bool,
+    /// And it names the request.
+    pub(super) named: bool,
+}
+
+/// What a value is looked up by, and whether it names one request.
+fn key(value: u64) -> (u64, bool) {
+    (value & !NAMES_REQUEST, value & NAMES_REQUEST != 0)
 }
 
 /// Who has a value now.
 #[derive(Debug, Default)]
 struct Holders {
+    /// It names the request.
+    named: bool,
     open: Vec<ExchangeId>,
     /// The last that were closed.
     closed: Vec<ExchangeId>,
@@ -106,22 +116,25 @@ impl Affinity {
             self.epoch += 1;
             self.weight /= 2.0;
         }
-        for value in values {
+        let values: Box<[(u64, bool)]> = values.iter().map(|value| key(*value)).collect();
+        for (value, _) in &values {
             self.count(*value, |count| count.received += 1.0);
         }
         // A request without values says nothing, and its absence says the same.
         if values.is_empty() || self.requests.contains_key(&id) {
             return;
         }
-        for value in values {
+        for (value, named) in &values {
             let holders = self.holders.entry(*value).or_default();
+            holders.named = *named;
             if holders.open.len() < HOLDERS {
                 holders.open.push(id);
             } else {
                 holders.crowd += 1;
             }
         }
-        self.requests.insert(id, Held { values: values.into(), open: true });
+        let values = values.iter().map(|(value, _)| *value).collect();
+        self.requests.insert(id, Held { values, open: true });
         while self.requests.len() > self.limit {
             let Some((&oldest, _)) = self.requests.first_key_value() else { break };
             self.forget(oldest);
@@ -165,31 +178,32 @@ impl Affinity {
     /// natural logarithm of how much likelier the call is if that one made it than if another, or none, did. The others
     /// have 0. In order of their ids.
     pub(super) fn shared(&mut self, values: &[u64], candidate: impl Fn(ExchangeId) -> bool) -> Vec<Shared> {
-        let mut evidence: BTreeMap<ExchangeId, (Vec<f64>, bool)> = BTreeMap::new();
-        for value in values {
-            let holders = self.holders.get(value);
+        let mut evidence: BTreeMap<ExchangeId, (Vec<f64>, bool, bool)> = BTreeMap::new();
+        for (value, _) in values.iter().map(|value| key(*value)) {
+            let holders = self.holders.get(&value);
             let explained = holders.is_some();
             // Before this call is counted: it is not known yet whose it is.
-            let ratio = self.log_ratio(*value);
-            let unique = self.counts.peek(value).is_some_and(|count| count.at_epoch(self.epoch).received <= 1.0);
-            self.count(*value, |count| {
+            let ratio = self.log_ratio(value);
+            let unique = self.counts.peek(&value).is_some_and(|count| count.at_epoch(self.epoch).received <= 1.0);
+            self.count(value, |count| {
                 count.sent += 1.0;
                 count.unexplained += f64::from(u8::from(!explained));
             });
-            let Some(holders) = self.holders.get(value).filter(|holders| holders.crowd == 0 && ratio > 0.0) else {
+            let Some(holders) = self.holders.get(&value).filter(|holders| holders.crowd == 0 && ratio > 0.0) else {
                 continue;
             };
             for id in holders.open.iter().chain(&holders.closed).filter(|id| candidate(**id)) {
-                let (ratios, any_unique) = evidence.entry(*id).or_default();
+                let (ratios, any_unique, any_named) = evidence.entry(*id).or_default();
                 ratios.push(ratio);
                 *any_unique |= unique;
+                *any_named |= unique && holders.named;
             }
         }
         let total = |mut ratios: Vec<f64>| {
             ratios.sort_by(|a, b| b.total_cmp(a));
             ratios.into_iter().rev().fold(0.0, |further, ratio| ratio + FURTHER * further)
         };
-        let shared = |(id, (ratios, unique))| Shared { id, log_ratio: total(ratios), unique };
+        let shared = |(id, (ratios, unique, named))| Shared { id, log_ratio: total(ratios), unique, named };
         evidence.into_iter().map(shared).collect()
     }
 

@@ -31,21 +31,17 @@
 //! - After records were lost the evidence so far is forgotten, except where it speaks for the service.
 
 use std::collections::BTreeSet;
-use std::hash::{Hash, Hasher};
 use std::num::NonZeroUsize;
 
-use lru::LruCache;
-use siphasher::sip::SipHasher13;
-
 use super::clock::{Clock, smoothed};
-use super::follow::{Follow, Found};
+use super::early::{Early, Unsettled};
+use super::follow::{Follow, Found, Moment};
 use super::inbound::{Execution, Held};
 use super::rhythm::{Ended, Rhythm};
 use super::scope::{Counts, Kind, LANES, Scope};
-use crate::context::w3c::Context;
 use crate::exchange::ExchangeId;
 use crate::record::BootNs;
-use crate::report::address::Destination;
+use lru::LruCache;
 
 /// A lane's share in the average; they sum to 1.
 const WEIGHT: [f64; LANES] = [0.5, 0.125, 0.125, 0.25];
@@ -61,61 +57,16 @@ const LOG_BOUND: f64 = 50.0;
 const LOSS_PENALTY: f64 = 7.0;
 /// Losses cost no more than this together.
 const LOSS_FLOOR: f64 = -20.0;
-/// As much evidence as a call ever is, in ln E: what a process calls that exists for one request, or what carries
-/// values of the request.
+/// As much evidence as a call ever is, in ln E: what a process calls that exists for one request, or what carries its
+/// name. A user's token is none: work that goes on for users who are away carries it as well.
 const WITNESS: f64 = 1.6;
+/// What speaks for calls following the requests of a route must be this many times likelier than chance, for the route to
+/// be a rival of another.
+const FOLLOWS: f64 = 2.0;
 /// Fewest calls that make an accusation.
 const MIN_HITS: u64 = 5;
 const THREADS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(63);
 const ROUTES: NonZeroUsize = NonZeroUsize::MIN.saturating_add(63);
-
-/// What a class of calls is suspected of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Suspicion {
-    /// Valid in, none out.
-    Dropped,
-    /// Valid in, another trace out.
-    Restarted,
-    /// None in, none out.
-    NotStarted,
-}
-
-impl Suspicion {
-    /// What a call that carries this may be suspected of.
-    pub(super) fn of(sent: &Context) -> &'static [Self] {
-        match sent {
-            Context::Absent => &[Self::Dropped, Self::NotStarted],
-            Context::Valid(..) => &[Self::Restarted],
-            _ => &[],
-        }
-    }
-
-    pub(super) fn wants(self) -> Kind {
-        match self {
-            Self::Dropped | Self::Restarted => Kind::Valid,
-            Self::NotStarted => Kind::Absent,
-        }
-    }
-}
-
-/// Which calls are judged together, within a process.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct ClassKey {
-    pub(super) suspicion: Suspicion,
-    pub(super) destination: Destination,
-    pub(super) method: Box<str>,
-    pub(super) route: Box<str>,
-}
-
-impl ClassKey {
-    /// Identity within a service.
-    pub(super) fn hash(&self, service: &str) -> u64 {
-        let mut hasher = SipHasher13::new();
-        service.hash(&mut hasher);
-        Hash::hash(self, &mut hasher);
-        hasher.finish()
-    }
-}
 
 /// How a class stands.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -169,6 +120,7 @@ pub(super) struct Class {
     hits: u64,
     pub(super) last_parent: Option<ExchangeId>,
     rhythm: Rhythm,
+    early: Early,
 }
 
 /// Whether a call is the first of its class.
@@ -192,6 +144,16 @@ pub(super) struct Caller {
     pub(super) ratio: f64,
     /// That it is this one, among those of its route.
     pub(super) alone: f64,
+    /// What speaks for such calls following its requests, as a likelihood ratio.
+    pub(super) evidence: f64,
+}
+
+impl Caller {
+    /// Whether this route could as well be the one: it is no less likely than chance now, and calls do follow it. However
+    /// much likelier another is: of two that come together the one that comes just before a call always seems to make it.
+    pub(super) fn is_possible(&self) -> bool {
+        self.ratio >= 1.0 && self.evidence >= FOLLOWS
+    }
 }
 
 impl Class {
@@ -217,6 +179,7 @@ impl Class {
             hits: 0,
             last_parent: None,
             rhythm: Rhythm::default(),
+            early: Early::default(),
         }
     }
 
@@ -255,11 +218,7 @@ impl Class {
         }
         let first = first != First::No;
         let (from, neutral) = self.unseen();
-        let caller = |(route, follow): (&u64, &Follow)| {
-            let Found { id, ratio, alone } = follow.caller()?;
-            Some(Caller { route: *route, id, ratio, alone })
-        };
-        let callers: Vec<Caller> = self.follows.iter().filter_map(caller).collect();
+        let callers: Vec<Caller> = self.callers(self.follows.iter().map(|(route, follow)| (*route, follow.caller())));
         if !neutral {
             for (_, follow) in self.follows.iter_mut() {
                 follow.look(!first && !tainted && now >= from);
@@ -292,6 +251,36 @@ impl Class {
             weigh(log, found, lane.clock.fraction().max(smoothed(pool.0, pool.1, pool.2)));
         }
         callers
+    }
+
+    fn callers(&self, found: impl Iterator<Item = (u64, Option<Found>)>) -> Vec<Caller> {
+        let caller = |(route, found): (u64, Option<Found>)| {
+            let Found { id, ratio, alone } = found?;
+            Some(Caller { route, id, ratio, alone, evidence: self.follows.peek(&route)?.ratio() })
+        };
+        found.filter_map(caller).collect()
+    }
+
+    /// Which routes an earlier call could come from, for what is known now.
+    pub(super) fn callers_of(&self, call: &Unsettled) -> Vec<Caller> {
+        let found = |(route, moment): &(u64, Moment)| {
+            let follow = self.follows.peek(route);
+            (*route, follow.and_then(|follow| follow.caller_at(moment, |_| 1.0)))
+        };
+        self.callers(call.routes.iter().map(found))
+    }
+
+    /// Keeps a call that was made just now, if it is one of the first. Says which to look at again.
+    pub(super) fn keep(&mut self, call: ExchangeId, candidates: u32) -> Vec<Unsettled> {
+        if !self.early.is_open() {
+            return Vec::new();
+        }
+        self.early.keep(call, candidates, self.follows.iter().map(|(route, follow)| (*route, follow.moment())))
+    }
+
+    /// No more calls come. Says which to look at again.
+    pub(super) fn end(&mut self) -> Vec<Unsettled> {
+        if self.is_learnt() { self.early.end() } else { Vec::new() }
     }
 
     /// Accounts for the time up to `now` in what the routes know.
@@ -384,7 +373,7 @@ impl Class {
         self.hits += 1;
     }
 
-    /// The call carries values of its request: background work does not.
+    /// The call carries the name of its request: background work does not.
     pub(super) fn witnessed(&mut self) {
         for log in &mut self.process_log {
             *log = (*log + WITNESS).min(LOG_BOUND);

@@ -37,7 +37,7 @@ use history::CHOICE;
 use idle::Idle;
 use model::{KINDS, Model};
 use random::Random;
-use table::{Call, Candidate, Inbound, Slot, Table};
+use table::{Call, Inbound, Slot, Table};
 
 /// Requests held. The oldest open one is forgotten when there are more.
 const REQUESTS: usize = 4096;
@@ -46,34 +46,23 @@ const LOAD: usize = 3;
 /// Routes told apart.
 const ROUTES: usize = 64;
 
-/// Evidence from elsewhere that a request caused a call.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Hint {
-    /// The request.
-    pub id: ExchangeId,
-    /// Natural logarithm of the likelihood ratio.
-    pub log_ratio: f64,
-}
-
 /// Which request caused a call.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Decision {
+pub(super) struct Decision {
     /// The call.
-    pub call: ExchangeId,
+    pub(super) call: ExchangeId,
     /// The request; `None`: no request did.
-    pub parent: Option<ExchangeId>,
+    pub(super) parent: Option<ExchangeId>,
     /// Probability that this is so.
-    pub confidence: f64,
+    pub(super) confidence: f64,
     /// Requests that were open when it was sent.
-    pub candidates: u32,
-    /// Other requests, most probable first, at most four.
-    pub alternatives: Vec<(ExchangeId, f64)>,
+    pub(super) candidates: u32,
 }
 
 /// The requests and calls of one process. Events come in order of time; of one moment, requests before calls, and
 /// answers to calls before the ends of requests.
 #[derive(Clone, Debug, Default)]
-pub struct Delays {
+pub(super) struct Delays {
     table: Table,
     model: Model,
     idle: Idle,
@@ -118,7 +107,7 @@ impl Delays {
     }
 
     /// An inbound request was received; `route` is any number that stands for its route.
-    pub fn opened(&mut self, now: BootNs, id: ExchangeId, route: u64) {
+    pub(super) fn opened(&mut self, now: BootNs, id: ExchangeId, route: u64) {
         let now = self.tick(now);
         if self.inbounds.contains_key(&id) {
             return;
@@ -134,7 +123,7 @@ impl Delays {
     }
 
     /// Its response was sent, or it ended.
-    pub fn closed(&mut self, now: BootNs, id: ExchangeId) {
+    pub(super) fn closed(&mut self, now: BootNs, id: ExchangeId) {
         let now = self.tick(now);
         let Some(slot) = self.inbounds.get(&id).copied() else { return };
         let Some(inbound) = self.table.inbounds.get_mut(slot) else { return };
@@ -159,8 +148,8 @@ impl Delays {
     }
 
     /// An outbound request was sent; `target` is any number that stands for its destination and operation. `known`: the
-    /// request that is proven to have caused it, `hints`: what else speaks for a request.
-    pub fn sent(&mut self, now: BootNs, call: ExchangeId, target: u64, known: Option<ExchangeId>, hints: &[Hint]) {
+    /// request that is proven to have caused it.
+    pub(super) fn sent(&mut self, now: BootNs, call: ExchangeId, target: u64, known: Option<ExchangeId>) {
         let now = self.tick(now);
         let parent = known.and_then(|id| self.inbounds.get(&id).copied());
         if self.calls.contains_key(&call) || known.is_some() != parent.is_some() {
@@ -170,10 +159,10 @@ impl Delays {
         self.model.kinds = self.kinds.len() as u16;
         let open = self.open.len() as u32;
         let (candidates, guess) = match parent {
-            Some(inbound) => (vec![Candidate { inbound, hint: 0.0 }], Some((inbound, 1.0))),
+            Some(inbound) => (vec![inbound], Some(inbound)),
             None => {
                 self.idle.sent(now, kind, open > 0);
-                let mut candidates = self.candidates(kind, hints);
+                let mut candidates = self.candidates(kind);
                 let guess = self.likeliest(kind, &mut candidates);
                 (candidates, guess)
             }
@@ -198,7 +187,7 @@ impl Delays {
         if parent.is_none() {
             self.pending.push_back(slot);
         }
-        if let Some((inbound, _)) = guess {
+        if let Some(inbound) = guess {
             self.seems_sent(inbound, kind);
         }
     }
@@ -208,7 +197,7 @@ impl Delays {
         let Some(call) = self.table.calls.get(slot) else { return };
         let (proven, open) = (call.proven, self.open.len());
         for candidate in call.candidates.clone() {
-            let Some(inbound) = self.table.inbounds.get_mut(candidate.inbound) else { continue };
+            let Some(inbound) = self.table.inbounds.get_mut(candidate) else { continue };
             if !proven {
                 inbound.puzzles += 1;
                 inbound.shared |= inbound.is_open() && open > 1;
@@ -220,14 +209,14 @@ impl Delays {
                 if self.table.calls.get(oldest).is_some_and(|call| !call.decided) {
                     inbound.puzzles = inbound.puzzles.saturating_sub(1);
                 }
-                self.table.let_go(oldest, candidate.inbound);
+                self.table.let_go(oldest, candidate);
                 self.release(oldest);
             }
         }
     }
 
     /// Its response was received.
-    pub fn answered(&mut self, now: BootNs, call: ExchangeId) {
+    pub(super) fn answered(&mut self, now: BootNs, call: ExchangeId) {
         let now = self.tick(now);
         if let Some(call) = self.calls.get(&call).and_then(|slot| self.table.calls.get_mut(*slot))
             && call.end.is_none()
@@ -235,17 +224,10 @@ impl Delays {
             call.end = Some(now);
             self.model.answered(call.kind, now - call.start);
             let (guess, kind) = (call.guess, call.kind);
-            if let Some((inbound, _)) = guess {
+            if let Some(inbound) = guess {
                 self.seems_answered(inbound, kind);
             }
         }
-    }
-
-    /// The likeliest request so far of a call that is not decided, and how likely it is.
-    pub fn guess(&self, call: ExchangeId) -> Option<(ExchangeId, f64)> {
-        let call = self.calls.get(&call).and_then(|slot| self.table.calls.get(*slot)).filter(|call| !call.decided)?;
-        let (inbound, share) = call.guess.filter(|_| self.warm)?;
-        Some((self.table.inbounds.get(inbound)?.id, share))
     }
 }
 

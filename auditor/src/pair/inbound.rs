@@ -25,16 +25,31 @@ pub struct Target {
 }
 
 impl Target {
-    /// A number that stands for calls of this target to a destination.
-    pub(super) fn hash(&self, destination: &Destination) -> u64 {
-        let mut hasher = SipHasher13::new();
-        Hash::hash(&(self, destination), &mut hasher);
-        hasher.finish()
-    }
-
     /// Of a request whose path has this route.
     pub fn new(request: &Request, route: Box<str>) -> Self {
         Self { method: cut(&request.head.method, METHOD_CAP).into(), route }
+    }
+}
+
+/// A request that a process sends.
+#[derive(Clone, Copy, Debug)]
+pub struct Outbound<'a> {
+    /// As it crossed the socket.
+    pub request: &'a Request,
+    /// What for.
+    pub target: &'a Target,
+    /// The context that it carries.
+    pub sent: &'a Context,
+    /// Where to.
+    pub destination: &'a Destination,
+}
+
+impl Outbound<'_> {
+    /// A number that stands for calls of its target to its destination.
+    pub(super) fn hash(&self) -> u64 {
+        let mut hasher = SipHasher13::new();
+        Hash::hash(&(self.target, self.destination), &mut hasher);
+        hasher.finish()
     }
 }
 

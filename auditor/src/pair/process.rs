@@ -10,11 +10,13 @@ use lru::LruCache;
 use siphasher::sip::SipHasher13;
 
 use super::affinity::Affinity;
-use super::class::{Class, ClassKey};
+use super::class::Class;
 use super::clock::{Clock, State};
 use super::delay::{Decision, Delays};
 use super::inbound::{Execution, Held, Inbound, Made};
+use super::key::ClassKey;
 use super::scope::{Counts, Kind};
+use super::suspect::Settled;
 use crate::context::w3c::Context;
 use crate::exchange::ExchangeId;
 use crate::record::BootNs;
@@ -116,7 +118,6 @@ pub(super) struct Process {
     pub(super) service: Arc<str>,
     /// It began with the only request that it received so far.
     pub(super) newborn: bool,
-    received: bool,
     pub(super) open: Open,
     pub(super) threads: LruCache<Execution, Thread>,
     pub(super) held: HashMap<ExchangeId, Held>,
@@ -128,6 +129,8 @@ pub(super) struct Process {
     pub(super) affinity: Affinity,
     /// Where all calls are solved jointly.
     pub(super) delays: Option<Box<Delays>>,
+    /// What is known of earlier calls since the last time somebody asked.
+    pub(super) settled: Vec<Settled>,
     pub(super) classes: LruCache<ClassKey, Class>,
     /// Until when a request without valid context, answered or given up, may still be at work: the calls it makes then
     /// look like those of whatever other request is open.
@@ -147,7 +150,6 @@ impl Process {
         Self {
             service,
             newborn: false,
-            received: false,
             open: Open::default(),
             threads: LruCache::sparse(THREADS),
             held: HashMap::new(),
@@ -157,6 +159,7 @@ impl Process {
             discipline: Discipline::default(),
             affinity: Affinity::new(AFFINE),
             delays: None,
+            settled: Vec::new(),
             classes: LruCache::sparse(CLASSES),
             unclear_until: 0,
             kinds: BTreeSet::new(),
@@ -171,7 +174,7 @@ impl Process {
     pub(super) fn opened(&mut self, now: BootNs, inbound: Arc<Inbound>) -> u64 {
         let (id, execution, kind) = (inbound.id, inbound.execution, inbound.kind);
         let age = inbound.started.saturating_sub(inbound.process.start_ns);
-        self.newborn = !std::mem::replace(&mut self.received, true) && age < NEWBORN;
+        self.newborn = self.kinds.is_empty() && age < NEWBORN;
         let mut evicted = 0;
         if !self.threads.contains(&execution) {
             let thread = Thread { open: Open::default(), clock: Clock::new(now), responded: None, unclear_until: 0 };
@@ -238,17 +241,22 @@ impl Process {
     /// A call was made, by this request if that is `known`.
     pub(super) fn sent(&mut self, now: BootNs, call: ExchangeId, target: u64, known: Option<ExchangeId>) {
         if let Some(delays) = &mut self.delays {
-            delays.sent(now, call, target, known, &[]);
+            delays.sent(now, call, target, known);
         }
     }
 
-    /// What the delays tell by now.
-    pub(super) fn decided(&mut self, now: BootNs) -> Vec<Decision> {
+    /// What the delays tell by now of earlier calls.
+    pub(super) fn decided(&mut self, now: BootNs) -> Vec<Settled> {
         let mut decided = Vec::new();
         if let Some(delays) = &mut self.delays {
             delays.settle(now, &mut decided);
         }
-        decided
+        let settled = |decision: Decision| {
+            let Decision { call, parent, confidence, candidates, .. } = decision;
+            Settled { call, parent, confidence, candidates }
+        };
+        let joint = decided.into_iter().map(settled);
+        std::mem::take(&mut self.settled).into_iter().chain(joint).collect()
     }
 
     /// A call was made here for a request that was received there: proof of how the process uses its threads.
@@ -282,6 +290,7 @@ impl Process {
     }
 
     fn leave_for_good(&mut self, now: BootNs, id: ExchangeId) {
+        let kind = self.kind_of(id).unwrap_or(Kind::Other);
         let Some(held) = self.held.get_mut(&id).filter(|held| held.lingers) else { return };
         self.affinity.forget(id);
         held.lingers = false;
@@ -289,7 +298,6 @@ impl Process {
             Some(thread) if self.discipline.holds() => thread.unclear_until >= held.inbound.started,
             _ => !self.open.counts.are_valid() || self.unclear_until >= held.inbound.started,
         };
-        let kind = if self.tainted_through >= Some(id) { Kind::Other } else { held.inbound.kind };
         for (_, class) in self.classes.iter_mut() {
             class.left(now, held, kind);
         }
@@ -305,6 +313,7 @@ impl Process {
 
     /// It may still be at work until `works_until`.
     fn leave(&mut self, now: BootNs, id: ExchangeId, responded: bool, works_until: BootNs) {
+        let kind = self.kind_of(id).unwrap_or(Kind::Other);
         let Some(held) = self.held.get_mut(&id).filter(|held| held.open) else { return };
         held.open = false;
         held.lingers = true;
@@ -313,7 +322,6 @@ impl Process {
             delays.closed(now, id);
         }
         let execution = held.inbound.execution;
-        let kind = if self.tainted_through >= Some(id) { Kind::Other } else { held.inbound.kind };
         let unclear = held.inbound.kind != Kind::Valid && !held.inbound.ignored;
         self.open.ids.remove(&id);
         self.open.counts.remove(kind);
@@ -414,6 +422,11 @@ impl Process {
         self.threads.get_mut(&execution)?.settle(now);
         let thread = self.threads.peek(&execution)?;
         Some((thread.open.counts, self.of_kind(&thread.open.ids, kind), thread.clock.clone()))
+    }
+
+    /// What a request carried; `None`: it was open when records were lost, who knows.
+    pub(super) fn kind_of(&self, id: ExchangeId) -> Option<Kind> {
+        self.held.get(&id).filter(|_| self.tainted_through < Some(id)).map(|held| held.inbound.kind)
     }
 
     /// Of `open`, the latest of a kind.

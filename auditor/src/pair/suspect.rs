@@ -3,15 +3,15 @@
 use std::collections::BTreeSet;
 
 use super::affinity::Shared;
-use super::class::{Caller, Class, ClassKey, First, Suspicion};
-use super::inbound::{Execution, Made, Target};
+use super::class::{Caller, Class, First};
+use super::early::Unsettled;
+use super::inbound::{Execution, Made, Outbound};
+use super::key::{ClassKey, Suspicion};
 use super::process::{AFTERMATH, COMPARED, LEARNT, Process, REACH};
 use super::scope::Kind;
-use super::{Method, Parents};
-use crate::context::w3c::Context;
+use super::{Method, PERHAPS, Parents};
 use crate::exchange::ExchangeId;
 use crate::record::BootNs;
-use crate::report::address::Destination;
 
 /// Share of the likelihood that a route must have to be named.
 const NAMED: f64 = 0.8;
@@ -19,6 +19,8 @@ const NAMED: f64 = 0.8;
 const AFFINE: f64 = 4.6;
 /// A likelihood ratio below this says that calls follow no request.
 const BACKGROUND: f64 = 1.0;
+/// Calls are caused by requests so many times as often as not, for all that is known before any was seen.
+const CAUSED: f64 = 9.0;
 /// What chance has against a route that makes most of the calls.
 const CHANCE: f64 = 0.5;
 
@@ -27,9 +29,7 @@ pub(super) struct Call<'a> {
     pub(super) now: BootNs,
     /// What made it, or what forked the child that did.
     pub(super) execution: Execution,
-    pub(super) sent: &'a Context,
-    pub(super) target: &'a Target,
-    pub(super) destination: &'a Destination,
+    pub(super) outbound: &'a Outbound<'a>,
 }
 
 /// The requests that could have made a call.
@@ -48,6 +48,8 @@ pub(super) struct Candidates {
     pub(super) late: bool,
     /// The first is the parent, for it has values in common with the call that no other has.
     pub(super) affine: bool,
+    /// One of them is its name.
+    named: bool,
 }
 
 impl Candidates {
@@ -59,6 +61,7 @@ impl Candidates {
         on_thread: false,
         late: false,
         affine: false,
+        named: false,
     };
 
     fn of(kind: Option<Kind>, first: Option<ExchangeId>, count: u32) -> Self {
@@ -89,12 +92,8 @@ pub(super) struct Suspect {
     pub(super) suspicion: Suspicion,
     pub(super) key: ClassKey,
     pub(super) class: u64,
-    /// The request that made it, for all we know.
-    pub(super) parent: ExchangeId,
+    pub(super) chosen: Chosen,
     pub(super) route: u64,
-    pub(super) named: Named,
-    /// That this very request made it, as far as delays tell.
-    pub(super) confidence: f64,
 }
 
 /// How sure it is that the route of the parent is the right one.
@@ -117,10 +116,29 @@ impl Named {
 }
 
 /// Whose a call is taken to be.
-struct Chosen {
-    id: ExchangeId,
-    named: Named,
-    confidence: f64,
+#[derive(Clone, Copy)]
+pub(super) struct Chosen {
+    pub(super) id: ExchangeId,
+    pub(super) named: Named,
+    /// That this very request made it, as far as delays tell, if a request did.
+    pub(super) confidence: f64,
+    /// That a request did, as far as delays tell.
+    pub(super) caused: f64,
+}
+
+impl Chosen {
+    fn new(id: ExchangeId, named: Named) -> Self {
+        Self { id, named, confidence: 0.0, caused: 1.0 }
+    }
+}
+
+/// Which request made an earlier call; `None`: none did.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Settled {
+    pub(super) call: ExchangeId,
+    pub(super) parent: Option<ExchangeId>,
+    pub(super) confidence: f64,
+    pub(super) candidates: u32,
 }
 
 /// What came of looking at a call.
@@ -143,8 +161,8 @@ impl Process {
             |within| thread.and_then(|thread| thread.responded).filter(|(at, _)| now.saturating_sub(*at) < within);
         let found = if let Some(thread) = thread.filter(|thread| !thread.open.ids.is_empty()) {
             Candidates { on_thread: true, ..self.among(&thread.open) }
-        } else if let Some((held, id)) = just(REACH).and_then(|(_, id)| Some((self.held.get(&id)?, id))) {
-            let kind = (self.tainted_through < Some(id)).then_some(held.inbound.kind);
+        } else if let Some((_, id)) = just(REACH).filter(|(_, id)| self.held.contains_key(id)) {
+            let kind = self.kind_of(id);
             Candidates { on_thread: true, late: true, ..Candidates::of(kind, Some(id), 1) }
         } else if !self.open.ids.is_empty() {
             self.among(&self.open)
@@ -178,10 +196,10 @@ impl Process {
         shared.sort_by(|a, b| b.log_ratio.total_cmp(&a.log_ratio));
         let second = shared.get(1).map_or(0.0, |shared| shared.log_ratio);
         match shared.first().copied() {
-            Some(Shared { id, log_ratio, unique: true }) if log_ratio - second >= AFFINE => {
+            Some(Shared { id, log_ratio, unique: true, named }) if log_ratio - second >= AFFINE => {
                 let late = held.get(&id).is_none_or(|held| !held.open);
                 let (kind, count) = (self.kind_of(id), found.count.max(1));
-                Candidates { late, affine: true, ..Candidates::of(kind, Some(id), count) }
+                Candidates { late, affine: true, named, ..Candidates::of(kind, Some(id), count) }
             }
             _ => found,
         }
@@ -190,10 +208,6 @@ impl Process {
     fn among(&self, open: &super::process::Open) -> Candidates {
         let kind = [Kind::Valid, Kind::Absent].into_iter().find(|kind| open.counts.only(*kind));
         Candidates::of(kind, open.ids.first().copied(), open.counts.total())
-    }
-
-    fn kind_of(&self, id: ExchangeId) -> Option<Kind> {
-        self.held.get(&id).filter(|_| self.tainted_through < Some(id)).map(|held| held.inbound.kind)
     }
 
     /// Lets the classes that the call could belong to learn of it. `seq`: number of the next class.
@@ -205,17 +219,12 @@ impl Process {
             Some(thread) if candidates.on_thread => thread.unclear_until,
             _ => self.unclear_until,
         };
-        for suspicion in Suspicion::of(call.sent).iter().copied() {
+        for suspicion in Suspicion::of(call.outbound.sent).iter().copied() {
             let want = suspicion.wants();
             if !self.kinds.contains(&want) {
                 continue;
             }
-            let key = ClassKey {
-                suspicion,
-                destination: call.destination.clone(),
-                method: call.target.method.clone(),
-                route: call.target.route.clone(),
-            };
+            let key = ClassKey::of(suspicion, call.outbound);
             let first = match (self.classes.contains(&key), self.newborn) {
                 (true, _) => First::No,
                 (false, true) => First::OfNewborn,
@@ -237,20 +246,30 @@ impl Process {
                 seen.unclear = true;
                 continue;
             }
-            let chosen = self.choose(&key, candidates, call.execution, &callers);
-            let Some(Chosen { id: parent, named, confidence }) = chosen else { continue };
-            let Some(held) = self.held.get_mut(&parent) else { continue };
+            let Some(chosen) = self.choose(&key, candidates, call.execution, &callers) else { continue };
+            let delayed = !(candidates.affine || candidates.on_thread && candidates.count == 1);
             let Some(class) = self.classes.get_mut(&key) else { continue };
+            let again = if delayed { class.keep(call.outbound.request.id, candidates.count) } else { Vec::new() };
+            self.settled.extend(again.iter().filter_map(|unsettled| settle(class, unsettled)));
+            let Some(held) = self.held.get_mut(&chosen.id) else { continue };
             let (class_seq, route) = (class.seq, held.inbound.route_key);
-            let made = if named.is_told() { Made::Suspect } else { Made::Perhaps };
+            let made = if chosen.named.is_told() { Made::Suspect } else { Made::Perhaps };
             let used = held.bump(class_seq, made);
             class.assign(call.now, held, used);
-            if candidates.affine && first == First::No {
+            if candidates.named && first == First::No {
                 class.witnessed();
             }
-            seen.suspect = Some(Suspect { suspicion, key, class: class_seq, parent, route, named, confidence });
+            seen.suspect = Some(Suspect { suspicion, key, class: class_seq, chosen, route });
         }
         seen
+    }
+
+    /// No more calls come: looks again at those whose class has not had many.
+    pub(super) fn end(&mut self) {
+        for (_, class) in self.classes.iter_mut() {
+            let again = class.end();
+            self.settled.extend(again.iter().filter_map(|unsettled| settle(class, unsettled)));
+        }
     }
 
     /// A class of calls of which this is the first. Says whether another had to go.
@@ -290,26 +309,19 @@ impl Process {
         callers: &[Caller],
     ) -> Option<Chosen> {
         if candidates.affine || candidates.on_thread && candidates.count == 1 {
-            return candidates.first.map(|id| Chosen { id, named: Named::Only, confidence: 0.0 });
+            return candidates.first.map(|id| Chosen::new(id, Named::Only));
         }
         let class = self.classes.peek(key)?;
         if !candidates.on_thread
-            && let Some(best) = callers.iter().max_by(|a, b| a.ratio.total_cmp(&b.ratio))
+            && let Some((best, chosen)) = by_delay(class, callers)
         {
-            let all = CHANCE + callers.iter().map(|caller| caller.ratio).sum::<f64>();
-            let confidence = best.alone * best.ratio / all;
             // Of a request that has ended it takes more than that it is of the only route.
             if callers.len() == 1 && !candidates.late {
                 let open = self.open.ids.contains(&best.id);
                 let id = if open { best.id } else { candidates.first? };
-                return Some(Chosen { id, named: Named::Only, confidence });
+                return Some(Chosen { id, named: Named::Only, ..chosen });
             }
-            let named = if best.ratio / all >= NAMED { Named::ToldApart } else { Named::Unsure };
-            let ratio = class.ratio(best.route);
-            if ratio < BACKGROUND && class.is_learnt() {
-                return Some(Chosen { id: best.id, named: Named::Background, confidence: 1.0 / (1.0 + ratio) });
-            }
-            return Some(Chosen { id: best.id, named, confidence });
+            return Some(chosen);
         }
         // Who has waited longest without one, else who made the last.
         let thread = self.threads.peek(&execution).filter(|_| candidates.on_thread);
@@ -321,6 +333,31 @@ impl Process {
         let chosen = fresh.first().copied().or(last).or(candidates.first)?;
         let same = self.shared_route(if fresh.is_empty() { open } else { &fresh });
         let named = if same { Named::Only } else { Named::Unsure };
-        Some(Chosen { id: chosen, named, confidence: 0.0 })
+        Some(Chosen::new(chosen, named))
     }
+}
+
+/// Whose a call is by the delays alone.
+fn by_delay(class: &Class, callers: &[Caller]) -> Option<(Caller, Chosen)> {
+    let likelier = |a: &&Caller, b: &&Caller| a.ratio.total_cmp(&b.ratio).then(a.evidence.total_cmp(&b.evidence));
+    let best = callers.iter().max_by(likelier)?;
+    let all = CHANCE + callers.iter().map(|caller| caller.ratio).sum::<f64>();
+    let ratio = class.ratio(best.route);
+    let background = ratio < BACKGROUND && class.is_learnt();
+    let odds = if background { ratio } else { ratio * CAUSED };
+    let alone = callers.iter().filter(|caller| caller.is_possible()).all(|caller| caller.route == best.route);
+    let named = match () {
+        () if background => Named::Background,
+        () if alone && best.ratio / all >= NAMED => Named::ToldApart,
+        () => Named::Unsure,
+    };
+    Some((*best, Chosen { id: best.id, named, confidence: best.alone * best.ratio / all, caused: odds / (1.0 + odds) }))
+}
+
+/// Whose an earlier call is, now that its class has learnt.
+fn settle(class: &Class, call: &Unsettled) -> Option<Settled> {
+    let (_, chosen) = by_delay(class, &class.callers_of(call))?;
+    let parent = (chosen.caused >= 0.5).then_some(chosen.id);
+    let confidence = if parent.is_some() { chosen.confidence } else { 1.0 - chosen.caused }.min(PERHAPS);
+    Some(Settled { call: call.call, parent, confidence, candidates: call.candidates })
 }

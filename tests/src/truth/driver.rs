@@ -10,6 +10,9 @@ use super::ledger::{Counter, Request, Truth};
 use super::model::{Model, Route};
 use crate::http::{Connection, ReadStyle, Stream, TraceParent, WriteStyle, random};
 
+/// Most milliseconds that the backend is asked to take: three hexadecimal digits.
+const LONGEST: u64 = 0xfff;
+
 /// A load on one service.
 #[derive(Clone, Copy, Debug)]
 pub struct Drive {
@@ -93,7 +96,7 @@ impl<'a> Shared<'a> {
         let routes = self.model.routes;
         let route = routes.get((unit() * routes.len() as f64) as usize).copied().unwrap_or(Route::None);
         let id = self.ids.fetch_add(1, Ordering::Relaxed).to_string();
-        let ms = ((self.drive.mean(self.model) * (0.5 + unit())) as u64).max(1);
+        let ms = ((self.drive.mean(self.model) * (0.5 + unit())) as u64).clamp(1, LONGEST);
         let failed = |what: &str| format!("{} {} {id}: {what}", self.model.name, route.name());
         let (port, mut connection) = match kept.take() {
             Some(kept) => kept,
@@ -109,7 +112,7 @@ impl<'a> Shared<'a> {
         let lines: String = fields.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
         self.lock().truth.requests.insert(id.clone(), Request { at, route, fields });
         let (name, host) = (route.name(), self.port);
-        let head = format!("GET /{name}/{id}?ms={ms} HTTP/1.1\r\nHost: 127.0.0.1:{host}\r\n{lines}\r\n");
+        let head = format!("GET /{name}/{id}?ms={ms:x} HTTP/1.1\r\nHost: 127.0.0.1:{host}\r\n{lines}\r\n");
         let mut exchange = || {
             connection.write_message(head.as_bytes())?;
             let response = connection.read_head()?.ok_or(io::ErrorKind::UnexpectedEof)?;

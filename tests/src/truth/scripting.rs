@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use super::model::{Launch, Model};
-use super::venv;
 use crate::fleet::source;
+use crate::venv;
 
 /// All of them.
 pub const MODELS: [Model; 7] = [

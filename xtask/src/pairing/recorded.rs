@@ -45,6 +45,7 @@ pub(super) fn score(file: &Path) -> Result<Outcome> {
     front.finish(&mut events, |_| {});
     replay.pass(&mut events, &mut back);
     back.finish(&mut Vec::new());
+    replay.keep(&mut back);
 
     let took = begun.elapsed();
     let calls = replay.claims.into_iter().filter_map(|(id, claim)| {
@@ -76,12 +77,16 @@ impl Replay {
                 self.calls.insert(request.id, format!("{}/{n}", local.port()));
             }
             back.handle(event, &mut Vec::new());
-            for claim in back.claims() {
-                match self.claims.get_mut(&claim.call) {
-                    Some(earlier) => better(earlier, claim),
-                    None => {
-                        self.claims.insert(claim.call, claim);
-                    }
+            self.keep(back);
+        }
+    }
+
+    fn keep(&mut self, back: &mut Back) {
+        for claim in back.claims() {
+            match self.claims.get_mut(&claim.call) {
+                Some(earlier) => better(earlier, claim),
+                None => {
+                    self.claims.insert(claim.call, claim);
                 }
             }
         }

@@ -29,8 +29,7 @@ pub(super) struct Outcome {
 /// Takes a later claim for an earlier one if it knows better: delays know all that happened until the request ended, but
 /// they are the last resort.
 pub(super) fn better(claim: &mut Claim, later: Claim) {
-    let unknown = claim.method == Method::None && claim.confidence == 0.0;
-    let last_resort = unknown || matches!(claim.method, Method::AnyParent | Method::DelayModel);
+    let last_resort = matches!(claim.method, Method::None | Method::AnyParent | Method::DelayModel);
     if last_resort && (later.parent.is_some() || claim.parent.is_none()) {
         *claim = later;
     }

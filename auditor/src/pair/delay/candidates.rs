@@ -1,7 +1,7 @@
 //! Which requests may have made a call: all that are open while they are few, else those at the usual distances.
 
-use super::table::{Candidate, Slot};
-use super::{Delays, Hint};
+use super::Delays;
+use super::table::Slot;
 use crate::record::BootNs;
 
 /// Open requests that may be.
@@ -10,15 +10,13 @@ const OPEN: usize = 24;
 const LATEST: usize = 10;
 const AROUND: usize = 3;
 const USUAL: [f32; 3] = [0.2, 0.5, 0.8];
-/// Hinted ones.
-const HINTED: usize = 8;
 /// Requests that have ended, and how long ago.
 const ENDED: usize = 2;
 pub(super) const LATE: BootNs = 1_000_000_000;
 
 impl Delays {
     /// Requests that may have made a call of this kind now.
-    pub(super) fn candidates(&self, kind: u16, hints: &[Hint]) -> Vec<Candidate> {
+    pub(super) fn candidates(&self, kind: u16) -> Vec<Slot> {
         let mut slots: Vec<Slot> = Vec::new();
         if self.open.len() <= OPEN {
             slots.extend(self.open.iter().rev().map(|(_, slot)| *slot));
@@ -30,21 +28,12 @@ impl Delays {
                 slots.extend(self.open.range(around..).take(AROUND).map(|(_, slot)| *slot));
                 slots.extend(self.open.range(..around).rev().take(AROUND).map(|(_, slot)| *slot));
             }
-            let hinted =
-                hints.iter().filter(|hint| hint.log_ratio > 0.0).filter_map(|hint| self.inbounds.get(&hint.id));
-            slots.extend(hinted.take(HINTED));
         }
         let ended = self.ended.iter().rev().take(ENDED).filter(|(end, _)| end + LATE > self.now);
         slots.extend(ended.map(|(_, slot)| *slot));
         slots.sort_unstable();
         slots.dedup();
-        let candidate = |inbound: Slot| {
-            let request = self.table.inbounds.get(inbound).filter(|request| !request.lost)?;
-            let hint = hints.iter().find(|hint| hint.id == request.id).map_or(0.0, |hint| hint.log_ratio);
-            // A likelihood ratio that is none must not decide.
-            let hint = if hint.is_finite() { hint } else { 0.0 };
-            Some(Candidate { inbound, hint })
-        };
-        slots.into_iter().filter_map(candidate).collect()
+        slots.retain(|slot| self.table.inbounds.get(*slot).is_some_and(|request| !request.lost));
+        slots
     }
 }

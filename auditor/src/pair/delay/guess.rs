@@ -4,19 +4,18 @@
 use super::Delays;
 use super::history;
 use super::model::{Last, Next, State};
-use super::table::{Candidate, Inbound, Slot};
+use super::table::{Inbound, Slot};
 use crate::record::BootNs;
 
 /// Candidates for a call that are kept.
 const KEPT: usize = 12;
 
 impl Delays {
-    /// Of many candidates for a call keeps the likeliest; returns the first of them and how likely it is.
-    pub(super) fn likeliest(&self, kind: u16, candidates: &mut Vec<Candidate>) -> Option<(Slot, f64)> {
-        let mut total = self.alone(kind).exp();
+    /// Of many candidates for a call keeps the likeliest; returns the first of them.
+    pub(super) fn likeliest(&self, kind: u16, candidates: &mut Vec<Slot>) -> Option<Slot> {
         let mut weighed = Vec::new();
-        for candidate in candidates.iter() {
-            let Some(inbound) = self.table.inbounds.get(candidate.inbound) else { continue };
+        for slot in candidates.iter().copied() {
+            let Some(inbound) = self.table.inbounds.get(slot) else { continue };
             let before = inbound.kinds.iter().find(|(other, _)| *other == kind).map_or(0, |(_, count)| *count);
             let (last, since) = inbound.end.map_or((inbound.last, inbound.since), |end| (Last::Ended, end));
             let state = State {
@@ -28,17 +27,14 @@ impl Delays {
                 load: inbound.load,
             };
             let log = self.model.log(&state, Next::Call(kind), self.now.saturating_sub(since));
-            let log = log + self.model.totals.another(inbound.route, kind, before) + candidate.hint;
-            let weight = (log - self.model.chance(kind)).min(600.0).exp();
-            total += weight;
-            weighed.push((weight, *candidate));
+            weighed.push((log + self.model.totals.another(inbound.route, kind, before), slot));
         }
-        weighed.sort_by(|one, other| other.0.total_cmp(&one.0).then(one.1.inbound.cmp(&other.1.inbound)));
+        weighed.sort_by(|one, other| other.0.total_cmp(&one.0).then(one.1.cmp(&other.1)));
         if self.warm && weighed.len() > KEPT {
             weighed.truncate(KEPT);
-            candidates.retain(|candidate| weighed.iter().any(|(_, kept)| kept.inbound == candidate.inbound));
+            candidates.retain(|candidate| weighed.iter().any(|(_, kept)| kept == candidate));
         }
-        weighed.first().map(|(weight, candidate)| (candidate.inbound, weight / total))
+        weighed.first().map(|(_, slot)| *slot)
     }
 
     /// A request seems to have made a call.

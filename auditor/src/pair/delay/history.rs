@@ -53,7 +53,7 @@ pub(super) fn histories(model: &Model, inbound: &Inbound, place: u32, calls: &[&
         if call.gone || call.sure.is_some_and(|sure| sure != place) {
             continue;
         }
-        let chance = model.chance(call.kind) - call.hint(place);
+        let chance = model.chance(call.kind);
         more.clear();
         let mut another = [None; CHOICE];
         for history in &kept {

@@ -20,8 +20,6 @@ const WARM: usize = 384;
 const WARM_UP: BootNs = 5_000_000_000;
 const ROUNDS: u32 = 8;
 const PLAY: usize = 5;
-/// Outside evidence (natural logarithm of its likelihood ratio) that needs no model.
-const HINTED: f64 = 3.0;
 /// Requests that have ended and may still make a call.
 const ENDED: usize = 64;
 /// Share of the calls of a kind that may be without a request where idle moments do not tell. Measured: more, and that
@@ -44,7 +42,7 @@ const LEAST: f64 = 0.001;
 
 impl Delays {
     /// Decides what can be decided.
-    pub fn settle(&mut self, now: BootNs, decided: &mut Vec<Decision>) {
+    pub(crate) fn settle(&mut self, now: BootNs, decided: &mut Vec<Decision>) {
         let now = self.tick(now);
         self.ripen(now);
         if !self.warm {
@@ -65,7 +63,7 @@ impl Delays {
         while let Some(call) = self.pending.get(self.ripe).and_then(|slot| self.table.calls.get(*slot)) {
             let open = |slot: Slot| self.table.inbounds.get(slot).is_some_and(Inbound::is_open);
             let overdue = call.start + DEADLINE <= now || self.pending.len() > self.ripe + PENDING;
-            if !overdue && call.candidates.iter().any(|candidate| open(candidate.inbound)) {
+            if !overdue && call.candidates.iter().any(|candidate| open(*candidate)) {
                 break;
             }
             self.ripe += 1;
@@ -155,7 +153,7 @@ impl Delays {
             call.decided = true;
             call.sure = game.shares(slot).find(|(_, share)| *share > SURE).map(|(inbound, _)| inbound);
             for candidate in &call.candidates {
-                if let Some(inbound) = self.table.inbounds.get_mut(candidate.inbound) {
+                if let Some(inbound) = self.table.inbounds.get_mut(*candidate) {
                     inbound.puzzles = inbound.puzzles.saturating_sub(1);
                 }
             }
@@ -171,10 +169,8 @@ impl Delays {
     /// Requests that may have made one of some calls, in order.
     fn candidates_of<'a>(&self, calls: impl Iterator<Item = &'a Slot>) -> Vec<Slot> {
         let candidates = calls.filter_map(|slot| self.table.calls.get(*slot)).flat_map(|call| &call.candidates);
-        let mut slots: Vec<Slot> = candidates
-            .map(|candidate| candidate.inbound)
-            .filter(|slot| self.table.inbounds.get(*slot).is_some())
-            .collect();
+        let mut slots: Vec<Slot> =
+            candidates.copied().filter(|slot| self.table.inbounds.get(*slot).is_some()).collect();
         slots.sort_unstable();
         slots.dedup();
         slots
@@ -198,8 +194,7 @@ impl Delays {
         // A model that has seen little is not sure of anything.
         let seen = f64::from(self.model.trained());
         let mut confidence = share.min(1.0) * (1.0 - 0.25 / (seen + 1.0));
-        let hinted = call.candidates.iter().any(|candidate| candidate.hint > HINTED);
-        if call.open != 1 && !hinted {
+        if call.open != 1 {
             // Without an example that is clear by itself, what was learnt may be consistent and wrong.
             let anchors = f64::from(self.anchors);
             confidence = confidence.min(1.0 - 0.5 / (1.0 + anchors * anchors));
@@ -210,8 +205,7 @@ impl Delays {
                 confidence = confidence.min(UNWEIGHED);
             }
         }
-        let alternatives = shares.iter().skip(1).filter_map(|(id, share)| Some(((*id)?, *share))).take(4).collect();
-        Some(Decision { call: call.id, parent, confidence, candidates: call.open, alternatives })
+        Some(Decision { call: call.id, parent, confidence, candidates: call.open })
     }
 
     /// Forgets a call when it matters to nobody any more.

@@ -110,14 +110,6 @@ impl Inbound {
     }
 }
 
-/// A request that may have made a call.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Candidate {
-    pub(super) inbound: Slot,
-    /// Outside evidence, natural logarithm of a likelihood ratio.
-    pub(super) hint: f64,
-}
-
 /// A call that was sent.
 #[derive(Clone, Debug)]
 pub(super) struct Call {
@@ -125,12 +117,12 @@ pub(super) struct Call {
     pub(super) kind: u16,
     pub(super) start: BootNs,
     pub(super) end: Option<BootNs>,
-    /// In order of their places.
-    pub(super) candidates: Vec<Candidate>,
+    /// Requests that may have made it, in order of their places.
+    pub(super) candidates: Vec<Slot>,
     /// Requests open when it was sent.
     pub(super) open: u32,
-    /// The request that seemed to have made it when it was sent, and how likely.
-    pub(super) guess: Option<(Slot, f64)>,
+    /// The request that seemed to have made it when it was sent.
+    pub(super) guess: Option<Slot>,
     /// The request that made it, as far as known.
     pub(super) owner: Option<Slot>,
     /// The request that has made it almost certainly.
@@ -145,12 +137,6 @@ pub(super) struct Call {
     pub(super) held: u32,
 }
 
-impl Call {
-    pub(super) fn hint(&self, inbound: Slot) -> f64 {
-        self.candidates.iter().find(|candidate| candidate.inbound == inbound).map_or(0.0, |candidate| candidate.hint)
-    }
-}
-
 /// The requests and calls.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Table {
@@ -163,7 +149,7 @@ impl Table {
     pub(super) fn let_go(&mut self, call: Slot, inbound: Slot) {
         let Some(call) = self.calls.get_mut(call) else { return };
         call.held = call.held.saturating_sub(1);
-        call.candidates.retain(|candidate| candidate.inbound != inbound);
+        call.candidates.retain(|candidate| *candidate != inbound);
         if call.owner == Some(inbound) || call.sure == Some(inbound) {
             (call.owner, call.sure) = (None, None);
             call.gone = true;

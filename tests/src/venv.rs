@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
-use crate::process::profile_dir;
+use crate::once::place;
 
 /// What is installed. Ranges, because the newest release of each supports only newer Pythons.
 const PACKAGES: [&str; 2] = ["aiohttp>=3.9,<4", "gunicorn>=21"];
@@ -13,14 +13,13 @@ const PACKAGES: [&str; 2] = ["aiohttp>=3.9,<4", "gunicorn>=21"];
 ///
 /// # Panics
 /// When it cannot be installed; with what is missing.
-pub fn python() -> PathBuf {
+pub(crate) fn python() -> PathBuf {
     static PYTHON: OnceLock<PathBuf> = OnceLock::new();
     PYTHON.get_or_init(install).clone()
 }
 
 fn install() -> PathBuf {
-    let profile = profile_dir();
-    let dir = profile.parent().unwrap_or(&profile).join("fleets/python");
+    let dir = place("python");
     let (python, stamp) = (dir.join("bin/python"), dir.join("packages"));
     let wanted = PACKAGES.join("\n");
     if std::fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) && works(&python) {

@@ -1,0 +1,64 @@
+//! Which calls are judged together.
+
+use std::hash::{Hash, Hasher};
+
+use siphasher::sip::SipHasher13;
+
+use super::inbound::{Outbound, Target};
+use super::scope::Kind;
+use crate::context::w3c::Context;
+use crate::report::address::Destination;
+
+/// What a class of calls is suspected of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Suspicion {
+    /// Valid in, none out.
+    Dropped,
+    /// Valid in, another trace out.
+    Restarted,
+    /// None in, none out.
+    NotStarted,
+}
+
+impl Suspicion {
+    /// What a call that carries this may be suspected of.
+    pub(super) fn of(sent: &Context) -> &'static [Self] {
+        match sent {
+            Context::Absent => &[Self::Dropped, Self::NotStarted],
+            Context::Valid(..) => &[Self::Restarted],
+            _ => &[],
+        }
+    }
+
+    pub(super) fn wants(self) -> Kind {
+        match self {
+            Self::Dropped | Self::Restarted => Kind::Valid,
+            Self::NotStarted => Kind::Absent,
+        }
+    }
+}
+
+/// Which calls are judged together, within a process.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct ClassKey {
+    pub(super) suspicion: Suspicion,
+    pub(super) destination: Destination,
+    pub(super) method: Box<str>,
+    pub(super) route: Box<str>,
+}
+
+impl ClassKey {
+    /// Of a call that is suspected of this.
+    pub(super) fn of(suspicion: Suspicion, outbound: &Outbound<'_>) -> Self {
+        let Target { method, route } = outbound.target.clone();
+        Self { suspicion, destination: outbound.destination.clone(), method, route }
+    }
+
+    /// Identity within a service.
+    pub(super) fn hash(&self, service: &str) -> u64 {
+        let mut hasher = SipHasher13::new();
+        service.hash(&mut hasher);
+        Hash::hash(self, &mut hasher);
+        hasher.finish()
+    }
+}
