@@ -11,6 +11,7 @@ use super::config::Config;
 use super::lines::{self, Answer, Fault};
 use super::upkeep::KERNEL;
 use crate::audit::ignore::is_ignored;
+use crate::audit::rules::{blind_spots, traceparent};
 use crate::audit::{Code, Outcome, Verdict, judge, judge_inbound};
 use crate::context::w3c::{Context, Reason};
 use crate::exchange::{End, Event, ExchangeId, Request, Role};
@@ -114,7 +115,7 @@ impl Back {
                 self.advance(time, out);
                 self.totals.lost += count;
                 self.pairer.lost(self.now);
-                self.blind_spot(None, Code::CaptureLost, (count, 0, 0, 0), out);
+                self.blind_spot(None, Code(&blind_spots::CAPTURE_LOST), (count, 0, 0, 0), out);
             }
             Event::Blind(blind) => {
                 self.advance(blind.time, out);
@@ -439,9 +440,9 @@ impl Back {
 
 fn code_of(suspicion: Suspicion) -> Code {
     match suspicion {
-        Suspicion::Dropped => Code::TraceparentDropped,
-        Suspicion::Restarted => Code::TraceRestarted,
-        Suspicion::NotStarted => Code::TraceNotStarted,
+        Suspicion::Dropped => Code(&traceparent::DROPPED),
+        Suspicion::Restarted => Code(&traceparent::RESTARTED),
+        Suspicion::NotStarted => Code(&traceparent::NOT_STARTED),
     }
 }
 
