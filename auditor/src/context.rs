@@ -3,4 +3,10 @@
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::unwrap_used))]
 
 pub mod format;
+#[cfg(test)]
+mod testing;
+
 pub mod w3c;
+
+/// Every format that is audited.
+pub static FORMATS: [&dyn format::Format; 1] = [&w3c::W3C];

@@ -1,7 +1,7 @@
 //! What became of the context on one hop.
 
 use super::Code;
-use super::rules::traceparent::{DUPLICATED, INVALID_REUSED, MALFORMED, PARENT_ID_NOT_UPDATED};
+use crate::context::w3c::rules::{DUPLICATED, INVALID_REUSED, MALFORMED, PARENT_ID_NOT_UPDATED};
 use crate::context::w3c::{Context, Reason};
 use crate::pair::{Inbound, Method, Pairing, Parents, Suspicion};
 

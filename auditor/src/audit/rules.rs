@@ -1,14 +1,14 @@
 //! The catalogue: every code there is.
 
 pub mod blind_spots;
-pub mod traceparent;
 
-use crate::rule::{Code, Rule};
+use crate::context::FORMATS;
+use crate::rule::Code;
 
 /// Every code, in the order in which `auditor explain` lists them.
 pub fn all() -> impl Iterator<Item = Code> {
-    let rules: [&[&'static Rule]; 2] = [&traceparent::RULES, &blind_spots::RULES];
-    rules.into_iter().flatten().map(|rule| Code(rule))
+    let found = FORMATS.into_iter().flat_map(|format| format.rules());
+    found.chain(&blind_spots::RULES).map(|rule| Code(rule))
 }
 
 impl std::str::FromStr for Code {
@@ -49,8 +49,8 @@ mod tests {
             }
         };
         for rule in all().map(Code::rule) {
-            fill(rule.on_call, known(&["who", "from", "call", "reason", "detail"]));
-            fill(rule.on_request, known(&["client", "who", "from", "reason", "detail"]));
+            fill(rule.on_call, known(&["who", "from", "call", "format", "reason", "detail"]));
+            fill(rule.on_request, known(&["client", "who", "from", "format", "reason", "detail"]));
         }
     }
 }

@@ -11,9 +11,9 @@ use super::config::Config;
 use super::lines::{self, Answer, Fault};
 use super::upkeep::KERNEL;
 use crate::audit::ignore::is_ignored;
-use crate::audit::rules::{blind_spots, traceparent};
+use crate::audit::rules::blind_spots;
 use crate::audit::{Code, Outcome, Verdict, judge, judge_inbound};
-use crate::context::w3c::{Context, Reason};
+use crate::context::w3c::{Context, Reason, rules};
 use crate::exchange::{End, Event, ExchangeId, Request, Role};
 use crate::pair::{Claim, ClassRef, Inbound, Method, Pairer, Pairing, Suspicion, Target};
 use crate::record::{BootNs, Clock, LATEST, Process, ProcessId};
@@ -440,9 +440,9 @@ impl Back {
 
 fn code_of(suspicion: Suspicion) -> Code {
     match suspicion {
-        Suspicion::Dropped => Code(&traceparent::DROPPED),
-        Suspicion::Restarted => Code(&traceparent::RESTARTED),
-        Suspicion::NotStarted => Code(&traceparent::NOT_STARTED),
+        Suspicion::Dropped => Code(&rules::DROPPED),
+        Suspicion::Restarted => Code(&rules::RESTARTED),
+        Suspicion::NotStarted => Code(&rules::NOT_STARTED),
     }
 }
 

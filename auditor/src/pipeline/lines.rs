@@ -13,6 +13,9 @@ use crate::report::{
 };
 use crate::rule::fill;
 
+/// The format that is audited.
+const FORMAT: &str = "w3c";
+
 /// What the response, or its absence, tells of a call.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Answer {
@@ -168,7 +171,7 @@ impl Fault<'_> {
             trace_flags: context.map(|c| format!("{:02x}", c.flags)),
             finding: Finding {
                 code: self.code.as_str(),
-                format: "w3c",
+                format: FORMAT,
                 outcome: self.outcome.map(Outcome::as_str),
                 direction: if self.destination.is_some() { "outbound" } else { "inbound" },
                 reason: self.reason.map(Reason::as_str),
@@ -201,6 +204,7 @@ impl Fault<'_> {
                 self.inbound.map_or(String::new(), |i| format!("{} {}", i.target.method, i.target.route))
             }
             ("from", None) => target.clone(),
+            ("format", _) => FORMAT.to_owned(),
             ("client", _) => self.attributes.client_address.clone().unwrap_or_else(|| "a client".to_owned()),
             _ => String::new(),
         };

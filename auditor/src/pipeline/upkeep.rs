@@ -3,7 +3,8 @@
 use super::back::Back;
 use super::lines;
 use crate::audit::Code;
-use crate::audit::rules::{blind_spots, traceparent};
+use crate::audit::rules::blind_spots;
+use crate::context::w3c::rules;
 use crate::exchange::{Request, Visibility};
 use crate::pair::Suspicion;
 use crate::record::{Blind, BlindReason, ProcessId};
@@ -30,7 +31,7 @@ pub(super) const KERNEL: [&str; 10] = [
 
 /// What calls of this finding are, where others may be as they should.
 fn broken(code: Code) -> Option<Suspicion> {
-    [(&traceparent::DROPPED, Suspicion::Dropped), (&traceparent::RESTARTED, Suspicion::Restarted)]
+    [(&rules::DROPPED, Suspicion::Dropped), (&rules::RESTARTED, Suspicion::Restarted)]
         .into_iter()
         .find_map(|(rule, how)| (code == Code(rule)).then_some(how))
 }

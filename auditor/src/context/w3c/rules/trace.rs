@@ -1,11 +1,7 @@
-//! Rules on the W3C `traceparent` field.
+//! What became of the trace, and whether `traceparent` is one at all.
 
 use crate::rule::Rule;
 use crate::rule::Severity::{Error, Info, Warning};
-
-/// Each, in the order of `auditor explain`.
-pub static RULES: [&Rule; 7] =
-    [&DROPPED, &RESTARTED, &NOT_STARTED, &PARENT_ID_NOT_UPDATED, &MALFORMED, &DUPLICATED, &INVALID_REUSED];
 
 /// `traceparent_dropped`.
 pub static DROPPED: Rule = Rule {
@@ -30,6 +26,8 @@ pub static DROPPED: Rule = Rule {
         "No tracing wanted: copy traceparent and tracestate from the request to the calls it causes",
         "Java: wrap executors with Context.taskWrapping; Node: keep AsyncLocalStorage across callbacks; Python: copy \
          contextvars into threads; Go: pass ctx to http.NewRequestWithContext",
+        "requests, httpx, net/http, fetch: pass the headers of the incoming request on; behind Istio or Envoy the application has \
+         to copy them, the sidecar cannot",
         "Scripts and CGI: pass -H \"traceparent: $HTTP_TRACEPARENT\" to curl",
     ],
 };
