@@ -6,7 +6,8 @@ pub mod format;
 #[cfg(test)]
 mod testing;
 
+pub mod baggage;
 pub mod w3c;
 
 /// Every format that is audited.
-pub static FORMATS: [&dyn format::Format; 1] = [&w3c::W3C];
+pub static FORMATS: [&dyn format::Format; 2] = [&w3c::W3C, &baggage::BAGGAGE];
