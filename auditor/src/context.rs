@@ -9,5 +9,7 @@ mod testing;
 pub mod baggage;
 pub mod w3c;
 
+pub mod history;
+
 /// Every format that is audited.
 pub static FORMATS: [&dyn format::Format; 2] = [&w3c::W3C, &baggage::BAGGAGE];

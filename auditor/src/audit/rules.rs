@@ -2,13 +2,13 @@
 
 pub mod blind_spots;
 
-use crate::context::FORMATS;
+use crate::context::{FORMATS, history};
 use crate::rule::Code;
 
 /// Every code, in the order in which `auditor explain` lists them.
 pub fn all() -> impl Iterator<Item = Code> {
     let found = FORMATS.into_iter().flat_map(|format| format.rules());
-    found.chain(&blind_spots::RULES).map(|rule| Code(rule))
+    found.chain(&history::rules::ALL).chain(&blind_spots::RULES).map(|rule| Code(rule))
 }
 
 impl std::str::FromStr for Code {
