@@ -1,6 +1,8 @@
 //! What a finding can be about: the catalogue's entry for one observable violation.
 
+use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -54,10 +56,11 @@ pub struct Rule {
     /// The section of the specification; empty for blind spots.
     pub spec: &'static str,
     /// The sentence of a finding on a call; empty where there is none. `{who}` is the service, `{from}` the request
-    /// that it received, `{call}` the one that it sent, `{reason}` what exactly is wrong.
+    /// that it received, `{call}` the one that it sent, `{format}` the name of the format, `{reason}` what exactly is
+    /// wrong, `{detail}` with what.
     pub on_call: &'static str,
     /// The sentence of a finding on a request that was received; empty where there is none. `{client}` sent it, `{who}`
-    /// received it, `{from}` is the request.
+    /// received it, `{from}` is the request; the rest is the same.
     pub on_request: &'static str,
     /// What it means.
     pub meaning: &'static str,
@@ -67,6 +70,38 @@ pub struct Rule {
     pub causes: &'static [&'static str],
     /// What to do.
     pub fix: &'static [&'static str],
+}
+
+impl Rule {
+    /// The text of `auditor explain`.
+    pub fn explain(&self) -> String {
+        let mut text = format!("{} [{}]\n\n{}\n", self.name, self.severity.as_str(), self.meaning);
+        if !self.spec.is_empty() {
+            text += &format!("\nSpecification: {}\n", self.spec);
+        }
+        text += &format!("\nIn a trace UI: {}\n", self.looks_like);
+        for (title, items) in [("Likely causes", self.causes), ("What to do", self.fix)] {
+            text += &format!("\n{title}:\n");
+            for item in items {
+                text += &format!("  - {item}\n");
+            }
+        }
+        text
+    }
+}
+
+/// Fills a sentence of a rule: `{name}` becomes what `value` says of `name`, which is not searched for names again.
+pub fn fill(template: &str, value: impl Fn(&str) -> String) -> String {
+    let mut text = String::with_capacity(template.len());
+    let mut rest = template;
+    while let Some((before, name, after)) =
+        rest.split_once('{').and_then(|(before, rest)| rest.split_once('}').map(|(name, after)| (before, name, after)))
+    {
+        text += before;
+        text += &value(name);
+        rest = after;
+    }
+    text + rest
 }
 
 /// What a finding or blind spot is about; two are the same if their names are.
@@ -83,10 +118,60 @@ impl Code {
     pub fn as_str(self) -> &'static str {
         self.0.name
     }
+
+    /// How bad.
+    pub fn severity(self) -> Severity {
+        self.0.severity
+    }
 }
 
 impl fmt::Debug for Code {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.0.name)
+    }
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.0.name)
+    }
+}
+
+impl PartialEq for Code {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.name == other.0.name
+    }
+}
+
+impl Eq for Code {}
+
+impl PartialOrd for Code {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Code {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.0.name.cmp(other.0.name)
+    }
+}
+
+impl Hash for Code {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.name.hash(state);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sentences_are_filled_once() {
+        let value = |name: &str| if name == "who" { "{from}".to_owned() } else { name.to_uppercase() };
+        assert_eq!(fill("{who} sent {reason} on {call}.", value), "{from} sent REASON on CALL.");
+        assert_eq!(fill("{who", value), "{who");
+        assert_eq!(fill("", value), "");
     }
 }

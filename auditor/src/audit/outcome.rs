@@ -1,6 +1,7 @@
 //! What became of the context on one hop.
 
 use super::Code;
+use crate::context::w3c::rules::{DUPLICATED, INVALID_REUSED, MALFORMED, PARENT_ID_NOT_UPDATED};
 use crate::context::w3c::{Context, Reason};
 use crate::pair::{Inbound, Method, Pairing, Parents, Suspicion};
 
@@ -86,8 +87,8 @@ pub fn judge(pairing: &Pairing, sent: &Context) -> Verdict {
         Context::Malformed(..) | Context::Duplicated(..) if copied && pairing.method != Method::TraceId => {
             return plain(Outcome::Unknown);
         }
-        Context::Malformed(reason, ..) => return broken(Code::TraceparentMalformed, Some(*reason)),
-        Context::Duplicated(..) => return broken(Code::TraceparentDuplicated, None),
+        Context::Malformed(reason, ..) => return broken(Code(&MALFORMED), Some(*reason)),
+        Context::Duplicated(..) => return broken(Code(&DUPLICATED), None),
         Context::Absent | Context::Valid(..) => {}
     }
     if let Some((suspicion, _)) = &pairing.suspect {
@@ -115,10 +116,10 @@ fn judge_match(parent: &Inbound, sent: &Context) -> Option<Verdict> {
     let verdict = |outcome, finding| Some(Verdict { outcome, finding, suspicion: None });
     let same = sent.raw().is_some_and(|raw| parent.carried(raw));
     match (sent, &parent.context) {
-        (Context::Valid(..), _) if same => verdict(Outcome::PassedThrough, Some((Code::ParentIdNotUpdated, None))),
+        (Context::Valid(..), _) if same => verdict(Outcome::PassedThrough, Some((Code(&PARENT_ID_NOT_UPDATED), None))),
         _ if same => verdict(Outcome::PassedThrough, None),
         (Context::Valid(..), Context::Valid(..)) => verdict(Outcome::Continued, None),
-        (Context::Valid(..), _) => verdict(Outcome::Continued, Some((Code::InvalidTraceIdReused, None))),
+        (Context::Valid(..), _) => verdict(Outcome::Continued, Some((Code(&INVALID_REUSED), None))),
         _ => None,
     }
 }
@@ -126,8 +127,8 @@ fn judge_match(parent: &Inbound, sent: &Context) -> Option<Verdict> {
 /// Judges what was received; the sender is the one at fault.
 pub fn judge_inbound(received: &Context) -> Option<(Code, Option<Reason>)> {
     match received {
-        Context::Malformed(reason, ..) => Some((Code::TraceparentMalformed, Some(*reason))),
-        Context::Duplicated(..) => Some((Code::TraceparentDuplicated, None)),
+        Context::Malformed(reason, ..) => Some((Code(&MALFORMED), Some(*reason))),
+        Context::Duplicated(..) => Some((Code(&DUPLICATED), None)),
         Context::Absent | Context::Valid(..) | Context::Unseen => None,
     }
 }

@@ -37,12 +37,12 @@ pub trait Format: Sync {
     fn prefixes(&self) -> &'static [&'static str] {
         &[]
     }
-    /// What a head carries in it; `None`: nothing.
+    /// What a head that was seen whole carries in it; `None`: nothing.
     fn read(&self, head: Fields<'_>, level: Level) -> Option<Reading>;
     /// What became of it from a request to a call that was made for it. Both heads were seen whole.
     fn compare(&self, received: Fields<'_>, sent: Fields<'_>, level: Level) -> Comparison;
-    /// The rule for a call that carries nothing of it although its request did.
-    fn dropped(&self) -> &'static Rule;
+    /// The rule for a call that carries nothing of it although its request did; `None`: nobody may be blamed for that.
+    fn dropped(&self) -> Option<&'static Rule>;
     /// All of its rules.
     fn rules(&self) -> &'static [&'static Rule];
 }
@@ -67,6 +67,18 @@ pub struct Reading {
     pub faults: Vec<Fault>,
     /// The values as evidence: ids and flags as they are, what users may have put there by its key only, cut.
     pub evidence: String,
+}
+
+impl Reading {
+    /// What is wrong with a call that was not already so in the request it was made for: whoever passes on what it
+    /// received is not at fault.
+    pub fn faults_beyond(&self, received: Option<&Self>) -> impl Iterator<Item = &Fault> {
+        let came = move |fault: &Fault| {
+            let same = |r: &Fault| (r.rule.name, r.reason) == (fault.rule.name, fault.reason);
+            received.is_some_and(|received| received.faults.iter().any(same))
+        };
+        self.faults.iter().filter(move |fault| !came(fault))
+    }
 }
 
 /// The identity of a trace, the same in whatever format.

@@ -1,290 +1,174 @@
-//! W3C Trace Context: the `traceparent` field (level 2).
+//! W3C Trace Context: `traceparent` and `tracestate`.
 //!
-//! `version "-" trace-id "-" parent-id "-" flags`, lower-case hex. A version above 00 may be longer if a `-` follows.
+//! <https://www.w3.org/TR/trace-context-2/>; level 1 differs in the random flag alone.
 
-use bytes::Bytes;
-
-use crate::exchange::{RequestHead, Visibility};
-
-/// Longest piece of a received value that is kept as evidence; a valid one is 55 bytes.
-const RAW_CAP: usize = 256;
-/// Length of a version 00 value.
-const LEN: usize = 55;
-
-/// Why a `traceparent` value is not one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Reason {
-    /// Too short, or longer than its version allows.
-    Length,
-    /// A `-` is not where it belongs.
-    Delimiter,
-    /// Something else than hex digits in version, trace-id or parent-id.
-    NonHex,
-    /// Upper-case hex digits.
-    UppercaseHex,
-    /// Version `ff` is forbidden.
-    VersionFf,
-    /// A trace-id of zeroes.
-    ZeroTraceId,
-    /// A parent-id of zeroes.
-    ZeroParentId,
-    /// Version 00 ends after the flags.
-    TrailingDataV00,
-    /// The flags are not two hex digits.
-    Flags,
-}
-
-impl Reason {
-    /// As the output names it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Length => "length",
-            Self::Delimiter => "delimiter",
-            Self::NonHex => "non_hex",
-            Self::UppercaseHex => "uppercase_hex",
-            Self::VersionFf => "version_ff",
-            Self::ZeroTraceId => "zero_trace_id",
-            Self::ZeroParentId => "zero_parent_id",
-            Self::TrailingDataV00 => "trailing_data_v00",
-            Self::Flags => "flags",
-        }
-    }
-}
-
-/// A valid `traceparent`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TraceParent {
-    /// Version, never 0xff.
-    pub version: u8,
-    /// Never 0.
-    pub trace_id: u128,
-    /// Never 0.
-    pub parent_id: u64,
-    /// All eight bits, reserved ones included.
-    pub flags: u8,
-}
-
-impl TraceParent {
-    /// Parses a field value; surrounding optional whitespace is not part of it.
-    ///
-    /// # Errors
-    /// The first thing that is wrong, from the outside in: length, delimiters, then the fields from the left.
-    pub fn parse(value: &[u8]) -> Result<Self, Reason> {
-        let value = trim(value);
-        let (Some(version), Some(trace_id), Some(parent_id), Some(flags)) =
-            (value.get(0..2), value.get(3..35), value.get(36..52), value.get(53..LEN))
-        else {
-            return Err(Reason::Length);
-        };
-        if [2, 35, 52].iter().any(|&at| value.get(at) != Some(&b'-')) {
-            return Err(Reason::Delimiter);
-        }
-        let version = u8::try_from(hex(version)?).map_err(|_| Reason::NonHex)?;
-        if version == 0xff {
-            return Err(Reason::VersionFf);
-        }
-        let trace_id = hex(trace_id)?;
-        let parent_id = u64::try_from(hex(parent_id)?).map_err(|_| Reason::NonHex)?;
-        let flags = match hex(flags) {
-            Ok(flags) => u8::try_from(flags).map_err(|_| Reason::Flags)?,
-            Err(Reason::NonHex) => return Err(Reason::Flags),
-            Err(other) => return Err(other),
-        };
-        if trace_id == 0 {
-            return Err(Reason::ZeroTraceId);
-        }
-        if parent_id == 0 {
-            return Err(Reason::ZeroParentId);
-        }
-        match value.get(LEN) {
-            None => {}
-            Some(_) if version == 0 => return Err(Reason::TrailingDataV00),
-            Some(b'-') => {}
-            Some(_) => return Err(Reason::Length),
-        }
-        Ok(Self { version, trace_id, parent_id, flags })
-    }
-}
-
-/// What a request carries in `traceparent`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Context {
-    /// The head was seen whole and has none.
-    Absent,
-    /// One valid value.
-    Valid(TraceParent, Box<str>),
-    /// One invalid value; with the trace-id that can still be read from it.
-    Malformed(Reason, Option<u128>, Box<str>),
-    /// More than one field line, or comma-joined values; with the first trace-id among them.
-    Duplicated(Option<u128>, Box<str>),
-    /// The head was not seen whole, and no `traceparent` in what was seen.
-    Unseen,
-}
-
-impl Context {
-    /// Reads the `traceparent` fields of a head.
-    pub fn of(head: &RequestHead, visibility: Visibility) -> Self {
-        let mut values = head.fields.iter().filter(|(name, _)| name.eq_ignore_ascii_case(b"traceparent"));
-        let Some((_, first)) = values.next() else {
-            return if visibility == Visibility::Whole { Self::Absent } else { Self::Unseen };
-        };
-        let rest: Vec<&Bytes> = values.map(|(_, value)| value).collect();
-        if !rest.is_empty() || first.contains(&b',') {
-            let mut joined = first.to_vec();
-            for value in rest {
-                joined.extend_from_slice(b", ");
-                joined.extend_from_slice(value);
-                if joined.len() > RAW_CAP {
-                    break;
-                }
-            }
-            let id = joined.split(|b| *b == b',').find_map(lenient_trace_id);
-            // However the values were joined, on lines or by commas, the same values read the same.
-            let values: Vec<_> = joined.split(|b| *b == b',').map(trim).collect();
-            return Self::Duplicated(id, text(&values.join(&b", "[..])));
-        }
-        match TraceParent::parse(first) {
-            Ok(parent) => Self::Valid(parent, text(first)),
-            // In a head that was lost or cut the value may be cut as well: it proves nothing.
-            Err(_) if visibility != Visibility::Whole => Self::Unseen,
-            Err(reason) => Self::Malformed(reason, lenient_trace_id(first), text(first)),
-        }
-    }
-
-    /// The value as it crossed the socket, without surrounding whitespace.
-    pub fn raw(&self) -> Option<&str> {
-        match self {
-            Self::Valid(_, raw) | Self::Malformed(_, _, raw) | Self::Duplicated(_, raw) => Some(raw),
-            Self::Absent | Self::Unseen => None,
-        }
-    }
-
-    /// The valid context, if it is one.
-    pub fn valid(&self) -> Option<&TraceParent> {
-        match self {
-            Self::Valid(parent, _) => Some(parent),
-            _ => None,
-        }
-    }
-
-    /// A trace-id, however broken the rest is.
-    pub fn trace_id(&self) -> Option<u128> {
-        match self {
-            Self::Valid(parent, _) => Some(parent.trace_id),
-            Self::Malformed(_, id, _) | Self::Duplicated(id, _) => *id,
-            Self::Absent | Self::Unseen => None,
-        }
-    }
-}
-
-/// The trace-id somebody who does not validate would take from `value`: the first run of exactly 32 hex digits of
-/// either case that stands between delimiters and is not all zeroes.
-pub fn lenient_trace_id(value: &[u8]) -> Option<u128> {
-    value
-        .split(|b| !b.is_ascii_hexdigit())
-        .filter(|run| run.len() == 32)
-        .find_map(|run| hex(&run.to_ascii_lowercase()).ok().filter(|id| *id != 0))
-}
-
-/// At most 32 lower-case hex digits.
-fn hex(digits: &[u8]) -> Result<u128, Reason> {
-    let mut value = 0u128;
-    let mut uppercase = false;
-    for digit in digits {
-        let nibble = match digit {
-            b'0'..=b'9' => digit - b'0',
-            b'a'..=b'f' => digit - b'a' + 10,
-            b'A'..=b'F' => {
-                uppercase = true;
-                digit - b'A' + 10
-            }
-            _ => return Err(Reason::NonHex),
-        };
-        value = value << 4 | u128::from(nibble);
-    }
-    if uppercase { Err(Reason::UppercaseHex) } else { Ok(value) }
-}
-
-fn trim(mut value: &[u8]) -> &[u8] {
-    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = value {
-        value = rest;
-    }
-    value
-}
-
-fn text(value: &[u8]) -> Box<str> {
-    let value = trim(value);
-    String::from_utf8_lossy(value.get(..RAW_CAP).unwrap_or(value)).into()
-}
-
+mod context;
+mod members;
+mod mutation;
+mod names;
+pub mod rules;
 #[cfg(test)]
-mod tests {
-    use super::*;
+mod tests;
+mod traceparent;
+mod tracestate;
 
-    const GOOD: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+pub use context::Context;
+pub use traceparent::{Reason, TraceParent, lenient_trace_id};
 
-    fn head(fields: &[(&'static str, &'static str)]) -> RequestHead {
-        let fields = fields.iter().map(|(n, v)| (Bytes::from_static(n.as_bytes()), Bytes::from_static(v.as_bytes())));
-        RequestHead { fields: fields.collect(), ..RequestHead::default() }
+use super::format::{Cargo, Comparison, Fault, Fields, Format, Identity, Level, Reading, Status};
+use crate::exchange::Visibility;
+use crate::rule::Rule;
+use tracestate::TraceState;
+
+/// Longest value of `traceparent`, and longest list of keys of `tracestate`, that is kept as evidence; in bytes.
+const RAW_CAP: usize = 200;
+const KEYS_CAP: usize = 256;
+
+/// `traceparent` and `tracestate`.
+pub static W3C: W3c = W3c;
+
+/// The format; see [`W3C`].
+#[derive(Clone, Copy, Debug)]
+pub struct W3c;
+
+impl Format for W3c {
+    fn name(&self) -> &'static str {
+        "w3c"
     }
 
-    #[test]
-    fn accepts_what_the_grammar_allows() {
-        let parsed = TraceParent::parse(GOOD.as_bytes()).unwrap();
-        assert_eq!(parsed.trace_id, 0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736);
-        assert_eq!(parsed.parent_id, 0x00f0_67aa_0ba9_02b7);
-        assert_eq!((parsed.version, parsed.flags), (0, 1));
-        assert_eq!(TraceParent::parse(format!(" \t{GOOD}\t ").as_bytes()), Ok(parsed));
-        assert!(TraceParent::parse(GOOD.replace("00-4", "cc-4").as_bytes()).is_ok());
-        assert!(
-            TraceParent::parse(format!("{}-what-the-future-brings", GOOD.replace("00-4", "01-4")).as_bytes()).is_ok()
-        );
-        assert!(TraceParent::parse(GOOD.replace("-01", "-ff").as_bytes()).is_ok());
+    fn cargo(&self) -> Cargo {
+        Cargo::Trace
     }
 
-    #[test]
-    fn names_what_is_wrong() {
-        let id = "4bf92f3577b34da6a3ce929d0e0e4736";
-        for (value, reason) in [
-            ("", Reason::Length),
-            ("00", Reason::Length),
-            ("00-4bf92f3577b34da6a3ce929d0e0e473-00f067aa0ba902b7-01", Reason::Length),
-            ("00_4bf92f3577b34da6a3ce929d0e0e4736_00f067aa0ba902b7_01", Reason::Delimiter),
-            ("00-4bf92f3577b34da6a3ce929d0e0e473g-00f067aa0ba902b7-01", Reason::NonHex),
-            ("0x-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", Reason::NonHex),
-            ("00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01", Reason::UppercaseHex),
-            ("00-4bf92f3577b34da6a3ce929d0e0e4736-00F067AA0BA902B7-01", Reason::UppercaseHex),
-            ("ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", Reason::VersionFf),
-            ("00-00000000000000000000000000000000-00f067aa0ba902b7-01", Reason::ZeroTraceId),
-            ("00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01", Reason::ZeroParentId),
-            ("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-x", Reason::TrailingDataV00),
-            ("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-011", Reason::TrailingDataV00),
-            ("01-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01x", Reason::Length),
-            ("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-0x", Reason::Flags),
-            ("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-0A", Reason::UppercaseHex),
-        ] {
-            assert_eq!(TraceParent::parse(value.as_bytes()), Err(reason), "{value}");
+    fn fields(&self) -> &'static [&'static str] {
+        &names::FIELDS
+    }
+
+    fn read(&self, head: Fields<'_>, _: Level) -> Option<Reading> {
+        let context = Context::read(head, Visibility::Whole);
+        let state = TraceState::read(head);
+        let mut faults = names::faults(head);
+        let misnamed = faults.iter().any(|fault| fault.rule.name == rules::NAME_INVALID.name);
+        if context == Context::Absent && !state.sent && !misnamed {
+            return None;
         }
-        assert_eq!(lenient_trace_id(GOOD.to_uppercase().as_bytes()), u128::from_str_radix(id, 16).ok());
-        assert_eq!(lenient_trace_id(b"00-00000000000000000000000000000000-00f067aa0ba902b7-01"), None);
-    }
-
-    #[test]
-    fn reads_the_field_under_any_name_casing() {
-        for name in ["traceparent", "TRACEPARENT", "Traceparent"] {
-            assert!(matches!(Context::of(&head(&[(name, GOOD)]), Visibility::Whole), Context::Valid(..)));
+        let fault = |rule, reason| Fault { rule, reason, detail: None };
+        match &context {
+            Context::Malformed(reason, ..) => faults.push(fault(&rules::MALFORMED, Some(reason.as_str()))),
+            Context::Duplicated(..) => faults.push(fault(&rules::DUPLICATED, None)),
+            Context::Absent if !state.is_empty() && !misnamed => faults.push(fault(&rules::STATE_WITHOUT_PARENT, None)),
+            Context::Absent | Context::Valid(..) | Context::Unseen => {}
         }
-        assert_eq!(Context::of(&head(&[("tracestate", "a=b")]), Visibility::Whole), Context::Absent);
-        assert_eq!(Context::of(&head(&[]), Visibility::Truncated), Context::Unseen);
-        assert!(matches!(Context::of(&head(&[("traceparent", GOOD)]), Visibility::Truncated), Context::Valid(..)));
-        assert_eq!(Context::of(&head(&[("traceparent", "00-4bf9")]), Visibility::Lost), Context::Unseen);
+        faults.extend(state.faults());
+        let identity = context.valid().map(|parent| Identity {
+            trace_id: parent.trace_id,
+            short: false,
+            span_id: Some(parent.parent_id),
+            sampled: Some(parent.flags & mutation::SAMPLED != 0),
+            debug: false,
+        });
+        let evidence = evidence(&context, &state, &faults);
+        Some(Reading { identity, faults, evidence })
     }
 
-    #[test]
-    fn several_values_are_duplicates() {
-        let twice = head(&[("traceparent", GOOD), ("Traceparent", GOOD)]);
-        assert!(matches!(Context::of(&twice, Visibility::Whole), Context::Duplicated(Some(_), _)));
-        let joined = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01,00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
-        assert!(matches!(Context::of(&head(&[("traceparent", joined)]), Visibility::Whole), Context::Duplicated(..)));
+    fn compare(&self, received: Fields<'_>, sent: Fields<'_>, level: Level) -> Comparison {
+        let of = |head| (Context::read(head, Visibility::Whole), TraceState::read(head));
+        let (received, received_state) = of(received);
+        let (sent, sent_state) = of(sent);
+        let status = status(&received, &sent);
+        let mut faults = parent_faults(&received, &sent, level);
+        let went_on = matches!(status, Status::Continued | Status::PassedThrough);
+        match (&received, &sent) {
+            (Context::Valid(..), Context::Valid(..)) if went_on => {
+                faults.extend(members::faults(&received_state, &sent_state, received.raw() == sent.raw()));
+            }
+            (_, Context::Valid(..)) if received.raw().is_some() => {
+                faults.extend(members::kept(&received_state, &sent_state, &ids(&received)));
+            }
+            _ if status == Status::PassedThrough && members::takes_part(&received_state, &sent_state) => {
+                faults.push(Fault { rule: &rules::MALFORMED_PROPAGATED, reason: None, detail: None });
+            }
+            _ => {}
+        }
+        Comparison { status, faults }
     }
+
+    fn dropped(&self) -> Option<&'static Rule> {
+        Some(&rules::DROPPED)
+    }
+
+    fn rules(&self) -> &'static [&'static Rule] {
+        &rules::ALL
+    }
+}
+
+fn status(received: &Context, sent: &Context) -> Status {
+    match (received, sent) {
+        (Context::Unseen, _) | (_, Context::Unseen) => Status::Unknown,
+        (Context::Absent, Context::Absent) => Status::Absent,
+        (Context::Absent, Context::Valid(..)) => Status::Started,
+        (Context::Valid(..), Context::Absent) => Status::Dropped,
+        // Nobody has to start a trace, not even after an invalid value.
+        (_, Context::Absent) => Status::Absent,
+        _ if received.raw() == sent.raw() => Status::PassedThrough,
+        (Context::Valid(a, _), Context::Valid(b, _)) if a.trace_id == b.trace_id || mutation::is_cut(a, b) => {
+            Status::Continued
+        }
+        (_, Context::Valid(sent, _)) if is_among(sent.trace_id, received) => Status::Continued,
+        (_, Context::Valid(..)) => Status::Restarted,
+        (_, Context::Malformed(..) | Context::Duplicated(..)) => Status::Unknown,
+    }
+}
+
+/// Faults of the service in what became of `traceparent`.
+fn parent_faults(received: &Context, sent: &Context, level: Level) -> Vec<Fault> {
+    let one = |rule| vec![Fault { rule, reason: None, detail: None }];
+    match (received, sent) {
+        (Context::Valid(..), Context::Valid(..)) if received.raw() == sent.raw() => one(&rules::PARENT_ID_NOT_UPDATED),
+        (Context::Valid(received, _), Context::Valid(sent, _)) => mutation::faults(received, sent, level),
+        (Context::Malformed(..) | Context::Duplicated(..), Context::Valid(sent, _)) => {
+            let mut faults = mutation::generated(sent);
+            if is_among(sent.trace_id, received) && !is_unanimous(received) {
+                faults.extend(one(&rules::INVALID_REUSED));
+            }
+            faults
+        }
+        (Context::Absent, Context::Valid(sent, _)) => mutation::generated(sent),
+        _ => Vec::new(),
+    }
+}
+
+fn values(context: &Context) -> impl Iterator<Item = &[u8]> {
+    context.raw().unwrap_or_default().split(',').map(str::as_bytes)
+}
+
+/// Whether somebody who does not validate could have found this trace-id in what was received.
+fn is_among(trace_id: u128, received: &Context) -> bool {
+    values(received).any(|value| lenient_trace_id(value) == Some(trace_id))
+}
+
+/// Every one of several values is valid and of one trace: whichever is taken, it is the right one.
+fn is_unanimous(received: &Context) -> bool {
+    let mut ids = values(received).map(|value| TraceParent::parse(value).ok().map(|parent| parent.trace_id));
+    let first = ids.next().flatten();
+    first.is_some() && ids.all(|id| id == first)
+}
+
+/// The ids of a context as other fields may repeat them.
+fn ids(context: &Context) -> Vec<String> {
+    let parent = context.valid().map(|parent| format!("{:016x}", parent.parent_id));
+    context.trace_id().map(|id| format!("{id:032x}")).into_iter().chain(parent).collect()
+}
+
+/// `traceparent` as it is, `tracestate` by its keys, and of wrong names the first.
+fn evidence(context: &Context, state: &TraceState<'_>, faults: &[Fault]) -> String {
+    let raw = context.raw().unwrap_or_default();
+    let mut parts = vec![raw.get(..raw.floor_char_boundary(RAW_CAP)).unwrap_or_default().to_owned()];
+    if state.sent {
+        parts.push(format!("tracestate: {}", state.keys(KEYS_CAP)));
+    }
+    let misnamed = faults.iter().find(|fault| fault.rule.name == rules::NAME_INVALID.name);
+    parts.extend(misnamed.and_then(|fault| fault.detail.clone()).map(String::from));
+    parts.retain(|part| !part.is_empty());
+    parts.join("; ")
 }

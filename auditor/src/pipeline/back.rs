@@ -11,8 +11,9 @@ use super::config::Config;
 use super::lines::{self, Answer, Fault};
 use super::upkeep::KERNEL;
 use crate::audit::ignore::is_ignored;
+use crate::audit::rules::blind_spots;
 use crate::audit::{Code, Outcome, Verdict, judge, judge_inbound};
-use crate::context::w3c::{Context, Reason};
+use crate::context::w3c::{Context, Reason, rules};
 use crate::exchange::{End, Event, ExchangeId, Request, Role};
 use crate::pair::{Claim, ClassRef, Inbound, Method, Outbound, Pairer, Pairing, Suspicion, Target};
 use crate::record::{BootNs, Clock, LATEST, Process, ProcessId};
@@ -114,7 +115,7 @@ impl Back {
                 self.advance(time, out);
                 self.totals.lost += count;
                 self.pairer.lost(self.now);
-                self.blind_spot(None, Code::CaptureLost, (count, 0, 0, 0), out);
+                self.blind_spot(None, Code(&blind_spots::CAPTURE_LOST), (count, 0, 0, 0), out);
             }
             Event::Blind(blind) => {
                 self.advance(blind.time, out);
@@ -443,9 +444,9 @@ impl Back {
 
 fn code_of(suspicion: Suspicion) -> Code {
     match suspicion {
-        Suspicion::Dropped => Code::TraceparentDropped,
-        Suspicion::Restarted => Code::TraceRestarted,
-        Suspicion::NotStarted => Code::TraceNotStarted,
+        Suspicion::Dropped => Code(&rules::DROPPED),
+        Suspicion::Restarted => Code(&rules::RESTARTED),
+        Suspicion::NotStarted => Code(&rules::NOT_STARTED),
     }
 }
 

@@ -11,6 +11,10 @@ use crate::report::address::{Destination, peer};
 use crate::report::{
     Attributes, Correlation, EdgeKey, Finding, FindingLine, InboundAttributes, Resource, SCHEMA_VERSION,
 };
+use crate::rule::fill;
+
+/// The format that is audited.
+const FORMAT: &str = "w3c";
 
 /// What the response, or its absence, tells of a call.
 #[derive(Clone, Copy, Debug, Default)]
@@ -167,11 +171,11 @@ impl Fault<'_> {
             trace_flags: context.map(|c| format!("{:02x}", c.flags)),
             finding: Finding {
                 code: self.code.as_str(),
-                format: "w3c",
+                format: FORMAT,
                 outcome: self.outcome.map(Outcome::as_str),
                 direction: if self.destination.is_some() { "outbound" } else { "inbound" },
                 reason: self.reason.map(Reason::as_str),
-                spec: self.code.spec(),
+                spec: self.code.rule().spec,
                 fingerprint: format!("{:016x}", self.fingerprint),
                 count: 0,
                 first_seen: String::new(),
@@ -192,27 +196,19 @@ impl Fault<'_> {
         let who = format!("{} (pid {})", self.resource.service_name, self.resource.pid);
         let text = |text: &Option<String>| text.clone().unwrap_or_default();
         let target = format!("{} {}", text(&self.attributes.method), text(&self.attributes.route));
-        let reason = self.reason.map_or("", Reason::as_str);
-        let Some(destination) = self.destination else {
-            let client = self.attributes.client_address.as_deref().unwrap_or("a client");
-            return match self.code {
-                Code::TraceparentDuplicated => format!("{client} sent more than one traceparent to {who} on {target}"),
-                _ => format!("{client} sent a malformed traceparent ({reason}) to {who} on {target}"),
-            };
-        };
-        let call = format!("{target} to {destination}");
-        let from = self.inbound.map_or(String::new(), |i| format!("{} {}", i.target.method, i.target.route));
-        match self.code {
-            Code::TraceparentDropped => format!("{who} received traceparent on {from} but sent none on {call}"),
-            Code::TraceRestarted => format!("{who} received traceparent on {from} but sent another trace's on {call}"),
-            Code::TraceNotStarted => format!("{who} received no traceparent on {from} and sent none on {call}"),
-            Code::ParentIdNotUpdated => format!("{who} forwarded traceparent of {from} unchanged on {call}"),
-            Code::InvalidTraceIdReused => {
-                format!("{who} received an invalid traceparent on {from} and kept its trace-id on {call}")
+        let value = |name: &str| match (name, self.destination) {
+            ("who", _) => who.clone(),
+            ("reason", _) => self.reason.map_or("", Reason::as_str).to_owned(),
+            ("call", Some(destination)) => format!("{target} to {destination}"),
+            ("from", Some(_)) => {
+                self.inbound.map_or(String::new(), |i| format!("{} {}", i.target.method, i.target.route))
             }
-            Code::TraceparentDuplicated => format!("{who} sent more than one traceparent on {call}"),
-            Code::TraceparentMalformed => format!("{who} sent a malformed traceparent ({reason}) on {call}"),
-            other => format!("{who}: {} on {call}", other.as_str()),
-        }
+            ("from", None) => target.clone(),
+            ("format", _) => FORMAT.to_owned(),
+            ("client", _) => self.attributes.client_address.clone().unwrap_or_else(|| "a client".to_owned()),
+            _ => String::new(),
+        };
+        let rule = self.code.rule();
+        fill(if self.destination.is_some() { rule.on_call } else { rule.on_request }, value)
     }
 }

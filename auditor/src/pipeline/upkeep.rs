@@ -3,6 +3,8 @@
 use super::back::Back;
 use super::lines;
 use crate::audit::Code;
+use crate::audit::rules::blind_spots;
+use crate::context::w3c::rules;
 use crate::exchange::{Request, Visibility};
 use crate::pair::Suspicion;
 use crate::record::{Blind, BlindReason, ProcessId};
@@ -29,11 +31,9 @@ pub(super) const KERNEL: [&str; 10] = [
 
 /// What calls of this finding are, where others may be as they should.
 fn broken(code: Code) -> Option<Suspicion> {
-    match code {
-        Code::TraceparentDropped => Some(Suspicion::Dropped),
-        Code::TraceRestarted => Some(Suspicion::Restarted),
-        _ => None,
-    }
+    [(&rules::DROPPED, Suspicion::Dropped), (&rules::RESTARTED, Suspicion::Restarted)]
+        .into_iter()
+        .find_map(|(rule, how)| (code == Code(rule)).then_some(how))
 }
 
 impl Back {
@@ -125,10 +125,10 @@ impl Back {
 
     pub(super) fn unseen(&mut self, blind: &Blind, out: &mut Vec<Line>) {
         let code = match blind.reason {
-            BlindReason::Tls => Code::TlsNotVisible,
-            BlindReason::Http2 => Code::Http2NotVisible,
-            BlindReason::IoUring => Code::IoUringNotVisible,
-            BlindReason::CompatSyscall => Code::CompatSyscallNotVisible,
+            BlindReason::Tls => Code(&blind_spots::TLS),
+            BlindReason::Http2 => Code(&blind_spots::HTTP2),
+            BlindReason::IoUring => Code(&blind_spots::IO_URING),
+            BlindReason::CompatSyscall => Code(&blind_spots::COMPAT),
         };
         let counts = (1, blind.connections, blind.operations, blind.bytes);
         self.blind_spot(Some(blind.process), code, counts, out);
@@ -137,7 +137,7 @@ impl Back {
     pub(super) fn totals_truncated(&mut self, request: &Request, out: &mut Vec<Line>) {
         if request.visibility == Visibility::Truncated {
             self.process(request.process, request);
-            self.blind_spot(Some(request.process), Code::HeadTruncated, (1, 0, 0, 0), out);
+            self.blind_spot(Some(request.process), Code(&blind_spots::HEAD_TRUNCATED), (1, 0, 0, 0), out);
         }
     }
 

@@ -1,14 +1,20 @@
 //! What could not be audited, and why.
 
-use super::Rule;
-use crate::audit::Severity::Info;
+use crate::rule::Rule;
+use crate::rule::Severity::Info;
+
+/// Each, in the order of `auditor explain`.
+pub static RULES: [&Rule; 6] = [&TLS, &HTTP2, &IO_URING, &COMPAT, &CAPTURE_LOST, &HEAD_TRUNCATED];
 
 const QUIET: &str = "Nothing is missing from the trace for this reason: the auditor cannot see, that is all.";
 
-pub(super) const TLS: Rule = Rule {
+/// `tls_not_visible`.
+pub static TLS: Rule = Rule {
     name: "tls_not_visible",
     severity: Info,
     spec: "",
+    on_call: "",
+    on_request: "",
     meaning: "The process speaks TLS on some connections. The bytes are encrypted where they cross the socket, so \
               these requests are not audited, as parents or as calls.",
     looks_like: QUIET,
@@ -16,10 +22,13 @@ pub(super) const TLS: Rule = Rule {
     fix: &["Audit the plaintext side: behind the sidecar or the load balancer that ends TLS"],
 };
 
-pub(super) const HTTP2: Rule = Rule {
+/// `http2_not_visible`.
+pub static HTTP2: Rule = Rule {
     name: "http2_not_visible",
     severity: Info,
     spec: "",
+    on_call: "",
+    on_request: "",
     meaning: "The process speaks HTTP/2 (gRPC, h2c) on some connections. Its headers are compressed with a state that \
               begins with the connection; these requests are not audited.",
     looks_like: QUIET,
@@ -27,10 +36,13 @@ pub(super) const HTTP2: Rule = Rule {
     fix: &["Audit hops that use HTTP/1.1", "Turn HTTP/2 off for the duration of a game day"],
 };
 
-pub(super) const IO_URING: Rule = Rule {
+/// `io_uring_not_visible`.
+pub static IO_URING: Rule = Rule {
     name: "io_uring_not_visible",
     severity: Info,
     spec: "",
+    on_call: "",
+    on_request: "",
     meaning: "The process reads or writes sockets through io_uring. The kernel does these operations outside of a \
               system call of the thread, so the bytes are not captured.",
     looks_like: QUIET,
@@ -38,10 +50,13 @@ pub(super) const IO_URING: Rule = Rule {
     fix: &["Switch the runtime to epoll, e.g. UV_USE_IO_URING=0 for Node"],
 };
 
-pub(super) const COMPAT: Rule = Rule {
+/// `compat_syscall_not_visible`.
+pub static COMPAT: Rule = Rule {
     name: "compat_syscall_not_visible",
     severity: Info,
     spec: "",
+    on_call: "",
+    on_request: "",
     meaning: "The process is a 32-bit one on a 64-bit kernel. Its system calls have another layout, and their bytes \
               are not captured.",
     looks_like: QUIET,
@@ -49,10 +64,13 @@ pub(super) const COMPAT: Rule = Rule {
     fix: &["Run the 64-bit build"],
 };
 
-pub(super) const CAPTURE_LOST: Rule = Rule {
+/// `capture_lost`.
+pub static CAPTURE_LOST: Rule = Rule {
     name: "capture_lost",
     severity: Info,
     spec: "",
+    on_call: "",
+    on_request: "",
     meaning: "Records of the kernel side were lost: the ring buffer was full. For a while nothing is concluded from a \
               header that was not seen, so findings come later or not at all; none is wrong because of it.",
     looks_like: QUIET,
@@ -60,10 +78,13 @@ pub(super) const CAPTURE_LOST: Rule = Rule {
     fix: &["Select fewer processes (--pid, --comm, --cgroup)", "Give the auditor a larger ring buffer or more CPU"],
 };
 
-pub(super) const HEAD_TRUNCATED: Rule = Rule {
+/// `head_truncated`.
+pub static HEAD_TRUNCATED: Rule = Rule {
     name: "head_truncated",
     severity: Info,
     spec: "",
+    on_call: "",
+    on_request: "",
     meaning: "Request heads of the process are longer than the capture limit of 16 KiB. What is beyond it is not seen; \
               a traceparent that was not found there is never called absent.",
     looks_like: QUIET,

@@ -1,12 +1,15 @@
-//! Rules on the W3C `traceparent` field.
+//! What became of the trace, and whether `traceparent` is one at all.
 
-use super::Rule;
-use crate::audit::Severity::{Error, Info, Warning};
+use crate::rule::Rule;
+use crate::rule::Severity::{Error, Info, Warning};
 
-pub(super) const DROPPED: Rule = Rule {
+/// `traceparent_dropped`.
+pub static DROPPED: Rule = Rule {
     name: "traceparent_dropped",
     severity: Error,
     spec: "w3c-trace-context-2 §mutating-the-traceparent-field",
+    on_call: "{who} received traceparent on {from} but sent none on {call}",
+    on_request: "",
     meaning: "The service received a request with a valid traceparent and made a call on its behalf without one. The \
               trace ends here: what happens downstream is not part of it. Reported only when the calls cannot be \
               explained as background work.",
@@ -23,14 +26,19 @@ pub(super) const DROPPED: Rule = Rule {
         "No tracing wanted: copy traceparent and tracestate from the request to the calls it causes",
         "Java: wrap executors with Context.taskWrapping; Node: keep AsyncLocalStorage across callbacks; Python: copy \
          contextvars into threads; Go: pass ctx to http.NewRequestWithContext",
+        "requests, httpx, net/http, fetch: pass the headers of the incoming request on; behind Istio or Envoy the application has \
+         to copy them, the sidecar cannot",
         "Scripts and CGI: pass -H \"traceparent: $HTTP_TRACEPARENT\" to curl",
     ],
 };
 
-pub(super) const RESTARTED: Rule = Rule {
+/// `trace_restarted`.
+pub static RESTARTED: Rule = Rule {
     name: "trace_restarted",
     severity: Warning,
     spec: "w3c-trace-context-2 §mutating-the-traceparent-field",
+    on_call: "{who} received traceparent on {from} but sent another trace's on {call}",
+    on_request: "",
     meaning: "The service received a valid traceparent and sent a valid one of another trace. Legal at a trust \
               boundary, a break in the trace anywhere else. Restarting after an invalid traceparent is mandatory and \
               not reported.",
@@ -47,10 +55,13 @@ pub(super) const RESTARTED: Rule = Rule {
     ],
 };
 
-pub(super) const NOT_STARTED: Rule = Rule {
+/// `trace_not_started`.
+pub static NOT_STARTED: Rule = Rule {
     name: "trace_not_started",
     severity: Info,
     spec: "w3c-trace-context-2 §a-traceparent-is-not-received",
+    on_call: "{who} received no traceparent on {from} and sent none on {call}",
+    on_request: "",
     meaning: "The service received requests without traceparent and made calls on their behalf without one. Legal: \
               nobody has to start a trace. But nothing of this path is in any trace.",
     looks_like: "The service and what it calls do not appear, or appear unconnected.",
@@ -58,10 +69,13 @@ pub(super) const NOT_STARTED: Rule = Rule {
     fix: &["Start traces at the edge: the ingress, the gateway, or the first instrumented service"],
 };
 
-pub(super) const PARENT_ID_NOT_UPDATED: Rule = Rule {
+/// `parent_id_not_updated`.
+pub static PARENT_ID_NOT_UPDATED: Rule = Rule {
     name: "parent_id_not_updated",
     severity: Info,
     spec: "w3c-trace-context-2 §mutating-the-traceparent-field",
+    on_call: "{who} forwarded traceparent of {from} unchanged on {call}",
+    on_request: "",
     meaning: "The service forwarded traceparent byte for byte. Legal, and the trace stays whole: but the service makes \
               no span, so the time spent in it is charged to its caller.",
     looks_like: "The service is missing from the trace; its callees hang directly below its caller.",
@@ -72,10 +86,13 @@ pub(super) const PARENT_ID_NOT_UPDATED: Rule = Rule {
     ],
 };
 
-pub(super) const MALFORMED: Rule = Rule {
+/// `traceparent_malformed`.
+pub static MALFORMED: Rule = Rule {
     name: "traceparent_malformed",
     severity: Error,
     spec: "w3c-trace-context-2 §traceparent-header-field-values",
+    on_call: "{who} sent a malformed traceparent ({reason}) on {call}",
+    on_request: "{client} sent a malformed traceparent ({reason}) to {who} on {from}",
     meaning: "A traceparent that does not follow the grammar; `reason` says how. Receivers must ignore it and start a \
               new trace. Direction inbound: whoever sent it is at fault, not the service that received it.",
     looks_like: "The trace breaks in front of the receiver, although a header was sent.",
@@ -87,10 +104,13 @@ pub(super) const MALFORMED: Rule = Rule {
     fix: &["Let a tracing library inject the header", "Format ids as lower-case hex, 32 and 16 digits, flags as 2"],
 };
 
-pub(super) const DUPLICATED: Rule = Rule {
+/// `traceparent_duplicated`.
+pub static DUPLICATED: Rule = Rule {
     name: "traceparent_duplicated",
     severity: Error,
     spec: "w3c-trace-context-2 §traceparent-header",
+    on_call: "{who} sent more than one traceparent on {call}",
+    on_request: "{client} sent more than one traceparent to {who} on {from}",
     meaning: "A request carries more than one traceparent, as several field lines or joined by commas. Receivers must \
               treat it as invalid, and do so differently: some take the first, some the last, some restart.",
     looks_like: "The trace breaks or forks behind this service, depending on the receiver.",
@@ -101,10 +121,13 @@ pub(super) const DUPLICATED: Rule = Rule {
     fix: &["Remove one of the two", "Set the header instead of adding it"],
 };
 
-pub(super) const INVALID_REUSED: Rule = Rule {
+/// `invalid_trace_id_reused`.
+pub static INVALID_REUSED: Rule = Rule {
     name: "invalid_trace_id_reused",
     severity: Error,
     spec: "w3c-trace-context-2 §versioning-of-traceparent",
+    on_call: "{who} received an invalid traceparent on {from} and kept its trace-id on {call}",
+    on_request: "",
     meaning: "The service received an invalid traceparent and sent a well-formed one with the trace-id found in it. An \
               invalid value must be ignored as a whole: the sender's spans are not where this trace-id points.",
     looks_like: "Orphan spans: a trace whose root is missing.",

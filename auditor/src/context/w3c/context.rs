@@ -1,0 +1,122 @@
+//! What a request carries in `traceparent`, by how far it can be trusted.
+
+use super::traceparent::{Reason, TraceParent, lenient_trace_id, trim};
+use crate::context::format::Fields;
+use crate::exchange::{RequestHead, Visibility};
+
+/// Longest piece of a received value that is kept as evidence; a valid one is 55 bytes.
+const RAW_CAP: usize = 256;
+
+/// What a request carries in `traceparent`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Context {
+    /// The head was seen whole and has none.
+    Absent,
+    /// One valid value.
+    Valid(TraceParent, Box<str>),
+    /// One invalid value; with the trace-id that can still be read from it.
+    Malformed(Reason, Option<u128>, Box<str>),
+    /// More than one field line, or comma-joined values; with the first trace-id among them.
+    Duplicated(Option<u128>, Box<str>),
+    /// The head was not seen whole, and no `traceparent` in what was seen.
+    Unseen,
+}
+
+impl Context {
+    /// Reads the `traceparent` fields of a head.
+    pub fn of(head: &RequestHead, visibility: Visibility) -> Self {
+        Self::read(Fields(&head.fields), visibility)
+    }
+
+    /// Reads the `traceparent` among the fields of a head.
+    pub fn read(head: Fields<'_>, visibility: Visibility) -> Self {
+        let mut values = head.values("traceparent");
+        let Some(first) = values.next() else {
+            return if visibility == Visibility::Whole { Self::Absent } else { Self::Unseen };
+        };
+        let rest: Vec<&[u8]> = values.collect();
+        if !rest.is_empty() || first.contains(&b',') {
+            let mut joined = first.to_vec();
+            for value in rest {
+                joined.extend_from_slice(b", ");
+                joined.extend_from_slice(value);
+                if joined.len() > RAW_CAP {
+                    break;
+                }
+            }
+            let id = joined.split(|b| *b == b',').find_map(lenient_trace_id);
+            // However the values were joined, on lines or by commas, the same values read the same.
+            let values: Vec<_> = joined.split(|b| *b == b',').map(trim).collect();
+            return Self::Duplicated(id, text(&values.join(&b", "[..])));
+        }
+        match TraceParent::parse(first) {
+            Ok(parent) => Self::Valid(parent, text(first)),
+            // In a head that was lost or cut the value may be cut as well: it proves nothing.
+            Err(_) if visibility != Visibility::Whole => Self::Unseen,
+            Err(reason) => Self::Malformed(reason, lenient_trace_id(first), text(first)),
+        }
+    }
+
+    /// The value as it crossed the socket, without surrounding whitespace.
+    pub fn raw(&self) -> Option<&str> {
+        match self {
+            Self::Valid(_, raw) | Self::Malformed(_, _, raw) | Self::Duplicated(_, raw) => Some(raw),
+            Self::Absent | Self::Unseen => None,
+        }
+    }
+
+    /// The valid context, if it is one.
+    pub fn valid(&self) -> Option<&TraceParent> {
+        match self {
+            Self::Valid(parent, _) => Some(parent),
+            _ => None,
+        }
+    }
+
+    /// A trace-id, however broken the rest is.
+    pub fn trace_id(&self) -> Option<u128> {
+        match self {
+            Self::Valid(parent, _) => Some(parent.trace_id),
+            Self::Malformed(_, id, _) | Self::Duplicated(id, _) => *id,
+            Self::Absent | Self::Unseen => None,
+        }
+    }
+}
+
+fn text(value: &[u8]) -> Box<str> {
+    let value = trim(value);
+    String::from_utf8_lossy(value.get(..RAW_CAP).unwrap_or(value)).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    const GOOD: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+    fn head(fields: &[(&'static str, &'static str)]) -> RequestHead {
+        let fields = fields.iter().map(|(n, v)| (Bytes::from_static(n.as_bytes()), Bytes::from_static(v.as_bytes())));
+        RequestHead { fields: fields.collect(), ..RequestHead::default() }
+    }
+
+    #[test]
+    fn reads_the_field_under_any_name_casing() {
+        for name in ["traceparent", "TRACEPARENT", "Traceparent"] {
+            assert!(matches!(Context::of(&head(&[(name, GOOD)]), Visibility::Whole), Context::Valid(..)));
+        }
+        assert_eq!(Context::of(&head(&[("tracestate", "a=b")]), Visibility::Whole), Context::Absent);
+        assert_eq!(Context::of(&head(&[]), Visibility::Truncated), Context::Unseen);
+        assert!(matches!(Context::of(&head(&[("traceparent", GOOD)]), Visibility::Truncated), Context::Valid(..)));
+        assert_eq!(Context::of(&head(&[("traceparent", "00-4bf9")]), Visibility::Lost), Context::Unseen);
+    }
+
+    #[test]
+    fn several_values_are_duplicates() {
+        let twice = head(&[("traceparent", GOOD), ("Traceparent", GOOD)]);
+        assert!(matches!(Context::of(&twice, Visibility::Whole), Context::Duplicated(Some(_), _)));
+        let joined = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01,00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        assert!(matches!(Context::of(&head(&[("traceparent", joined)]), Visibility::Whole), Context::Duplicated(..)));
+    }
+}

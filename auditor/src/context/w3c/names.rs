@@ -1,0 +1,41 @@
+//! How the fields are named: one word, and on HTTP/1 better in lower case.
+
+use super::rules;
+use super::traceparent::lenient_trace_id;
+use crate::context::format::{Fault, Fields};
+
+/// The right names, and names that are taken for them.
+pub(super) static FIELDS: [&str; 8] = [
+    "traceparent",
+    "tracestate",
+    "trace-parent",
+    "trace.parent",
+    "trace_parent",
+    "trace-state",
+    "trace.state",
+    "trace_state",
+];
+
+/// What is wrong with the names of the fields.
+pub(super) fn faults(head: Fields<'_>) -> Vec<Fault> {
+    let [parent, state, parents @ .., s1, s2, s3] = FIELDS;
+    let names = [parent, state];
+    let wrong =
+        parents.into_iter().find(|name| is_instead(head, name, parent, |value| lenient_trace_id(value).is_some()));
+    // Somebody else's `trace-state` is none of ours: a word, a number.
+    let wrong =
+        wrong.or_else(|| [s1, s2, s3].into_iter().find(|name| is_instead(head, name, state, |v| v.contains(&b'='))));
+    let cased = names.into_iter().find(|name| head.0.iter().any(|(n, _)| is_cased(n, name)));
+    let fault = |rule, name: &'static str| Fault { rule, reason: None, detail: Some(name.into()) };
+    let wrong = wrong.map(|name| fault(&rules::NAME_INVALID, name));
+    wrong.into_iter().chain(cased.map(|name| fault(&rules::NAME_NOT_LOWERCASE, name))).collect()
+}
+
+/// A field of this name stands where the right one does not, and means the same.
+fn is_instead(head: Fields<'_>, name: &str, right: &str, means: impl Fn(&[u8]) -> bool) -> bool {
+    head.values(right).next().is_none() && head.values(name).any(means)
+}
+
+fn is_cased(name: &[u8], right: &str) -> bool {
+    name.eq_ignore_ascii_case(right.as_bytes()) && name != right.as_bytes()
+}
