@@ -54,10 +54,11 @@ pub struct Rule {
     /// The section of the specification; empty for blind spots.
     pub spec: &'static str,
     /// The sentence of a finding on a call; empty where there is none. `{who}` is the service, `{from}` the request
-    /// that it received, `{call}` the one that it sent, `{reason}` what exactly is wrong.
+    /// that it received, `{call}` the one that it sent, `{format}` the name of the format, `{reason}` what exactly is
+    /// wrong, `{detail}` with what.
     pub on_call: &'static str,
     /// The sentence of a finding on a request that was received; empty where there is none. `{client}` sent it, `{who}`
-    /// received it, `{from}` is the request.
+    /// received it, `{from}` is the request; the rest is the same.
     pub on_request: &'static str,
     /// What it means.
     pub meaning: &'static str,

@@ -41,8 +41,8 @@ pub trait Format: Sync {
     fn read(&self, head: Fields<'_>, level: Level) -> Option<Reading>;
     /// What became of it from a request to a call that was made for it. Both heads were seen whole.
     fn compare(&self, received: Fields<'_>, sent: Fields<'_>, level: Level) -> Comparison;
-    /// The rule for a call that carries nothing of it although its request did.
-    fn dropped(&self) -> &'static Rule;
+    /// The rule for a call that carries nothing of it although its request did; `None`: nobody may be blamed for that.
+    fn dropped(&self) -> Option<&'static Rule>;
     /// All of its rules.
     fn rules(&self) -> &'static [&'static Rule];
 }
