@@ -3,4 +3,16 @@
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::unwrap_used))]
 
 pub mod format;
+pub mod identity;
+mod evidence;
+mod hex;
+#[cfg(test)]
+mod testing;
+
 pub mod w3c;
+mod trace;
+pub mod b3;
+
+pub mod agreement;
+
+pub use trace::TraceFormat;
