@@ -12,6 +12,7 @@ mod testing;
 pub mod w3c;
 mod trace;
 pub mod b3;
+pub mod jaeger;
 
 pub mod agreement;
 
