@@ -13,6 +13,7 @@ pub mod w3c;
 mod trace;
 pub mod b3;
 pub mod jaeger;
+pub mod datadog;
 
 pub mod agreement;
 
