@@ -14,6 +14,7 @@ mod trace;
 pub mod b3;
 pub mod jaeger;
 pub mod datadog;
+pub mod xray;
 
 pub mod agreement;
 
