@@ -15,6 +15,7 @@ pub mod b3;
 pub mod jaeger;
 pub mod datadog;
 pub mod xray;
+pub mod google;
 
 pub mod agreement;
 
