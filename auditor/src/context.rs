@@ -16,6 +16,7 @@ pub mod jaeger;
 pub mod datadog;
 pub mod xray;
 pub mod google;
+pub mod ids;
 
 pub mod agreement;
 
