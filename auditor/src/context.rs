@@ -17,6 +17,7 @@ pub mod datadog;
 pub mod xray;
 pub mod google;
 pub mod ids;
+pub mod opaque;
 
 pub mod agreement;
 
