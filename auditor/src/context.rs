@@ -20,5 +20,6 @@ pub mod ids;
 pub mod opaque;
 
 pub mod agreement;
+pub mod translate;
 
 pub use trace::TraceFormat;
