@@ -2,13 +2,16 @@
 
 pub mod blind_spots;
 
-use crate::context::{FORMATS, history};
+use crate::context::{ACROSS, FORMATS, history};
 use crate::rule::Code;
 
 /// Every code, in the order in which `auditor explain` lists them.
 pub fn all() -> impl Iterator<Item = Code> {
+    let mut seen = std::collections::BTreeSet::new();
     let found = FORMATS.into_iter().flat_map(|format| format.rules());
-    found.chain(&history::rules::ALL).chain(&blind_spots::RULES).map(|rule| Code(rule))
+    let all = found.chain(&ACROSS).chain(&history::rules::ALL).chain(&blind_spots::RULES);
+    // Formats may share a rule.
+    all.filter(move |rule| seen.insert(rule.name)).map(|rule| Code(rule))
 }
 
 impl std::str::FromStr for Code {
