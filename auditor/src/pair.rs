@@ -364,7 +364,9 @@ impl Pairer {
 
     fn by_trace(&mut self, now: BootNs, outbound: &Outbound<'_>) -> Option<Pairing> {
         let (request, sent) = (outbound.request, outbound.sent);
-        sent.raw()?;
+        if sent.named.is_empty() && sent.w3c.raw().is_none() {
+            return None;
+        }
         let own = (request.process, execution(request.tid, request.coroutine));
         let above = request.ancestors.iter().filter(|a| a.tgid != 0 && a.tgid != request.process.tgid);
         let above: Vec<_> = above.filter_map(|a| Some((*self.by_tgid.peek(&a.tgid)?, execution(a.tid, 0)))).collect();

@@ -5,13 +5,17 @@ pub mod blind_spots;
 use crate::context::{ACROSS, FORMATS, history};
 use crate::rule::Code;
 
-/// Every code, in the order in which `auditor explain` lists them.
-pub fn all() -> impl Iterator<Item = Code> {
-    let mut seen = std::collections::BTreeSet::new();
-    let found = FORMATS.into_iter().flat_map(|format| format.rules());
-    let all = found.chain(&ACROSS).chain(&history::rules::ALL).chain(&blind_spots::RULES);
-    // Formats may share a rule.
-    all.filter(move |rule| seen.insert(rule.name)).map(|rule| Code(rule))
+/// Every code once, in the order in which `auditor explain` lists them.
+pub fn all() -> Vec<Code> {
+    let mut codes: Vec<Code> = Vec::new();
+    let formats = FORMATS.into_iter().flat_map(|format| format.rules());
+    for &rule in formats.chain(&ACROSS).chain(&history::rules::ALL).chain(&blind_spots::RULES) {
+        // Formats may share a rule.
+        if !codes.iter().any(|code| std::ptr::eq(code.rule(), rule)) {
+            codes.push(Code(rule));
+        }
+    }
+    codes
 }
 
 impl std::str::FromStr for Code {
@@ -19,6 +23,7 @@ impl std::str::FromStr for Code {
 
     fn from_str(text: &str) -> Result<Self, String> {
         all()
+            .into_iter()
             .find(|code| code.as_str() == text)
             .ok_or_else(|| format!("no finding has the code {text:?}; `auditor explain` lists them"))
     }
@@ -51,7 +56,7 @@ mod tests {
                 String::new()
             }
         };
-        for rule in all().map(Code::rule) {
+        for rule in all().into_iter().map(Code::rule) {
             fill(rule.on_call, known(&["who", "from", "call", "format", "reason", "detail"]));
             fill(rule.on_request, known(&["client", "who", "from", "format", "reason", "detail"]));
         }

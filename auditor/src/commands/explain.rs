@@ -12,7 +12,7 @@ pub(crate) fn run(code: Option<&str>) -> Result<ExitCode, Failure> {
     match code {
         None => {
             for code in rules::all() {
-                let _ = writeln!(text, "{code:<28} {:<8} {}", code.severity().as_str(), code.rule().meaning);
+                let _ = writeln!(text, "{code:<34} {:<8} {}", code.severity().as_str(), code.rule().meaning);
             }
         }
         Some(name) => text = name.parse::<Code>().map_err(Failure::Usage)?.rule().explain(),

@@ -2,6 +2,7 @@
 
 use super::format::Fault;
 use super::identity::Named;
+use super::w3c::NAME as W3C;
 use crate::rule::Rule;
 use crate::rule::Severity::{Info, Warning};
 
@@ -64,7 +65,6 @@ pub static TRACESTATE_LOST: Rule = Rule {
 };
 
 /// Name of the one format with a `tracestate`.
-const W3C: &str = "w3c";
 
 /// What became of a trace that came in some format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -24,6 +24,9 @@ use tracestate::TraceState;
 const RAW_CAP: usize = 200;
 const KEYS_CAP: usize = 256;
 
+/// As the output and `--formats` name it.
+pub const NAME: &str = "w3c";
+
 /// `traceparent` and `tracestate`.
 pub static W3C: W3c = W3c;
 
@@ -33,7 +36,7 @@ pub struct W3c;
 
 impl Format for W3c {
     fn name(&self) -> &'static str {
-        "w3c"
+        NAME
     }
 
     fn cargo(&self) -> Cargo {

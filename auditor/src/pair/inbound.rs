@@ -6,7 +6,7 @@ use std::sync::Arc;
 use siphasher::sip::SipHasher13;
 
 use super::scope::Kind;
-use crate::context::w3c::Context;
+use crate::context::{Carried, Presence};
 use crate::exchange::{ExchangeId, Request};
 use crate::record::{BootNs, ProcessId};
 use crate::report::address::{Destination, cut};
@@ -38,8 +38,8 @@ pub struct Outbound<'a> {
     pub request: &'a Request,
     /// What for.
     pub target: &'a Target,
-    /// The context that it carries.
-    pub sent: &'a Context,
+    /// What it carries.
+    pub sent: &'a Carried,
     /// Where to.
     pub destination: &'a Destination,
 }
@@ -76,7 +76,7 @@ pub struct Inbound {
     /// Path as sent, cut.
     pub path: Box<str>,
     /// What it carried.
-    pub context: Context,
+    pub carried: Carried,
     /// Both ends of its connection.
     pub endpoints: crate::record::Endpoints,
     /// Telemetry, health checks and the like: never the subject of a finding.
@@ -89,10 +89,10 @@ pub struct Inbound {
 
 impl Inbound {
     /// Of a received request.
-    pub fn new(request: &Request, target: Target, context: Context, ignored: bool) -> Self {
-        let kind = match (&context, ignored) {
-            (Context::Valid(..), false) => Kind::Valid,
-            (Context::Absent, false) => Kind::Absent,
+    pub fn new(request: &Request, target: Target, carried: Carried, ignored: bool) -> Self {
+        let kind = match (carried.presence, ignored) {
+            (Presence::Valid, false) => Kind::Valid,
+            (Presence::Absent, false) => Kind::Absent,
             _ => Kind::Other,
         };
         let mut hasher = SipHasher13::new();
@@ -106,7 +106,7 @@ impl Inbound {
             started: request.started,
             path: cut(&request.head.path, PATH_CAP).into(),
             target,
-            context,
+            carried,
             endpoints: request.endpoints.clone(),
             ignored,
             kind,
@@ -114,27 +114,6 @@ impl Inbound {
             affinity: request.head.affinity.as_slice().into(),
         }
     }
-
-    /// Whether `raw` is, byte for byte, what this request carried.
-    pub fn carried(&self, raw: &str) -> bool {
-        self.context.raw() == Some(raw)
-    }
-}
-
-/// An inbound with what the pairing remembers of it.
-#[derive(Clone, Debug)]
-pub(super) struct Held {
-    pub(super) inbound: Arc<Inbound>,
-    uses: Vec<Use>,
-    /// When it was last set off: it arrived, a call of its was answered, or its own response was sent.
-    pub(super) milestone: BootNs,
-    pub(super) open: bool,
-    /// It is open no more only because that took too long: its end may still come.
-    pub(super) expired: bool,
-    /// It is open no more, but may still be at work.
-    pub(super) lingers: bool,
-    /// While it was at work, so were requests that did not carry a context.
-    pub(super) mixed: bool,
 }
 
 /// Calls of one class that a request made.

@@ -6,7 +6,7 @@ use siphasher::sip::SipHasher13;
 
 use super::inbound::{Outbound, Target};
 use super::scope::Kind;
-use crate::context::w3c::Context;
+use crate::context::{Carried, Presence};
 use crate::report::address::Destination;
 
 /// What a class of calls is suspected of.
@@ -22,11 +22,11 @@ pub enum Suspicion {
 
 impl Suspicion {
     /// What a call that carries this may be suspected of.
-    pub(super) fn of(sent: &Context) -> &'static [Self] {
-        match sent {
-            Context::Absent => &[Self::Dropped, Self::NotStarted],
-            Context::Valid(..) => &[Self::Restarted],
-            _ => &[],
+    pub(super) fn of(sent: &Carried) -> &'static [Self] {
+        match sent.presence {
+            Presence::Absent => &[Self::Dropped, Self::NotStarted],
+            Presence::Valid => &[Self::Restarted],
+            Presence::Unclear => &[],
         }
     }
 

@@ -17,7 +17,7 @@ use super::inbound::{Execution, Held, Inbound, Made};
 use super::key::ClassKey;
 use super::scope::{Counts, Kind};
 use super::suspect::Settled;
-use crate::context::w3c::Context;
+use crate::context::Carried;
 use crate::exchange::ExchangeId;
 use crate::record::BootNs;
 
@@ -64,20 +64,19 @@ pub(super) struct Thread {
     pub(super) unclear_until: BootNs,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) enum TraceKey {
-    Id(u128),
+    /// The low 64 bits: all that some formats have.
+    Id(u64),
     /// Hash of a value that is not a valid context.
     Raw(u64),
 }
 
 impl TraceKey {
-    fn of(context: &Context) -> impl Iterator<Item = Self> {
-        let raw = match context {
-            Context::Malformed(_, _, raw) | Context::Duplicated(_, raw) => Some(Self::raw(raw)),
-            _ => None,
-        };
-        raw.into_iter().chain(context.trace_id().map(Self::Id))
+    fn of(carried: &Carried) -> BTreeSet<Self> {
+        let ids = carried.named.iter().map(|named| named.identity.trace_id).chain(carried.w3c.trace_id());
+        let raw = carried.w3c.raw().filter(|_| carried.w3c.valid().is_none());
+        ids.map(|id| Self::Id(id as u64)).chain(raw.map(Self::raw)).collect()
     }
 
     fn raw(raw: &str) -> Self {
@@ -206,7 +205,7 @@ impl Process {
             class.opened(now, &held);
         }
         self.kinds.insert(kind);
-        for key in TraceKey::of(&inbound.context) {
+        for key in TraceKey::of(&inbound.carried) {
             let ids = self.traces.entry(key).or_default();
             if ids.len() < SAME_TRACE {
                 ids.push(id);
@@ -370,7 +369,7 @@ impl Process {
     pub(super) fn forget(&mut self, now: BootNs, id: ExchangeId) {
         self.leave_for_good(now, id);
         let Some(held) = self.held.remove(&id) else { return };
-        for key in TraceKey::of(&held.inbound.context) {
+        for key in TraceKey::of(&held.inbound.carried) {
             if let Some(ids) = self.traces.get_mut(&key) {
                 ids.retain(|other| *other != id);
                 if ids.is_empty() {
@@ -385,21 +384,16 @@ impl Process {
 
     /// Requests whose context this call carries on, best first: byte for byte, then received on this thread, then the
     /// latest; with how many there are.
-    pub(super) fn by_trace(&self, sent: &Context, execution: Execution) -> Option<(Arc<Inbound>, usize)> {
-        let matches = TraceKey::of(sent)
-            .filter_map(|key| self.traces.get(&key))
-            .flatten()
-            .filter_map(|id| self.held.get(id))
-            // A hash is not proof, and an inbound that carries the id is not one that carries the broken value.
-            .filter(|held| {
-                sent.trace_id().is_some_and(|id| held.inbound.context.trace_id() == Some(id))
-                    || sent.raw().is_some_and(|raw| held.inbound.carried(raw))
-            });
+    pub(super) fn by_trace(&self, sent: &Carried, execution: Execution) -> Option<(Arc<Inbound>, usize)> {
+        let keys = TraceKey::of(sent);
+        let ids: BTreeSet<ExchangeId> = keys.iter().filter_map(|key| self.traces.get(key)).flatten().copied().collect();
+        // Neither half an id nor a hash is proof, and an inbound that carries the id is not one that carries the broken
+        // value.
+        let matches = ids.iter().filter_map(|id| self.held.get(id)).filter(|held| sent.continues(&held.inbound.carried));
         let matches: Vec<&Held> = matches.collect();
         let rank = |held: &&Held| {
             let inbound = &held.inbound;
-            let same = sent.raw().is_some_and(|raw| inbound.carried(raw));
-            (same, inbound.execution == execution, held.open, inbound.id)
+            (sent.repeats(&inbound.carried), inbound.execution == execution, held.open, inbound.id)
         };
         let best = matches.iter().copied().max_by_key(rank)?;
         Some((best.inbound.clone(), matches.len()))

@@ -120,7 +120,7 @@ impl Feature {
     pub(super) fn of<'a>(self, call: &Call<'a>) -> Option<Value<'a>> {
         let request = call.request;
         Some(match self {
-            Self::TraceFlags => call.parent?.context.valid().map(|context| format!("{:02x}", context.flags).into()),
+            Self::TraceFlags => call.parent?.carried.w3c.valid().map(|context| format!("{:02x}", context.flags).into()),
             Self::InboundPath => Some(beginning(&call.parent?.path)),
             Self::InboundClient => ends(&call.parent?.endpoints).map(|(_, remote)| remote.ip().to_string().into()),
             Self::UserAgent => request.head.user_agent.as_deref().map(|agent| cut(agent, VALUE_CAP).into()),
