@@ -2,9 +2,13 @@
 
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::unwrap_used))]
 
+mod hop;
 pub mod ignore;
-pub mod outcome;
+mod judge;
+mod outcome;
 pub mod rules;
 
 pub use crate::rule::{Code, Severity};
-pub use outcome::{Outcome, Verdict, judge, judge_inbound};
+pub use hop::dropped;
+pub use judge::{Found, Verdict, judge, judge_inbound};
+pub use outcome::Outcome;

@@ -64,17 +64,7 @@ pub static ACROSS: [&Rule; 6] = [
 mod tests {
     use std::collections::BTreeSet;
 
-    use super::format::{Fields, Level, Status};
     use super::*;
-    use proptest::prelude::*;
-
-    /// Every rule, those of two formats once.
-    fn rules() -> Vec<&'static Rule> {
-        let mut rules: Vec<_> = FORMATS.iter().flat_map(|format| format.rules()).chain(&ACROSS).copied().collect();
-        rules.sort_by_key(|rule| rule.name);
-        rules.dedup_by(|a, b| std::ptr::eq(*a, *b));
-        rules
-    }
 
     #[test]
     fn names_and_fields_are_one_formats_own() {
@@ -85,85 +75,6 @@ mod tests {
                 assert!(fields.insert(field), "{field} twice");
                 assert_eq!(field.to_ascii_lowercase(), **field);
             }
-        }
-        assert!(rules().windows(2).all(|pair| pair[0].name != pair[1].name));
-    }
-
-    #[test]
-    fn rules_are_explained_and_their_sentences_can_be_filled_in() {
-        for rule in rules() {
-            let name = rule.name;
-            assert!(rule.meaning.len() > 80 && rule.looks_like.len() > 20, "{name}");
-            assert!(!rule.causes.is_empty() && !rule.fix.is_empty(), "{name}");
-            assert!(rule.on_call.contains("{who}") && rule.on_call.contains("{call}"), "{name}");
-            for (sentence, holes) in [
-                (rule.on_call, &["who", "from", "call", "format", "reason", "detail"][..]),
-                (rule.on_request, &["client", "who", "from", "format", "reason", "detail"]),
-            ] {
-                for hole in sentence.split('{').skip(1) {
-                    assert!(holes.contains(&hole.split_once('}').unwrap().0), "{name}: {sentence}");
-                }
-            }
-        }
-    }
-
-    /// Values of the shapes that parsers look for, and of none.
-    fn value() -> impl Strategy<Value = String> {
-        let token = prop_oneof![
-            "[0-9a-fA-F]{1,34}",
-            "[0-9]{1,22}",
-            Just("1".to_owned()),
-            Just("d".to_owned()),
-            Just("Root=1-5759e988-bd862e3fe1be46a994272793".to_owned()),
-            Just("_dd.p.tid=640cfd8d00000000".to_owned()),
-            "\\PC{0,4}",
-        ];
-        let delimiter =
-            prop_oneof![Just("-"), Just(":"), Just("%3A"), Just("/"), Just(";o="), Just(";"), Just(","), Just("")];
-        proptest::collection::vec((token, delimiter), 0..7)
-            .prop_map(|parts| parts.into_iter().map(|(token, delimiter)| token + delimiter).collect())
-    }
-
-    fn head() -> impl Strategy<Value = Vec<(bytes::Bytes, bytes::Bytes)>> {
-        let names: Vec<_> = FORMATS.iter().flat_map(|format| format.fields()).copied().collect();
-        let value = prop_oneof![value().prop_map(String::into_bytes), any::<Vec<u8>>()];
-        let field = (proptest::sample::select(names), value);
-        let field = field.prop_map(|(name, value)| (bytes::Bytes::from_static(name.as_bytes()), value.into()));
-        proptest::collection::vec(field, 0..10)
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(2000))]
-
-        #[test]
-        fn any_bytes_will_do(received in head(), sent in head()) {
-            let (received, sent) = (Fields(&received), Fields(&sent));
-            for format in FORMATS {
-                let reading = format.read(received, Level::Two);
-                if let Some(reading) = &reading {
-                    prop_assert!(!reading.evidence.is_empty() && reading.evidence.len() <= 512);
-                    prop_assert!(reading.faults.len() <= 1);
-                    prop_assert!(reading.identity.is_none_or(|identity| identity.trace_id != 0));
-                }
-                let compared = format.compare(received, sent, Level::Two);
-                prop_assert!(compared.status != Status::Dropped || reading.is_some());
-                prop_assert!(compared.status != Status::PassedThrough || compared.faults.is_empty());
-            }
-        }
-
-        #[test]
-        fn whoever_passes_everything_on_has_done_nothing(head in head()) {
-            let head = Fields(&head);
-            let mut named = Vec::new();
-            for format in FORMATS {
-                let compared = format.compare(head, head, Level::Two);
-                prop_assert!(matches!(compared.status, Status::PassedThrough | Status::Absent));
-                prop_assert_eq!(compared.faults, []);
-                let identity = format.read(head, Level::Two).and_then(|reading| reading.identity);
-                named.extend(identity.map(|identity| identity::Named { format: format.name(), identity }));
-            }
-            prop_assert_eq!(agreement::introduced(&named, &named), None);
-            prop_assert_eq!(translate::faults(&named, &named, true), []);
         }
     }
 }

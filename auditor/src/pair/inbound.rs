@@ -116,6 +116,22 @@ impl Inbound {
     }
 }
 
+/// An inbound with what the pairing remembers of it.
+#[derive(Clone, Debug)]
+pub(super) struct Held {
+    pub(super) inbound: Arc<Inbound>,
+    uses: Vec<Use>,
+    /// When it was last set off: it arrived, a call of its was answered, or its own response was sent.
+    pub(super) milestone: BootNs,
+    pub(super) open: bool,
+    /// It is open no more only because that took too long: its end may still come.
+    pub(super) expired: bool,
+    /// It is open no more, but may still be at work.
+    pub(super) lingers: bool,
+    /// While it was at work, so were requests that did not carry a context.
+    pub(super) mixed: bool,
+}
+
 /// Calls of one class that a request made.
 #[derive(Clone, Copy, Debug)]
 struct Use {

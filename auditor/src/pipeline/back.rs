@@ -8,12 +8,13 @@ use std::time::Duration;
 use lru::LruCache;
 
 use super::config::Config;
-use super::lines::{self, Answer, Fault};
+use super::lines::{self, Answer, Evidence};
 use super::upkeep::KERNEL;
 use crate::audit::ignore::is_ignored;
 use crate::audit::rules::blind_spots;
-use crate::audit::{Code, Outcome, Verdict, judge, judge_inbound};
-use crate::context::w3c::{Context, Reason, rules};
+use crate::audit::{Code, Found, Outcome, Verdict, dropped, judge, judge_inbound};
+use crate::context::w3c::{self, rules};
+use crate::context::{Carried, Presence, Selection, format};
 use crate::exchange::{End, Event, ExchangeId, Request, Role};
 use crate::pair::{Claim, ClassRef, Inbound, Method, Outbound, Pairer, Pairing, Suspicion, Target};
 use crate::record::{BootNs, Clock, LATEST, Process, ProcessId};
@@ -30,7 +31,7 @@ const PATIENCE: BootNs = 10_000_000_000;
 #[derive(Debug)]
 pub(super) struct Hop {
     request: Arc<Request>,
-    sent: Context,
+    sent: Carried,
     destination: Destination,
     pairing: Pairing,
     verdict: Verdict,
@@ -259,34 +260,40 @@ impl Back {
     }
 
     fn received(&mut self, request: &Arc<Request>, out: &mut Vec<Line>) {
-        let context = Context::of(&request.head, request.visibility);
+        let carried = Carried::of(&request.head, request.visibility, &self.config.selection);
         let ignored = is_ignored(&request.head, None);
         self.totals.ignored += u64::from(ignored);
         self.totals.requests += u64::from(!ignored);
-        self.totals.requests_with_context += u64::from(!ignored && context.valid().is_some());
+        self.totals.requests_with_context += u64::from(!ignored && carried.presence == Presence::Valid);
         let process = self.process(request.process, request);
         let target = self.target(request, &process.service, None);
-        if let Some((code, reason)) = judge_inbound(&context).filter(|_| !ignored) {
-            let resource = self.resource(&process);
-            let mark = fingerprint(code, &process.service, &[&target.method, &target.route, "", ""], "");
-            let line = Fault {
-                code,
-                reason,
-                outcome: None,
-                fingerprint: mark,
-                received: Some(&context),
-                sent: None,
-                correlation: None,
-                inbound: None,
-                destination: None,
-                attributes: lines::received(request, &target),
-                resource,
+        if !ignored {
+            for found in judge_inbound(&carried, &self.config.selection) {
+                let resource = self.resource(&process);
+                let code = Code(found.fault.rule);
+                let edge = [&target.method, &target.route, "", ""];
+                let fingerprint = fingerprint(&found, &process.service, &edge, "");
+                let line = Evidence {
+                    found: &found,
+                    selection: &self.config.selection,
+                    outcome: None,
+                    formats: &[],
+                    fingerprint,
+                    received: Some(&carried),
+                    sent: None,
+                    correlation: None,
+                    inbound: None,
+                    destination: None,
+                    attributes: lines::received(request, &target),
+                    resource,
+                }
+                .line();
+                let seen = (self.now, self.now);
+                self.found(fingerprint, Occurrence { line, code, edge: None, how: None, count: 1, seen }, out);
             }
-            .line();
-            self.found(mark, Occurrence { line, code, edge: None, count: 1, seen: (self.now, self.now) }, out);
         }
         let service = process.service.as_str().into();
-        self.pairer.opened(self.now, Arc::new(Inbound::new(request, target, context, ignored)), &service);
+        self.pairer.opened(self.now, Arc::new(Inbound::new(request, target, carried, ignored)), &service);
     }
 
     fn sent(&mut self, request: Arc<Request>, _out: &mut [Line]) {
@@ -294,7 +301,7 @@ impl Back {
             self.totals.ignored += 1;
             return;
         }
-        let sent = Context::of(&request.head, request.visibility);
+        let sent = Carried::of(&request.head, request.visibility, &self.config.selection);
         let destination = Destination::of(&request);
         let caller = self.process(request.process, &request);
         let target = self.target(&request, &caller.service, Some(&destination));
@@ -309,7 +316,7 @@ impl Back {
                 candidates: pairing.candidates,
             });
         }
-        let verdict = judge(&pairing, &sent);
+        let verdict = judge(&pairing, &sent, &self.config.selection);
         let process = match self.processes.peek(&pairing.service) {
             Some(process) => process.clone(),
             None => caller,
@@ -353,23 +360,23 @@ impl Back {
         if answer.error.is_some() {
             self.edges.failed(&hop.edge);
         }
-        if let Some((code, reason)) = hop.verdict.finding {
+        for found in &hop.verdict.findings {
             let correlation = (hop.pairing.method == Method::TraceId).then_some(Correlation {
                 method: Method::TraceId.as_str(),
                 confidence: 1.0,
                 candidates: hop.pairing.candidates,
             });
-            let (mark, occurrence) = occurrence(&hop, code, reason, outcome, answer, correlation);
+            let (mark, occurrence) = self.occurrence(&hop, found, outcome, answer, correlation);
             self.found(mark, occurrence, out);
         }
         let (Some(suspicion), Some(class), Some(standing)) = (hop.verdict.suspicion, class, standing) else { return };
-        let code = code_of(suspicion);
+        let accusation = accusation(&hop, suspicion, &self.config.selection);
         let correlation = Correlation {
             method: hop.pairing.method.as_str(),
             confidence: round4(standing.confidence),
             candidates: hop.pairing.candidates,
         };
-        let (mark, found) = occurrence(&hop, code, None, Outcome::of(suspicion), answer, Some(correlation));
+        let (mark, found) = self.occurrence(&hop, &accusation, Outcome::of(suspicion), answer, Some(correlation));
         if certain {
             self.convict(class, suspicion, standing.confidence, (mark, found), out);
             return;
@@ -419,6 +426,47 @@ impl Back {
         self.found(mark, found, out);
     }
 
+    /// A finding on a call.
+    fn occurrence(
+        &self,
+        hop: &Hop,
+        found: &Found,
+        outcome: Outcome,
+        answer: Answer,
+        correlation: Option<Correlation>,
+    ) -> (u64, Occurrence) {
+        // Only what the pairing stands for is named: a broken value needs no request to be broken.
+        let parent = hop.pairing.parent.as_deref().filter(|_| correlation.is_some());
+        let (method, route) = parent.map_or(("", ""), |parent| (&*parent.target.method, &*parent.target.route));
+        let outbound = &hop.edge.outbound;
+        let destination = hop.destination.to_string();
+        let code = Code(found.fault.rule);
+        let edge = [method, route, &outbound.method, &outbound.route];
+        let fingerprint = fingerprint(found, &hop.edge.service, &edge, &destination);
+        let line = Evidence {
+            found,
+            selection: &self.config.selection,
+            outcome: Some(outcome),
+            formats: &hop.verdict.formats,
+            fingerprint,
+            received: parent.map(|parent| &parent.carried),
+            sent: Some(&hop.sent),
+            correlation,
+            inbound: parent,
+            destination: Some(&hop.destination),
+            attributes: lines::call(&hop.request, outbound, &hop.destination, answer),
+            resource: hop.resource.clone(),
+        }
+        .line();
+        let how = match outcome {
+            Outcome::Dropped => Some(Suspicion::Dropped),
+            Outcome::Restarted => Some(Suspicion::Restarted),
+            _ => None,
+        };
+        let time = hop.request.time;
+        (fingerprint, Occurrence { line, code, edge: Some(hop.edge.clone()), how, count: 1, seen: (time, time) })
+    }
+
     fn found(&mut self, mark: u64, occurrence: Occurrence, out: &mut Vec<Line>) {
         *self.totals.findings.entry(occurrence.code).or_default() += occurrence.count;
         if occurrence.code.severity() >= self.config.min_severity {
@@ -442,45 +490,15 @@ impl Back {
     }
 }
 
-fn code_of(suspicion: Suspicion) -> Code {
-    match suspicion {
-        Suspicion::Dropped => Code(&rules::DROPPED),
-        Suspicion::Restarted => Code(&rules::RESTARTED),
-        Suspicion::NotStarted => Code(&rules::NOT_STARTED),
-    }
-}
-
-/// A finding on a call.
-fn occurrence(
-    hop: &Hop,
-    code: Code,
-    reason: Option<Reason>,
-    outcome: Outcome,
-    answer: Answer,
-    correlation: Option<Correlation>,
-) -> (u64, Occurrence) {
-    // Only what the pairing stands for is named: a broken value needs no request to be broken.
-    let parent = hop.pairing.parent.as_deref().filter(|_| correlation.is_some());
-    let (method, route) = parent.map_or(("", ""), |parent| (&*parent.target.method, &*parent.target.route));
-    let outbound = &hop.edge.outbound;
-    let destination = hop.destination.to_string();
-    let mark = fingerprint(code, &hop.edge.service, &[method, route, &outbound.method, &outbound.route], &destination);
-    let line = Fault {
-        code,
-        reason,
-        outcome: Some(outcome),
-        fingerprint: mark,
-        received: parent.map(|parent| &parent.context),
-        sent: Some(&hop.sent),
-        correlation,
-        inbound: parent,
-        destination: Some(&hop.destination),
-        attributes: lines::call(&hop.request, outbound, &hop.destination, answer),
-        resource: hop.resource.clone(),
-    }
-    .line();
-    let time = hop.request.time;
-    (mark, Occurrence { line, code, edge: Some(hop.edge.clone()), count: 1, seen: (time, time) })
+/// What a suspicion comes to when it is certain.
+fn accusation(hop: &Hop, suspicion: Suspicion, selection: &Selection) -> Found {
+    let (format, rule) = match (suspicion, hop.pairing.parent.as_deref()) {
+        (Suspicion::Dropped, Some(parent)) => dropped(&parent.carried, selection),
+        (Suspicion::Dropped, None) => (w3c::NAME, &rules::DROPPED),
+        (Suspicion::Restarted, _) => (w3c::NAME, &rules::RESTARTED),
+        (Suspicion::NotStarted, _) => (w3c::NAME, &rules::NOT_STARTED),
+    };
+    Found { format, fault: format::Fault { rule, reason: None, detail: None } }
 }
 
 fn nanos(duration: Duration) -> BootNs {

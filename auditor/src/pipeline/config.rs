@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::audit::Severity;
+use crate::context::Selection;
 use crate::pair;
 
 /// Settings of [`super::Back`].
@@ -14,6 +15,8 @@ pub struct Config {
     pub summary_interval: Duration,
     /// Time between stats; zero: only at the end.
     pub stats_interval: Duration,
+    /// The formats that are audited.
+    pub selection: Selection,
     /// What is less certain is not reported.
     pub min_confidence: f64,
     /// What is less severe is counted but not written.
@@ -36,6 +39,7 @@ impl Default for Config {
             aggregation_window: Duration::from_secs(60),
             summary_interval: Duration::from_secs(60),
             stats_interval: Duration::from_secs(60),
+            selection: Selection::default(),
             min_confidence: 0.99,
             min_severity: Severity::Info,
             pairing: pair::Limits::default(),

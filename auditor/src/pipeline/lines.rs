@@ -1,9 +1,11 @@
 //! Builds the parts of output records from what the stages know.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::audit::{Code, Outcome};
-use crate::context::w3c::{Context, Reason};
+use crate::audit::{Found, Outcome};
+use crate::context::format::{Fault, Status};
+use crate::context::{Carried, Selection, w3c};
 use crate::exchange::Request;
 use crate::pair::{Inbound, Target, reported_path};
 use crate::record::{Endpoints, Process, ProcessId};
@@ -12,9 +14,6 @@ use crate::report::{
     Attributes, Correlation, EdgeKey, Finding, FindingLine, InboundAttributes, Resource, SCHEMA_VERSION,
 };
 use crate::rule::fill;
-
-/// The format that is audited.
-const FORMAT: &str = "w3c";
 
 /// What the response, or its absence, tells of a call.
 #[derive(Clone, Copy, Debug, Default)]
@@ -138,13 +137,14 @@ pub(super) fn by_comm(id: ProcessId, comm: [u8; 16]) -> Arc<Process> {
 }
 
 /// What is wrong, before it is known how often.
-pub(super) struct Fault<'a> {
-    pub(super) code: Code,
-    pub(super) reason: Option<Reason>,
+pub(super) struct Evidence<'a> {
+    pub(super) found: &'a Found,
+    pub(super) selection: &'a Selection,
     pub(super) outcome: Option<Outcome>,
+    pub(super) formats: &'a [(&'static str, Status)],
     pub(super) fingerprint: u64,
-    pub(super) received: Option<&'a Context>,
-    pub(super) sent: Option<&'a Context>,
+    pub(super) received: Option<&'a Carried>,
+    pub(super) sent: Option<&'a Carried>,
     pub(super) correlation: Option<Correlation>,
     pub(super) inbound: Option<&'a Inbound>,
     /// Where the call goes; `None` for a fault in what was received.
@@ -153,35 +153,37 @@ pub(super) struct Fault<'a> {
     pub(super) resource: Resource,
 }
 
-impl Fault<'_> {
+impl Evidence<'_> {
     /// A finding; counts and times are still to be filled in.
     pub(super) fn line(self) -> FindingLine {
         let message = self.message();
-        let context = self.received.and_then(Context::valid);
-        let raw = |context: Option<&Context>| context.and_then(Context::raw).map(str::to_owned);
+        let Fault { rule, reason, detail } = &self.found.fault;
+        let ids = self.received.and_then(Ids::of);
         FindingLine {
             schema_version: SCHEMA_VERSION,
             timestamp: String::new(),
-            level: self.code.severity().as_str(),
-            severity_number: self.code.severity().number(),
+            level: rule.severity.as_str(),
+            severity_number: rule.severity.number(),
             event_name: "auditor.finding",
             message,
-            trace_id: context.map(|c| format!("{:032x}", c.trace_id)),
-            span_id: context.map(|c| format!("{:016x}", c.parent_id)),
-            trace_flags: context.map(|c| format!("{:02x}", c.flags)),
+            trace_id: ids.as_ref().map(|ids| ids.trace_id.clone()),
+            span_id: ids.as_ref().and_then(|ids| ids.span_id.clone()),
+            trace_flags: ids.and_then(|ids| ids.flags),
             finding: Finding {
-                code: self.code.as_str(),
-                format: FORMAT,
+                code: rule.name,
+                format: self.found.format,
                 outcome: self.outcome.map(Outcome::as_str),
+                formats: self.formats(),
                 direction: if self.destination.is_some() { "outbound" } else { "inbound" },
-                reason: self.reason.map(Reason::as_str),
-                spec: self.code.rule().spec,
+                reason: *reason,
+                detail: detail.clone().map(String::from),
+                spec: rule.spec,
                 fingerprint: format!("{:016x}", self.fingerprint),
                 count: 0,
                 first_seen: String::new(),
                 last_seen: String::new(),
-                received: raw(self.received),
-                sent: raw(self.sent),
+                received: self.received.and_then(|carried| self.value(carried)),
+                sent: self.sent.and_then(|carried| self.value(carried)),
                 correlation: self.correlation,
                 edge: None,
                 differs: Vec::new(),
@@ -192,23 +194,59 @@ impl Fault<'_> {
         }
     }
 
+    fn formats(&self) -> BTreeMap<&'static str, &'static str> {
+        let more = self.formats.iter().any(|(format, _)| *format != w3c::NAME);
+        self.formats.iter().filter(|_| more).map(|(format, status)| (*format, status.as_str())).collect()
+    }
+
+    /// What a head carries in the format, as far as it may be shown.
+    fn value(&self, carried: &Carried) -> Option<String> {
+        let format = self.selection.formats.iter().find(|format| format.name() == self.found.format)?;
+        let whole = carried.read(*format, self.selection).map(|reading| reading.evidence);
+        let cut = || carried.w3c.raw().filter(|_| !carried.whole && format.name() == w3c::NAME).map(str::to_owned);
+        whole.filter(|evidence| !evidence.is_empty()).or_else(cut)
+    }
+
     fn message(&self) -> String {
         let who = format!("{} (pid {})", self.resource.service_name, self.resource.pid);
         let text = |text: &Option<String>| text.clone().unwrap_or_default();
         let target = format!("{} {}", text(&self.attributes.method), text(&self.attributes.route));
+        let Fault { rule, reason, detail } = &self.found.fault;
         let value = |name: &str| match (name, self.destination) {
             ("who", _) => who.clone(),
-            ("reason", _) => self.reason.map_or("", Reason::as_str).to_owned(),
+            ("reason", _) => reason.unwrap_or_default().to_owned(),
+            ("detail", _) => detail.as_deref().unwrap_or_default().to_owned(),
             ("call", Some(destination)) => format!("{target} to {destination}"),
             ("from", Some(_)) => {
                 self.inbound.map_or(String::new(), |i| format!("{} {}", i.target.method, i.target.route))
             }
             ("from", None) => target.clone(),
-            ("format", _) => FORMAT.to_owned(),
+            ("format", _) => self.found.format.to_owned(),
             ("client", _) => self.attributes.client_address.clone().unwrap_or_else(|| "a client".to_owned()),
             _ => String::new(),
         };
-        let rule = self.code.rule();
         fill(if self.destination.is_some() { rule.on_call } else { rule.on_request }, value)
+    }
+}
+
+/// The ids of a trace, in hex as OpenTelemetry has them.
+struct Ids {
+    trace_id: String,
+    span_id: Option<String>,
+    flags: Option<String>,
+}
+
+impl Ids {
+    fn of(carried: &Carried) -> Option<Self> {
+        let identity = carried.named.first()?.identity;
+        let flags = match carried.w3c.valid() {
+            Some(parent) => Some(parent.flags),
+            None => identity.sampled.map(u8::from),
+        };
+        Some(Self {
+            trace_id: format!("{:032x}", identity.trace_id),
+            span_id: identity.span_id.map(|id| format!("{id:016x}")),
+            flags: flags.map(|flags| format!("{flags:02x}")),
+        })
     }
 }

@@ -4,9 +4,7 @@ use super::back::Back;
 use super::lines;
 use crate::audit::Code;
 use crate::audit::rules::blind_spots;
-use crate::context::w3c::rules;
 use crate::exchange::{Request, Visibility};
-use crate::pair::Suspicion;
 use crate::record::{Blind, BlindReason, ProcessId};
 use crate::report::{
     BlindSpot, BlindSpotLine, Counters, EdgeKey, Line, Occurrence, SCHEMA_VERSION, StatsLine, SummaryLine,
@@ -29,21 +27,14 @@ pub(super) const KERNEL: [&str; 10] = [
     "lost_socket_table",
 ];
 
-/// What calls of this finding are, where others may be as they should.
-fn broken(code: Code) -> Option<Suspicion> {
-    [(&rules::DROPPED, Suspicion::Dropped), (&rules::RESTARTED, Suspicion::Restarted)]
-        .into_iter()
-        .find_map(|(rule, how)| (code == Code(rule)).then_some(how))
-}
-
 impl Back {
     pub(super) fn write(&self, ready: Vec<Occurrence>, out: &mut Vec<Line>) {
-        for Occurrence { mut line, code, edge, count, seen } in ready {
+        for Occurrence { mut line, edge, how, count, seen, .. } in ready {
             line.timestamp = self.timeline.format(self.now);
             line.finding.count = count;
             line.finding.first_seen = self.timeline.format(seen.0);
             line.finding.last_seen = self.timeline.format(seen.1);
-            if let Some(mixed) = edge.as_ref().zip(broken(code)).and_then(|(edge, how)| self.edges.mixed(edge, how)) {
+            if let Some(mixed) = edge.as_ref().zip(how).and_then(|(edge, how)| self.edges.mixed(edge, how)) {
                 line.message += &mixed.words();
                 line.finding.differs = mixed.differs();
             }

@@ -8,7 +8,9 @@ use siphasher::sip::SipHasher13;
 
 use super::edges::EdgeKey;
 use super::line::FindingLine;
-use crate::audit::Code;
+use crate::audit::{Code, Found};
+use crate::pair::Suspicion;
+use crate::context::w3c;
 use crate::record::BootNs;
 
 /// A finding that occurred, with the edge its counts come from.
@@ -20,6 +22,8 @@ pub struct Occurrence {
     pub code: Code,
     /// Where.
     pub edge: Option<EdgeKey>,
+    /// How the calls of the edge are broken, where others may be as they should.
+    pub how: Option<Suspicion>,
     /// How often.
     pub count: u64,
     /// First and last time.
@@ -35,10 +39,12 @@ impl Occurrence {
     }
 }
 
-/// Code, service, inbound method and route, outbound method and route, destination: the same over runs and nodes.
-pub fn fingerprint(code: Code, service: &str, parts: &[&str], destination: &str) -> u64 {
+/// Code, service, inbound method and route, outbound method and route, destination, and the format where it is not W3C's:
+/// the same over runs and nodes.
+pub fn fingerprint(found: &Found, service: &str, parts: &[&str], destination: &str) -> u64 {
     let mut hasher = SipHasher13::new_with_keys(0x61_75_64_69_74_6f_72, 1);
-    for part in [code.as_str(), service].iter().chain(parts).chain([&destination]) {
+    let format = Some(&found.format).filter(|format| **format != w3c::NAME);
+    for part in [found.fault.rule.name, service].iter().chain(parts).chain([&destination]).chain(format) {
         hasher.write(part.as_bytes());
         hasher.write_u8(0xff);
     }

@@ -120,16 +120,22 @@ pub struct FindingLine {
 pub struct Finding {
     /// The rule; `auditor explain` knows it.
     pub code: &'static str,
-    /// `w3c`.
+    /// The propagation format it is about, such as `w3c`.
     pub format: &'static str,
-    /// What became of the context; absent for direction inbound.
+    /// What became of the trace; absent for direction inbound.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outcome: Option<&'static str>,
+    /// What became of each format that the request or the call carries; absent where that is `w3c` alone.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub formats: BTreeMap<&'static str, &'static str>,
     /// `outbound`: this workload is at fault. `inbound`: whoever sent to it.
     pub direction: &'static str,
-    /// Which part of the grammar a malformed value breaks.
+    /// What exactly is wrong, such as the part of the grammar that a malformed value breaks.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<&'static str>,
+    /// With what it is wrong, such as the key of a member.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
     /// Section of the specification.
     pub spec: &'static str,
     /// Same code on the same edge, over runs and nodes.
@@ -140,9 +146,9 @@ pub struct Finding {
     pub first_seen: String,
     /// Last of them.
     pub last_seen: String,
-    /// `traceparent` as received by the latest.
+    /// The format's fields as received by the latest: ids as they are, members by their keys.
     pub received: Option<String>,
-    /// `traceparent` as sent by the latest.
+    /// The same as sent by the latest.
     pub sent: Option<String>,
     /// How the call was paired with the request.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -1,0 +1,109 @@
+//! A call that certainly belongs to a request: it carries its trace, in whatever format.
+
+use super::Outcome;
+use super::judge::{Found, faults};
+use crate::context::format::{Cargo, Fault, Format, Status};
+use crate::context::identity::Named;
+use crate::context::translate::{self, Fate};
+use crate::context::w3c::rules::{DROPPED, RESTARTED};
+use crate::context::{Carried, Selection, agreement};
+use crate::rule::Rule;
+
+/// What became of each format that either head carries.
+pub(super) fn statuses(received: &Carried, sent: &Carried, selection: &Selection) -> Vec<(&'static str, Status)> {
+    if !received.whole || !sent.whole {
+        return Vec::new();
+    }
+    let status = |format: &'static dyn Format| format.compare(received.fields(), sent.fields(), selection.level).status;
+    sent.formats(Some(received), selection).map(|format| (format.name(), status(format))).collect()
+}
+
+/// A request, and a call that carries its trace.
+pub(super) struct Hop<'a> {
+    pub(super) received: &'a Carried,
+    pub(super) sent: &'a Carried,
+    pub(super) selection: &'a Selection,
+}
+
+impl Hop<'_> {
+    /// What became of the trace, and what is wrong; `None`: it cannot be said whether it is the trace at all.
+    pub(super) fn judge(&self) -> Option<(Outcome, Vec<Found>)> {
+        let (received, sent) = (self.received, self.sent);
+        if sent.named.is_empty() && !sent.repeats(received) {
+            return None;
+        }
+        if !received.whole || !sent.whole {
+            let same = sent.repeats(received);
+            return Some((if same { Outcome::PassedThrough } else { Outcome::Continued }, Vec::new()));
+        }
+        let outcome = self.outcome();
+        let lives = matches!(outcome, Outcome::Continued | Outcome::PassedThrough | Outcome::Translated);
+        let main = received.main(self.selection).name();
+        let mut found: Vec<Found> = Vec::new();
+        let state = |carried: &Carried| carried.fields().values("tracestate").any(|value| !value.is_empty());
+        let state_lost = state(received) && !state(sent);
+        let across = translate::faults(&received.named, &sent.named, state_lost).into_iter();
+        let across = across.chain(agreement::introduced(&received.named, &sent.named));
+        found.extend(across.map(|fault| Found { format: main, fault }));
+        let mut ended: Vec<Named> = Vec::new();
+        for format in sent.formats(Some(received), self.selection) {
+            let name = format.name();
+            let compared = format.compare(received.fields(), sent.fields(), self.selection.level);
+            let lost = match (format.cargo(), compared.status) {
+                (Cargo::Trace, status) => self.ended(name, &mut ended).and_then(|()| end(format, status)),
+                // What belongs to the trace is not told of apart from its end.
+                (_, Status::Dropped) if lives => format.dropped(),
+                _ => None,
+            };
+            // Two traces are one fault.
+            let mismatch = found.iter().any(|found| found.fault.rule.name == agreement::MISMATCH.name);
+            let lost = lost.filter(|rule| !(mismatch && rule.name == RESTARTED.name));
+            let lost = lost.map(|rule| Fault { rule, reason: None, detail: None });
+            found.extend(lost.into_iter().chain(compared.faults).map(|fault| Found { format: name, fault }));
+        }
+        found.extend(faults(sent, Some(received), self.selection));
+        Some((outcome, found))
+    }
+
+    /// What became of the trace that the request is about.
+    fn outcome(&self) -> Outcome {
+        let main = self.received.main(self.selection);
+        let status = |format: &dyn Format| {
+            Outcome::from(format.compare(self.received.fields(), self.sent.fields(), self.selection.level).status)
+        };
+        let Some(named) = self.received.named.iter().find(|named| named.format == main.name()) else {
+            // Of a value that is not valid.
+            return status(main);
+        };
+        match translate::fate(named, &self.sent.named) {
+            Fate::Translated(to) | Fate::Truncated(to) if to != main.name() => Outcome::Translated,
+            _ => status(main),
+        }
+    }
+
+    /// Whether the trace that was received in this format ended here, and no other format has told so.
+    fn ended(&self, format: &str, ended: &mut Vec<Named>) -> Option<()> {
+        let named = *self.received.named.iter().find(|named| named.format == format)?;
+        let told = ended.iter().any(|other| other.identity.same_trace(&named.identity));
+        if told || translate::fate(&named, &self.sent.named) != Fate::Ended {
+            return None;
+        }
+        ended.push(named);
+        Some(())
+    }
+}
+
+/// The rule for the end of a trace.
+fn end(format: &dyn Format, status: Status) -> Option<&'static Rule> {
+    match status {
+        Status::Dropped => format.dropped(),
+        Status::Restarted => Some(&RESTARTED),
+        _ => None,
+    }
+}
+
+/// The rule for calls that carry nothing although their requests did.
+pub fn dropped(received: &Carried, selection: &Selection) -> (&'static str, &'static Rule) {
+    let main = received.main(selection);
+    (main.name(), main.dropped().unwrap_or(&DROPPED))
+}

@@ -1,0 +1,125 @@
+//! Judges calls, and requests by themselves.
+
+use super::Outcome;
+use super::hop::{self, Hop};
+use crate::context::format::{Fault, Status};
+use crate::context::w3c::{self, Context};
+use crate::context::{Carried, Presence, Selection, agreement};
+use crate::pair::{Inbound, Method, Pairing, Parents, Suspicion};
+
+/// A fault, and the format it was found in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// Name of the format.
+    pub format: &'static str,
+    /// What is wrong.
+    pub fault: Fault,
+}
+
+/// Judgement on one hop.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// What became of the trace. [`Outcome::Unknown`] while only suspected.
+    pub outcome: Outcome,
+    /// What became of each format that the request or the call carries. It counts if the outcome is known.
+    pub formats: Vec<(&'static str, Status)>,
+    /// What is certain from the values themselves.
+    pub findings: Vec<Found>,
+    /// What would be reported if the call is not background work.
+    pub suspicion: Option<Suspicion>,
+}
+
+impl Verdict {
+    fn plain(outcome: Outcome) -> Self {
+        Self { outcome, formats: Vec::new(), findings: Vec::new(), suspicion: None }
+    }
+}
+
+/// Judges a call.
+pub fn judge(pairing: &Pairing, sent: &Carried, selection: &Selection) -> Verdict {
+    let parent = pairing.parent.as_deref();
+    let formats = parent.map_or_else(Vec::new, |p| hop::statuses(&p.carried, sent, selection));
+    if let (Method::TraceId, Some(parent)) = (pairing.method, parent)
+        && let Some((outcome, findings)) = (Hop { received: &parent.carried, sent, selection }).judge()
+    {
+        return Verdict { formats, findings, ..Verdict::plain(outcome) };
+    }
+    let findings = made(pairing, sent, selection);
+    let is_broken = matches!(sent.w3c, Context::Malformed(..) | Context::Duplicated(..));
+    if sent.presence == Presence::Unclear || is_broken {
+        return Verdict { formats, findings, ..Verdict::plain(Outcome::Unknown) };
+    }
+    if let Some((suspicion, _)) = &pairing.suspect {
+        // Without a route to name there is nobody to tell.
+        let suspicion = parent.is_some().then_some(*suspicion);
+        return Verdict { formats, findings, suspicion, ..Verdict::plain(Outcome::Unknown) };
+    }
+    let sends = sent.presence == Presence::Valid || !sent.named.is_empty();
+    let none = |p: &Inbound| p.ignored && p.carried.presence == Presence::Absent;
+    let outcome = match (pairing.parents, parent) {
+        (Parents::None, _) if sends => Outcome::Started,
+        (Parents::None, _) => Outcome::Absent,
+        (Parents::Absent, _) if sends => Outcome::Started,
+        // To start anew after an invalid context is what the specification asks for.
+        (Parents::Unclear, Some(p)) if is_invalid(p) && sends => Outcome::Restarted,
+        (Parents::Unclear, Some(p)) if is_invalid(p) => Outcome::Absent,
+        (Parents::Unclear, Some(p)) if none(p) && sends => Outcome::Started,
+        (Parents::Unclear, Some(p)) if none(p) => Outcome::Absent,
+        _ => Outcome::Unknown,
+    };
+    Verdict { formats, findings, ..Verdict::plain(outcome) }
+}
+
+fn is_invalid(parent: &Inbound) -> bool {
+    parent.carried.presence == Presence::Unclear
+        && matches!(parent.carried.w3c, Context::Malformed(..) | Context::Duplicated(..))
+}
+
+/// What is wrong with the values of a call that carries nothing of any request, so that the service made them.
+fn made(pairing: &Pairing, sent: &Carried, selection: &Selection) -> Vec<Found> {
+    let parent = pairing.parent.as_deref();
+    let by_execution = matches!(pairing.method, Method::Coroutine | Method::Thread | Method::ChildProcess);
+    let all = faults(sent, None, selection);
+    match pairing.parents {
+        // Nothing was received that it could have been copied from.
+        Parents::None => all,
+        _ if by_execution && parent.is_some_and(|p| p.carried.whole) => {
+            faults(sent, parent.map(|p| &p.carried), selection)
+        }
+        // A valid context is no copy of a broken one, and neither is none.
+        Parents::Valid | Parents::Absent => all.into_iter().filter(|found| is_parents(found)).collect(),
+        // Of one that was seen whole it would have been found.
+        Parents::Unclear if pairing.method == Method::TraceId || parent.is_some_and(|p| p.carried.whole) => {
+            let received = parent.map(|p| &p.carried);
+            faults(sent, received, selection).into_iter().filter(is_parents).collect()
+        }
+        Parents::Unclear | Parents::JustAnswered => Vec::new(),
+    }
+}
+
+/// Whether it is about the value of `traceparent`.
+fn is_parents(found: &Found) -> bool {
+    [w3c::rules::MALFORMED.name, w3c::rules::DUPLICATED.name].contains(&found.fault.rule.name)
+}
+
+/// What is wrong with the values of a head whoever sent it, but for what it `received`.
+pub(super) fn faults(sent: &Carried, received: Option<&Carried>, selection: &Selection) -> Vec<Found> {
+    let mut found = Vec::new();
+    for format in sent.formats(None, selection) {
+        let Some(reading) = sent.read(format, selection) else { continue };
+        let came = received.and_then(|received| received.read(format, selection));
+        let faults = reading.faults_beyond(came.as_ref());
+        found.extend(faults.map(|fault| Found { format: format.name(), fault: fault.clone() }));
+    }
+    found
+}
+
+/// Judges what was received; the sender is the one at fault.
+pub fn judge_inbound(received: &Carried, selection: &Selection) -> Vec<Found> {
+    let mut found = faults(received, None, selection);
+    if received.whole {
+        let fault = agreement::disagreement(&received.named);
+        found.extend(fault.map(|fault| Found { format: received.main(selection).name(), fault }));
+    }
+    found
+}
