@@ -63,6 +63,9 @@ const WITNESS: f64 = 1.6;
 /// What speaks for calls following the requests of a route must be this many times likelier than chance, for the route to
 /// be a rival of another.
 const FOLLOWS: f64 = 2.0;
+/// And it must account for this share of them. Where one request comes after the other, each route is now and then the
+/// next after one that goes on calling.
+const MOST: f64 = 0.5;
 /// Fewest calls that make an accusation.
 const MIN_HITS: u64 = 5;
 const THREADS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(63);
@@ -146,13 +149,15 @@ pub(super) struct Caller {
     pub(super) alone: f64,
     /// What speaks for such calls following its requests, as a likelihood ratio.
     pub(super) evidence: f64,
+    /// Share of the calls that do.
+    share: f64,
 }
 
 impl Caller {
     /// Whether this route could as well be the one: it is no less likely than chance now, and calls do follow it. However
     /// much likelier another is: of two that come together the one that comes just before a call always seems to make it.
     pub(super) fn is_possible(&self) -> bool {
-        self.ratio >= 1.0 && self.evidence >= FOLLOWS
+        self.ratio >= 1.0 && self.evidence >= FOLLOWS && self.share >= MOST
     }
 }
 
@@ -256,7 +261,8 @@ impl Class {
     fn callers(&self, found: impl Iterator<Item = (u64, Option<Found>)>) -> Vec<Caller> {
         let caller = |(route, found): (u64, Option<Found>)| {
             let Found { id, ratio, alone } = found?;
-            Some(Caller { route, id, ratio, alone, evidence: self.follows.peek(&route)?.ratio() })
+            let follow = self.follows.peek(&route)?;
+            Some(Caller { route, id, ratio, alone, evidence: follow.ratio(), share: follow.share() })
         };
         found.filter_map(caller).collect()
     }
@@ -332,8 +338,11 @@ impl Class {
         }
         let (id, used) = (held.inbound.id, held.used(self.seq));
         // Whoever carried context may still make its call; the others are not waited for.
-        if self.want == kind && kind == Kind::Absent {
-            self.rhythm.closed(held.inbound.route_key, held.made(self.seq));
+        if self.want == kind
+            && kind == Kind::Absent
+            && let Some(made) = held.made(self.seq)
+        {
+            self.rhythm.closed(held.inbound.route_key, made);
         }
         self.process.closed(now, id, kind, used);
         if let Some(scope) = self.threads.peek_mut(&held.inbound.execution) {
@@ -358,8 +367,13 @@ impl Class {
             follow.settle(now, from, neutral);
             follow.left(id, held.milestone);
         }
-        if self.want == kind && kind == Kind::Valid && !held.mixed {
-            self.rhythm.closed(route, held.made(self.seq));
+        // What perhaps made one says nothing of whether most do.
+        if self.want == kind
+            && kind == Kind::Valid
+            && !held.mixed
+            && let Some(made) = held.made(self.seq)
+        {
+            self.rhythm.closed(route, made);
         }
     }
 

@@ -188,6 +188,11 @@ impl Follow {
         Some(Found { ratio: best, ..chosen })
     }
 
+    /// Share of the calls that follow its requests, as the lane has it that finds most.
+    pub(super) fn share(&self) -> f64 {
+        self.lanes.iter().map(Lane::share).fold(0.0, f64::max)
+    }
+
     /// Whether enough calls were seen.
     pub(super) fn is_learnt(&self) -> bool {
         self.lanes.iter().all(|lane| lane.calls >= LEARNT)

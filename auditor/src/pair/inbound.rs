@@ -169,9 +169,10 @@ impl Held {
         self.uses(class).map_or(0, |used| used.suspect.saturating_add(used.kept).saturating_add(used.perhaps))
     }
 
-    /// Whether it made suspect calls of the class, and others.
-    pub(super) fn made(&self, class: u64) -> (bool, bool) {
-        self.uses(class).map_or((false, false), |used| (used.suspect > 0, used.kept > 0))
+    /// Whether it made suspect calls of the class, and others; `None`: perhaps.
+    pub(super) fn made(&self, class: u64) -> Option<(bool, bool)> {
+        let Some(used) = self.uses(class) else { return Some((false, false)) };
+        (used.suspect > 0 || used.kept > 0 || used.perhaps == 0).then_some((used.suspect > 0, used.kept > 0))
     }
 
     /// It made one more call of the class; says how many that are.
