@@ -19,13 +19,13 @@ mod inbound;
 mod key;
 mod pairing;
 mod process;
+mod requests;
 mod rhythm;
 mod scope;
 mod suspect;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::num::NonZeroUsize;
-use std::ops::Bound;
 use std::sync::Arc;
 
 use auditor_ebpf::wire;
@@ -42,6 +42,7 @@ use class::Evidence;
 use inbound::{Execution, execution};
 use key::ClassKey;
 use process::{Process, TAINT};
+use requests::Requests;
 use suspect::{Call, Chosen, Named, Settled, Suspect};
 
 /// A request that got no response for so long has none coming whose end would be seen: its sender reset the connection
@@ -64,11 +65,13 @@ pub struct Limits {
     pub processes: usize,
     /// Requests, open or answered less than a minute ago.
     pub requests: usize,
+    /// Bytes of their audited fields.
+    pub bytes: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { processes: 4096, requests: 65_536 }
+        Self { processes: 4096, requests: 65_536, bytes: 32 << 20 }
     }
 }
 
@@ -95,8 +98,7 @@ pub struct Pairer {
     by_tgid: LruCache<u32, ProcessId>,
     /// The latest processes of each service.
     services: LruCache<Arc<str>, VecDeque<ProcessId>>,
-    /// Every request held anywhere, oldest first.
-    requests: BTreeMap<ExchangeId, ProcessId>,
+    requests: Requests,
     /// Requests up to this one are too old to be open.
     expired_through: ExchangeId,
     losses: u64,
@@ -119,7 +121,7 @@ impl Pairer {
             processes: LruCache::new(size),
             by_tgid: LruCache::new(size),
             services: LruCache::new(size),
-            requests: BTreeMap::new(),
+            requests: Requests::default(),
             expired_through: ExchangeId(0),
             losses: 0,
             lost_at: 0,
@@ -154,7 +156,7 @@ impl Pairer {
                 self.counters.processes_evicted += 1;
                 self.forgot_at = Some(now);
                 for id in old.held.keys() {
-                    self.requests.remove(id);
+                    self.requests.remove(*id);
                 }
             }
             self.by_tgid.put(pid.tgid, pid);
@@ -164,7 +166,7 @@ impl Pairer {
                 replicas.pop_front();
             }
         }
-        self.requests.insert(id, pid);
+        self.requests.insert(id, pid, inbound.carried.size());
         if let Some(process) = self.process(pid) {
             process.linger(now);
             let evicted = process.opened(now, inbound);
@@ -174,10 +176,10 @@ impl Pairer {
             }
             self.counters.threads_evicted += evicted;
             for id in expired {
-                self.requests.remove(&id);
+                self.requests.remove(id);
             }
         }
-        while self.requests.len() > self.limits.requests {
+        while self.requests.len() > self.limits.requests || self.requests.bytes() > self.limits.bytes {
             let Some((id, pid)) = self.requests.pop_first() else { break };
             self.counters.requests_evicted += 1;
             let Some(process) = self.process(pid) else { continue };
@@ -195,8 +197,7 @@ impl Pairer {
 
     /// Closes what has been open for too long. Ids increase with time, so each request is looked at once.
     fn expire(&mut self, now: BootNs) {
-        let after = |id| (Bound::Excluded(id), Bound::Unbounded);
-        while let Some((&id, &pid)) = self.requests.range(after(self.expired_through)).next() {
+        while let Some((id, pid)) = self.requests.after(self.expired_through) {
             if let Some(held) = self.processes.peek(&pid).and_then(|process| process.held.get(&id)) {
                 if held.inbound.started.saturating_add(ABANDONED) > now {
                     return;
@@ -214,7 +215,7 @@ impl Pairer {
 
     /// The response head was sent, by this thread and coroutine, or the exchange ended.
     pub fn closed(&mut self, now: BootNs, id: ExchangeId, responded: Option<(u32, u64)>) {
-        if let Some(pid) = self.requests.get(&id).copied()
+        if let Some(pid) = self.requests.process(id)
             && let Some(process) = self.process(pid)
         {
             process.linger(now);

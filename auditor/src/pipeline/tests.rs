@@ -340,7 +340,7 @@ fn long_evidence_is_cut() {
 #[test]
 fn tables_are_bounded() {
     let config = Config {
-        pairing: crate::pair::Limits { processes: 8, requests: 1000 },
+        pairing: crate::pair::Limits { processes: 8, requests: 1000, ..Default::default() },
         max_pending: 1000,
         ..Config::default()
     };
