@@ -459,7 +459,7 @@ fn identity_is_of_the_operation_that_completed_the_head() {
 #[test]
 fn values_are_compared_across_connections_and_records() {
     let text =
-        "GET /a/1234?u=Alice-0001 HTTP/1.1\r\nX-Request-Id: 6f1c1c1e-9d1b-4b3a\r\nCookie: a=tea; b=6f1c1c1e\r\n\r\n";
+        "GET /a/1234?u=Alice-0001 HTTP/1.1\r\nX-Tenant-Id: 6f1c1c1e-9d1b-4b3a\r\nCookie: a=tea; b=6f1c1c1e\r\n\r\n";
     let values = |bytes: &[&str]| {
         let mut s = Script::new();
         bytes.iter().for_each(|bytes| _ = s.recv(1, bytes));
