@@ -113,6 +113,8 @@ impl Pipeline {
 #[cfg(test)]
 mod apart;
 #[cfg(test)]
+mod formats;
+#[cfg(test)]
 mod innocents;
 #[cfg(test)]
 mod mixed;
