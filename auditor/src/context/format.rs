@@ -115,6 +115,21 @@ pub enum Status {
     Unknown,
 }
 
+impl Status {
+    /// As the output names it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Continued => "continued",
+            Self::PassedThrough => "passed_through",
+            Self::Restarted => "restarted",
+            Self::Dropped => "dropped",
+            Self::Started => "started",
+            Self::Absent => "absent",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
 /// What became of a format on a hop.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Comparison {

@@ -68,6 +68,7 @@ impl Back {
             interval_start: self.timeline.format(self.interval_start),
             edge: edge.interval.counts.info(),
             duration_seconds: edge.interval.durations.info(),
+            formats: edge.interval.formats.info(),
             coverage: edge.interval.counts.coverage(),
             inbound: lines::inbound_of_edge(&key),
             attributes: lines::edge(&key, edge.transport),

@@ -11,8 +11,10 @@ use super::contrast::{Contrasts, Fate, Mixed};
 use super::counts::Counts;
 use super::durations::Durations;
 use super::features::Call;
+use super::formats::FormatCounts;
 use super::line::Resource;
 use crate::audit::Outcome;
+use crate::context::format::Status;
 use crate::pair::{Suspicion, Target};
 use crate::record::BootNs;
 
@@ -38,6 +40,8 @@ pub struct Interval {
     pub counts: Counts,
     /// By how long their answers took.
     pub durations: Durations,
+    /// By what became of each format.
+    pub formats: FormatCounts,
 }
 
 /// One edge: its calls in the interval and in the run, and the workload seen last.
@@ -125,6 +129,13 @@ impl Edges {
             if let Some(duration) = duration {
                 edge.interval.durations.add(duration);
             }
+        }
+    }
+
+    /// What became of each format that a counted call, or the request that it was made for, carried.
+    pub fn formats(&mut self, key: &EdgeKey, formats: &[(&'static str, Status)]) {
+        if let Some(edge) = self.edges.peek_mut(key) {
+            edge.interval.formats.add(formats);
         }
     }
 

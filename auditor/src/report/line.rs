@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::formats::FormatsInfo;
+
 /// Version of the output format.
 pub const SCHEMA_VERSION: &str = "1.0";
 /// Longest line.
@@ -293,6 +295,11 @@ pub struct SummaryLine {
     /// From the first byte of the request to the response head; absent when no call was answered within ten seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub duration_seconds: Option<DurationInfo>,
+    /// Calls by what became of each format: `continued`, `passed_through`, `restarted`, `dropped`, `started` or `unknown`,
+    /// in the sense of the outcomes. Those that had nothing of a format on either side are not counted; absent when all
+    /// that was seen is `w3c`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub formats: Option<FormatsInfo>,
     /// Calls that carried the context on, of those whose request had one; null when there were none.
     pub coverage: Option<f64>,
     /// The requests the calls were made for; null when not paired.
