@@ -180,12 +180,11 @@ impl Back {
             let resource = process.map(|process| self.resource(&process));
             let whose =
                 resource.as_ref().map_or("this node".to_owned(), |r| format!("{} (pid {})", r.service_name, r.pid));
-            let sentence = code.rule().meaning.split_inclusive(". ").next().unwrap_or("").trim();
             out.push(Line::BlindSpot(Box::new(BlindSpotLine {
                 schema_version: SCHEMA_VERSION,
                 timestamp: self.timeline.format(self.now),
                 event_name: "auditor.blind_spot",
-                message: format!("{whose}: {sentence}"),
+                message: format!("{whose}: {}.", code.rule().gist()),
                 blind_spot: spot,
                 resource,
             })));
