@@ -53,10 +53,7 @@ pub(crate) enum Command {
     /// Can this node be audited? One line a check, and a fix for each failure.
     Doctor(Doctor),
     /// What a finding code means, and how to fix what it found. Without a code: the list.
-    Explain {
-        /// A code such as traceparent_dropped.
-        code: Option<String>,
-    },
+    Explain(Explain),
     /// Print the JSON Schema (draft 2020-12) of every output record.
     Schema,
 }
@@ -115,6 +112,15 @@ pub(crate) struct Replay {
     pub(crate) judge: Judge,
     /// The recording; `-` reads stdin.
     pub(crate) file: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Explain {
+    /// A code such as traceparent_dropped.
+    pub(crate) code: Option<String>,
+    /// How the answer is printed.
+    #[arg(long, default_value = "text")]
+    pub(crate) format: Format,
 }
 
 #[derive(Debug, Args)]
