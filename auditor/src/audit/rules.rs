@@ -77,7 +77,7 @@ mod tests {
                 String::new()
             }
         };
-        for rule in all().into_iter().map(Code::rule) {
+        for rule in all().map(Code::rule) {
             fill(rule.on_call, known(&["who", "from", "call", "format", "reason", "detail"]));
             fill(rule.on_request, known(&["client", "who", "from", "format", "reason", "detail"]));
         }
