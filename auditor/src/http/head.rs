@@ -314,7 +314,7 @@ mod tests {
         let head = parse_request(text.as_bytes(), true).unwrap().head;
         // Each, and both cookies together.
         assert_eq!((&*head.path, head.fields.len(), head.affinity.len()), ("/u/4bf92f35-77b3", 0, 6));
-        let other = parse_request(b"GET / HTTP/1.1\nx-request-id: abcd\n\n", true).unwrap().head;
+        let other = parse_request(b"GET / HTTP/1.1\nx-tenant: abcd\n\n", true).unwrap().head;
         assert!(head.affinity.contains(&other.affinity[0]));
     }
 
