@@ -23,7 +23,9 @@ pub mod opaque;
 pub mod agreement;
 pub mod translate;
 pub mod history;
+mod selection;
 
+pub use selection::{Selection, SelectionError};
 pub use trace::TraceFormat;
 
 use crate::rule::Rule;

@@ -3,11 +3,14 @@
 use std::time::Duration;
 
 use crate::audit::Severity;
+use crate::context::Selection;
 use crate::pair;
 
 /// Settings of [`super::Back`].
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Config {
+    /// What is audited.
+    pub selection: Selection,
     /// One line per finding and window; zero: one per occurrence.
     pub aggregation_window: Duration,
     /// Time between summaries; zero: only at the end.
@@ -33,6 +36,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
+            selection: Selection::default(),
             aggregation_window: Duration::from_secs(60),
             summary_interval: Duration::from_secs(60),
             stats_interval: Duration::from_secs(60),
