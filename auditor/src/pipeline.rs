@@ -55,7 +55,7 @@ impl Pipeline {
     /// With these settings.
     pub fn new(settings: Settings) -> Self {
         Self {
-            front: Front::new(settings.stream, settings.exchange, settings.masking),
+            front: Front::new(&settings),
             filter: settings.filter,
             back: Back::new(settings.back),
             events: Vec::new(),

@@ -209,7 +209,7 @@ proptest! {
 
 /// What `auditor record` writes.
 fn record(records: Vec<Record>, settings: Settings) -> Vec<u8> {
-    let mut front = Front::new(settings.stream, settings.exchange, settings.masking);
+    let mut front = Front::new(&settings);
     let (mut file, mut events) = (Vec::new(), Vec::new());
     let mut writer = Writer::new(&mut file).expect("memory");
     for record in records {

@@ -31,8 +31,7 @@ pub(crate) fn run(args: &Record, log_level: LogLevel) -> Result<ExitCode, Failur
         }
     };
     let runtime = session::runtime()?;
-    let settings = Settings::default();
-    let mut front = Front::new(settings.stream, settings.exchange, masking);
+    let mut front = Front::new(&Settings { masking, ..Settings::default() });
     let mut recorder = Recorder {
         writer: Writer::new(BufWriter::with_capacity(1 << 18, file)).map_err(Failure::io(&path))?,
         filter,

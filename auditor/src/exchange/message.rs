@@ -45,7 +45,7 @@ impl Connection {
     fn request(&mut self, role: Role, whole: bool, tentative: bool, data: &Data, context: &mut Context<'_>) {
         let side = self.side(data.direction);
         let started = side.started;
-        let parsed = parse_request(side.framer.head(), whole);
+        let parsed = parse_request(side.framer.head(), whole, context.policy);
         if tentative {
             side.framer.lose();
             return self.push_lost(data, context);
@@ -86,7 +86,8 @@ impl Connection {
     }
 
     fn response(&mut self, whole: bool, data: &Data, context: &mut Context<'_>) {
-        let parsed = if whole { parse_response(self.side(data.direction).framer.head()).ok() } else { None };
+        let parsed =
+            if whole { parse_response(self.side(data.direction).framer.head(), context.policy).ok() } else { None };
         context.counters.unparsable += u64::from(whole && parsed.is_none());
         let interim = parsed.is_some_and(|parsed| matches!(parsed.status, 100 | 102..=199));
         if interim {
