@@ -55,13 +55,13 @@ impl Connection {
                 self.open.end_all(data.time, context, |_| End::OutOfSight);
                 return self.http2(data, context);
             }
-            Ok(parsed) if whole => (parsed, Visibility::Whole),
+            Ok(parsed) if whole && !parsed.crowded => (parsed, Visibility::Whole),
             Ok(parsed) => (parsed, Visibility::Truncated),
             Err(_) => {
                 let (head, framing) = (RequestHead::default(), Framing::Unclear);
                 let visibility = if whole { Visibility::Lost } else { Visibility::Truncated };
                 context.counters.unparsable += u64::from(whole);
-                (ParsedRequest { head, framing, upgrade: None, http2_preface: false }, visibility)
+                (ParsedRequest { head, crowded: false, framing, upgrade: None, http2_preface: false }, visibility)
             }
         };
         side.framer.follow(if whole { parsed.body() } else { Body::Unknown });

@@ -11,6 +11,9 @@ use super::fields::Field;
 use super::{Body, Kind, Policy, affinity, mask};
 use crate::exchange::RequestHead;
 
+/// Audited fields of one request that are kept. A head has room for thousands of empty ones, and each costs 64 bytes.
+const MOST_FIELDS: usize = 512;
+
 /// A head that no reading makes sense of: nothing may be concluded from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unparsable {
@@ -51,6 +54,8 @@ pub enum Framing {
 pub struct ParsedRequest {
     /// What travels on.
     pub head: RequestHead,
+    /// It has more audited fields than are kept.
+    pub crowded: bool,
     /// What its fields say of the body.
     pub framing: Framing,
     /// What it asks for.
@@ -105,7 +110,13 @@ pub fn parse_request(bytes: &[u8], whole: bool, policy: &Policy) -> Result<Parse
     let lines = Lines::read(bytes, whole, Kind::Request, policy)?;
     if lines.start.starts_with(b"PRI * HTTP/2.0") {
         let framing = Framing::Unclear;
-        return Ok(ParsedRequest { head: RequestHead::default(), framing, upgrade: None, http2_preface: true });
+        return Ok(ParsedRequest {
+            head: RequestHead::default(),
+            crowded: false,
+            framing,
+            upgrade: None,
+            http2_preface: true,
+        });
     }
     let clean = lines.clean();
     let mut headers = vec![httparse::EMPTY_HEADER; lines.fields.len()];
@@ -142,7 +153,8 @@ pub fn parse_request(bytes: &[u8], whole: bool, policy: &Policy) -> Result<Parse
     if &*head.method == "CONNECT" {
         upgrade = Some(Upgrade::Connect);
     }
-    Ok(ParsedRequest { head, framing: framing(request.headers), upgrade, http2_preface: false })
+    let crowded = lines.fields.iter().filter(|line| line.field.audited).count() > MOST_FIELDS;
+    Ok(ParsedRequest { head, crowded, framing: framing(request.headers), upgrade, http2_preface: false })
 }
 
 /// Reads the head of a response.
@@ -279,11 +291,18 @@ impl<'a> Lines<'a> {
         clean
     }
 
-    /// Names and values of the audited fields.
+    /// Names and values of the audited fields: slices of one piece of memory, since many requests are held.
     fn audited(&self) -> Vec<(Bytes, Bytes)> {
-        let audited = self.fields.iter().filter(|line| line.field.audited);
-        let copy = |line: &Line<'_>| (Bytes::copy_from_slice(line.name), line.value.iter().map(legal).collect());
-        audited.map(copy).collect()
+        let audited = || self.fields.iter().filter(|line| line.field.audited).take(MOST_FIELDS);
+        let mut all = Vec::with_capacity(audited().map(|line| line.name.len() + line.value.len()).sum());
+        for line in audited() {
+            all.extend_from_slice(line.name);
+            all.extend(line.value.iter().map(legal));
+        }
+        let mut all = Bytes::from(all);
+        let mut fields = Vec::with_capacity(audited().count());
+        fields.extend(audited().map(|line| (all.split_to(line.name.len()), all.split_to(line.value.len()))));
+        fields
     }
 }
 
@@ -385,6 +404,16 @@ mod tests {
         }
         text += "\r\n";
         assert_eq!(fields(&text).len(), 300);
+    }
+
+    #[test]
+    fn thousands_of_fields_are_too_many() {
+        for (lines, crowded) in [(MOST_FIELDS, false), (4000, true)] {
+            let text = format!("GET / HTTP/1.1\n{}Host: h\n\n", "b3:\n".repeat(lines));
+            let parsed = parse_request(text.as_bytes(), true).unwrap();
+            assert_eq!((parsed.head.fields.len(), parsed.crowded), (MOST_FIELDS, crowded));
+            assert_eq!(parsed.head.host.as_deref(), Some("h"));
+        }
     }
 
     #[test]
