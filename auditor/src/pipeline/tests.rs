@@ -149,6 +149,9 @@ fn broken_values_blame_who_made_them() {
     let ran = served(20, |_, say| say.with(BROKEN), |_, say| say.with(BROKEN)).run();
     assert!(ran.findings("traceparent_malformed").iter().all(|f| f.finding.direction == "inbound"));
     assert_eq!(ran.hops("passed_through"), 20);
+    // Made here of another one that is broken in the same way.
+    let ran = served(20, |n, say| say.with(format!("00-0-{n}-01")), |_, say| say.with("00-0-x-01")).run();
+    assert!(ran.findings("traceparent_malformed").iter().any(|f| f.finding.direction == "outbound"));
     // Repaired here.
     let ran = served(20, |_, say| say.with(BROKEN_ID), |_, say| say.with(BROKEN)).run();
     assert_eq!(ran.codes(), ["invalid_trace_id_reused", "traceparent_malformed"]);
