@@ -9,8 +9,8 @@ use siphasher::sip::SipHasher13;
 use super::edges::EdgeKey;
 use super::line::FindingLine;
 use crate::audit::{Code, Found};
-use crate::pair::Suspicion;
 use crate::context::w3c;
+use crate::pair::Suspicion;
 use crate::record::BootNs;
 
 /// A finding that occurred, with the edge its counts come from.
