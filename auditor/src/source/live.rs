@@ -115,7 +115,7 @@ impl Live {
             if !self.known.contains(&spot.process) {
                 // What its data records say of `exec` is not known here; the first of them describes it again.
                 self.known.put(spot.process, u32::MAX);
-                let process = process::describe(spot.process, &process::comm(spot.process.tgid), time);
+                let process = process::describe(spot.process, &process::comm(spot.process.tgid), &[], time);
                 take(Record::Process(Box::new(process)))?;
             }
             take(Record::Blind(spot))?;
@@ -142,7 +142,8 @@ fn drain(
                     // After an `exec` it is another program.
                     && known.put(data.process, data.exec_id) != Some(data.exec_id)
                 {
-                    let process = process::describe(data.process, &data.comm, data.time);
+                    let process =
+                        process::describe(data.process, &data.comm, &data.ancestors.map(|task| task.tgid), data.time);
                     take(Record::Process(Box::new(process)))?;
                 }
                 take(record)?;

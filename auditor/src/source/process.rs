@@ -13,41 +13,67 @@ const ENVIRON_CAP: u64 = 128 * 1024;
 /// Programs whose first argument says more than they do.
 const INTERPRETERS: &[&str] = &["python", "node", "ruby", "perl", "php", "bash", "sh", "dash", "java", "deno", "bun"];
 
-/// Reads what is known of a process. When it has already ended, only `comm` is left.
-pub fn describe(id: ProcessId, comm: &[u8; 16], time: BootNs) -> Process {
-    let proc = Path::new("/proc").join(id.tgid.to_string());
-    let read = |name: &str| fs::read(proc.join(name)).unwrap_or_default();
+/// Reads what is known of a process.
+///
+/// One that has already ended no longer says what it ran, nor where. What processes inherit is then read from the nearest
+/// of its `ancestors` (their pids, nearest first) that lives; of the program only `comm` is left.
+pub fn describe(id: ProcessId, comm: &[u8; 16], ancestors: &[u32], time: BootNs) -> Process {
     let comm = String::from_utf8_lossy(comm).trim_end_matches('\0').to_owned();
     // A process that reused the pid is another one: believe nothing of it.
-    let same = start_matches(&read("stat"), id.start_ns);
-    let arguments: Vec<String> = if same {
-        read("cmdline").split(|&b| b == 0).map(|part| String::from_utf8_lossy(part).into_owned()).collect()
-    } else {
-        Vec::new()
-    };
-    // Here, so that recordings hold no secrets; and before anything is derived from them.
-    let arguments = redact(&arguments);
-    let executable = same
-        .then(|| fs::read_link(proc.join("exe")).ok())
-        .flatten()
-        .and_then(|path| path.file_name().map(|name| name.to_string_lossy().into_owned()))
-        .map(|name| name.trim_end_matches(" (deleted)").to_owned())
-        .unwrap_or_else(|| comm.clone());
-    let cgroup = if same { cgroup_path(&String::from_utf8_lossy(&read("cgroup"))) } else { String::new() };
+    let own = Living::read(id.tgid, |start| same_tick(start, id.start_ns));
+    let nearest = || ancestors.iter().find_map(|pid| Living::read(*pid, |start| !later_tick(start, id.start_ns)));
+    let inherited = own.is_none().then(nearest).flatten();
+    let (executable, arguments) = own.as_ref().map_or((None, &[][..]), |own| (own.executable.clone(), &own.arguments));
+    let executable = executable.unwrap_or(comm);
+    let Surroundings { cgroup, otel } =
+        own.as_ref().or(inherited.as_ref()).map(|living| living.surroundings.clone()).unwrap_or_default();
     let container_id = container_id(&cgroup);
-    let otel = if same { otel_service_name(&proc.join("environ")) } else { None };
     let service = otel
         .or_else(|| systemd_unit(&cgroup))
         .or_else(|| container_id.clone().map(|id| id.chars().take(12).collect()))
-        .unwrap_or_else(|| script_name(&executable, &arguments).unwrap_or_else(|| executable.clone()));
-    Process {
-        id,
-        time,
-        service,
-        executable,
-        command_line: clip(arguments.join(" ").trim_end(), COMMAND_LINE_CAP),
-        cgroup,
-        container_id,
+        .unwrap_or_else(|| script_name(&executable, arguments).unwrap_or_else(|| executable.clone()));
+    let command_line = clip(arguments.join(" ").trim_end(), COMMAND_LINE_CAP);
+    Process { id, time, service, executable, command_line, cgroup, container_id }
+}
+
+/// What a process that has not ended says of itself.
+struct Living {
+    /// Where it may be read.
+    executable: Option<String>,
+    arguments: Vec<String>,
+    surroundings: Surroundings,
+}
+
+/// What a process gives its children, unless one of them changes it.
+#[derive(Clone, Default)]
+struct Surroundings {
+    cgroup: String,
+    /// `OTEL_SERVICE_NAME`.
+    otel: Option<String>,
+}
+
+impl Living {
+    /// Nothing when it has ended, or when `is_it` does not accept when it started (in clock ticks).
+    fn read(pid: u32, is_it: impl Fn(u64) -> bool) -> Option<Self> {
+        let proc = Path::new("/proc").join(pid.to_string());
+        let read = |name: &str| fs::read(proc.join(name)).unwrap_or_default();
+        let surroundings = Surroundings {
+            cgroup: cgroup_path(&String::from_utf8_lossy(&read("cgroup"))),
+            otel: otel_service_name(&proc.join("environ")),
+        };
+        let executable = fs::read_link(proc.join("exe")).ok();
+        let arguments = read("cmdline");
+        // After the others: a process that has ended has neither, but who may not trace may still read the arguments.
+        if executable.is_none() && arguments.is_empty() {
+            return None;
+        }
+        let executable = executable.as_ref().and_then(|path| path.file_name());
+        let executable = executable.map(|name| name.to_string_lossy().trim_end_matches(" (deleted)").to_owned());
+        let arguments: Vec<String> =
+            arguments.split(|&b| b == 0).map(|part| String::from_utf8_lossy(part).into_owned()).collect();
+        // Here, so that recordings hold no secrets; and before anything is derived from them.
+        let arguments = redact(&arguments);
+        started(&read("stat")).is_some_and(is_it).then_some(Self { executable, arguments, surroundings })
     }
 }
 
@@ -69,13 +95,22 @@ fn clip(text: &str, cap: usize) -> String {
     text.get(..end).unwrap_or_default().to_owned()
 }
 
-/// Field 22 of `/proc/PID/stat` is the same start time in clock ticks.
-fn start_matches(stat: &[u8], start_ns: BootNs) -> bool {
+/// Field 22 of `/proc/PID/stat`: when the process started, in clock ticks since boot.
+fn started(stat: &[u8]) -> Option<u64> {
     let stat = String::from_utf8_lossy(stat);
-    let Some((_, fields)) = stat.rsplit_once(") ") else { return false };
-    let Some(ticks) = fields.split(' ').nth(19).and_then(|field| field.parse::<u64>().ok()) else { return false };
-    // USER_HZ is 100 on every architecture Linux offers to user space today.
-    ticks.abs_diff(start_ns / 10_000_000) <= 1
+    let (_, fields) = stat.rsplit_once(") ")?;
+    fields.split(' ').nth(19)?.parse().ok()
+}
+
+/// USER_HZ is 100 on every architecture Linux offers to user space today.
+const TICK_NS: u64 = 10_000_000;
+
+fn same_tick(ticks: u64, start_ns: BootNs) -> bool {
+    ticks.abs_diff(start_ns / TICK_NS) <= 1
+}
+
+fn later_tick(ticks: u64, start_ns: BootNs) -> bool {
+    ticks > start_ns / TICK_NS + 1
 }
 
 /// The v2 path, or the longest of the v1 ones.
@@ -142,6 +177,8 @@ fn basename(path: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use std::process::Command;
+
     use super::*;
 
     fn script(executable: &str, line: &str) -> Option<String> {
@@ -178,9 +215,34 @@ mod tests {
         let text = String::from_utf8_lossy(&stat).into_owned();
         let ticks: u64 = text.rsplit_once(") ").expect("stat").1.split(' ').nth(19).expect("22").parse().expect("n");
         let id = ProcessId { tgid: std::process::id(), start_ns: ticks * 10_000_000 };
-        let process = describe(id, b"comm\0\0\0\0\0\0\0\0\0\0\0\0", 7);
+        let process = describe(id, b"comm\0\0\0\0\0\0\0\0\0\0\0\0", &[], 7);
         assert!(process.command_line.contains(&process.executable), "{process:?}");
-        let other = describe(ProcessId { start_ns: 1, ..id }, b"comm\0\0\0\0\0\0\0\0\0\0\0\0", 7);
+        let other = describe(ProcessId { start_ns: 1, ..id }, b"comm\0\0\0\0\0\0\0\0\0\0\0\0", &[], 7);
         assert_eq!((other.executable.as_str(), other.command_line.as_str()), ("comm", ""));
+    }
+
+    #[test]
+    fn of_an_ended_process_is_known_what_it_inherited() {
+        let named = |command: &mut Command| command.env("OTEL_SERVICE_NAME", "shop").spawn().expect("starts");
+        let mut parent = named(Command::new("sleep").arg("60"));
+        let started = started(&fs::read(format!("/proc/{}/stat", parent.id())).expect("proc")).expect("a time");
+        // Not waited for, it is in /proc without anything of its own.
+        let mut child = named(Command::new("true").env("OTEL_SERVICE_NAME", "another"));
+        let stat = format!("/proc/{}/stat", child.id());
+        while !fs::read_to_string(&stat).expect("proc").contains(") Z ") {
+            std::thread::yield_now();
+        }
+        let id = ProcessId { tgid: child.id(), start_ns: (started + 1) * TICK_NS };
+        let describe = |id, ancestors: &[u32]| describe(id, b"wget\0\0\0\0\0\0\0\0\0\0\0\0", ancestors, 7);
+        let process = describe(id, &[u32::MAX, parent.id()]);
+        assert_eq!((process.service.as_str(), process.executable.as_str()), ("shop", "wget"));
+        assert_eq!(describe(id, &[]).service, "wget");
+        // Who started later is no ancestor, whatever its pid.
+        let earlier = ProcessId { start_ns: 0, ..id };
+        assert_eq!(describe(earlier, &[parent.id()]).service, "wget");
+        for process in [&mut child, &mut parent] {
+            let _ = process.kill();
+            let _ = process.wait();
+        }
     }
 }
