@@ -12,8 +12,8 @@ use auditor_tests::process::{Service, eventually};
 
 /// How long wrk runs.
 const DURATION: Duration = Duration::from_secs(20);
-/// When the auditor's tables should have the size that they keep.
-const WARM: Duration = Duration::from_secs(5);
+/// When the auditor's tables should have the size that they keep: that of the requests holds the last 65,536.
+const WARM: Duration = Duration::from_secs(10);
 
 fn wrk(addr: &Addr) -> Child {
     Command::new("wrk")
