@@ -10,6 +10,7 @@
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::unwrap_used))]
 
 mod affinity;
+mod children;
 mod class;
 mod clock;
 mod delay;
@@ -19,12 +20,12 @@ mod inbound;
 mod key;
 mod pairing;
 mod process;
+mod replicas;
 mod requests;
 mod rhythm;
 mod scope;
 mod suspect;
 
-use std::collections::VecDeque;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
@@ -38,10 +39,12 @@ pub use pairing::{Claim, ClassRef, Method, Pairing, Parents};
 
 use crate::exchange::{ExchangeId, Request};
 use crate::record::{BootNs, ProcessId};
+use children::Child;
 use class::Evidence;
 use inbound::{Execution, execution};
 use key::ClassKey;
 use process::{Process, TAINT};
+use replicas::Replicas;
 use requests::Requests;
 use suspect::{Call, Chosen, Named, Settled, Suspect};
 
@@ -55,8 +58,6 @@ const CLEAR: f64 = 0.998;
 const PERHAPS: f64 = 0.85;
 /// That the best of several requests with the call's trace-id is.
 const SAME_TRACE: f64 = 0.9;
-/// Processes of one service whose evidence adds up; for CGI and prefork servers, the latest.
-const REPLICAS: usize = 64;
 
 /// Limits of the pairing's tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,8 +97,7 @@ pub struct Pairer {
     limits: Limits,
     processes: LruCache<ProcessId, Process>,
     by_tgid: LruCache<u32, ProcessId>,
-    /// The latest processes of each service.
-    services: LruCache<Arc<str>, VecDeque<ProcessId>>,
+    services: LruCache<Arc<str>, Replicas>,
     requests: Requests,
     /// Requests up to this one are too old to be open.
     expired_through: ExchangeId,
@@ -160,10 +160,10 @@ impl Pairer {
                 }
             }
             self.by_tgid.put(pid.tgid, pid);
-            let replicas = self.services.get_or_insert_mut(service.clone(), VecDeque::new);
-            replicas.push_back(pid);
-            if replicas.len() > REPLICAS {
-                replicas.pop_front();
+            let replicas = self.services.get_or_insert_mut(service.clone(), Replicas::new);
+            let is_busy = |pid| self.processes.peek(&pid).is_some_and(|process| !process.open.ids.is_empty());
+            for oldest in replicas.push(pid, is_busy) {
+                self.retire(oldest, service);
             }
         }
         self.requests.insert(id, pid, inbound.carried.size());
@@ -192,6 +192,21 @@ impl Pairer {
                 }
             }
             process.forget(now, id);
+        }
+    }
+
+    /// Has the service remember what this process of it says.
+    fn retire(&mut self, pid: ProcessId, service: &Arc<str>) {
+        let losses = self.losses;
+        let said = self.process(pid).map(|process| {
+            let classes = process.classes.iter_mut();
+            let said = classes.map(|(key, class)| (key.hash(service), class.hand_over()));
+            said.flat_map(|(key, said)| said.into_iter().map(move |(route, evidence)| ((key, route), evidence)))
+                .collect()
+        });
+        let said: Vec<_> = said.unwrap_or_default();
+        if let Some(replicas) = self.services.get_mut(service) {
+            replicas.keep(losses, said);
         }
     }
 
@@ -285,16 +300,16 @@ impl Pairer {
             return pairing;
         }
         let request = outbound.request;
-        let Some((pid, execution, born)) = self.actor(request) else { return Pairing::unpaired(request.process) };
+        let Some((pid, execution, child)) = self.actor(request) else { return Pairing::unpaired(request.process) };
         let (losses, seq) = (self.losses > 0, self.next_class);
         let Some(process) = self.process(pid) else { return Pairing::unpaired(request.process) };
         process.linger(now);
-        let call = Call { now, execution, outbound };
-        let candidates = process.candidates(now, execution, born);
+        let call = Call { now, execution, child, outbound };
+        let candidates = process.candidates(now, execution, child);
         let candidates = process.narrowed(candidates, &request.head.affinity);
         let seen = process.suspect(&call, &candidates, losses, seq);
         let tainted = now < process.tainted_until;
-        let mut method = candidates.method(born.is_some());
+        let mut method = candidates.method(child.is_some());
         if method == Method::Thread && request.coroutine != 0 {
             method = Method::Coroutine;
         }
@@ -321,7 +336,7 @@ impl Pairer {
             let route = parent.map(|_| route);
             suspect = Some((suspicion, ClassRef { process: pid, group, key, seq: class, route }));
         }
-        let exact = candidates.affine || candidates.on_thread && candidates.count == 1;
+        let exact = candidates.affine || candidates.is_of_thread();
         process.sent(now, request.id, outbound.hash(), parent.filter(|_| exact));
         let confidence = match (claimed, method) {
             (None, _) if caused < 0.5 => (1.0 - caused).min(PERHAPS),
@@ -348,12 +363,15 @@ impl Pairer {
         let process = self.process(class.process)?;
         process.classes.peek(&class.key).filter(|c| c.seq == class.seq)?;
         let service = process.service.clone();
-        let mut evidence = Evidence::default();
-        let mut replicas = self.services.peek(&service).cloned().unwrap_or_default();
-        if !replicas.contains(&class.process) {
-            replicas.push_back(class.process);
+        let replicas = self.services.peek(&service);
+        let mut evidence = replicas.map_or_else(Evidence::default, |replicas| {
+            replicas.said(self.losses, &(class.key.hash(&service), class.route))
+        });
+        let mut asked: Vec<ProcessId> = replicas.into_iter().flat_map(Replicas::asked).collect();
+        if !asked.contains(&class.process) {
+            asked.push(class.process);
         }
-        for pid in replicas {
+        for pid in asked {
             let Some(process) = self.process(pid) else { continue };
             process.linger(now);
             if let Some(class_of_it) = process.classes.peek(&class.key) {
@@ -399,22 +417,22 @@ impl Pairer {
         None
     }
 
-    /// The process and thread on whose behalf a request is sent, with the birth of the child that sends it: itself if
-    /// it receives requests, else the nearest process above that does.
-    fn actor(&mut self, request: &Request) -> Option<(ProcessId, Execution, Option<BootNs>)> {
+    /// The process and thread on whose behalf a request is sent, with the child that sends it: itself if it receives
+    /// requests, else the nearest process above that does.
+    fn actor(&mut self, request: &Request) -> Option<(ProcessId, Execution, Option<Child>)> {
         if self.processes.contains(&request.process) {
             return Some((request.process, execution(request.tid, request.coroutine), None));
         }
-        request.ancestors.iter().filter(|a: &&wire::Task| a.tgid != 0 && a.tgid != request.process.tgid).find_map(|a| {
-            let pid = *self.by_tgid.peek(&a.tgid)?;
+        let mut child = Child { tgid: request.process.tgid, born: request.process.start_ns };
+        for above in request.ancestors.iter().filter(|a: &&wire::Task| a.tgid != 0 && a.tgid != request.process.tgid) {
             // A pid that was reused belongs to a process younger than the child.
-            let older = pid.start_ns <= request.process.start_ns;
-            (older && self.processes.contains(&pid)).then_some((
-                pid,
-                execution(a.tid, 0),
-                Some(request.process.start_ns),
-            ))
-        })
+            let known = self.by_tgid.peek(&above.tgid).filter(|pid| pid.start_ns <= child.born);
+            if let Some(pid) = known.filter(|pid| self.processes.contains(pid)) {
+                return Some((*pid, execution(above.tid, 0), Some(child)));
+            }
+            child.tgid = above.tgid;
+        }
+        None
     }
 
     fn process(&mut self, pid: ProcessId) -> Option<&mut Process> {

@@ -115,6 +115,8 @@ mod apart;
 #[cfg(test)]
 mod formats;
 #[cfg(test)]
+mod children;
+#[cfg(test)]
 mod innocents;
 #[cfg(test)]
 mod mixed;

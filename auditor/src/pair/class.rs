@@ -57,8 +57,8 @@ const LOG_BOUND: f64 = 50.0;
 const LOSS_PENALTY: f64 = 7.0;
 /// Losses cost no more than this together.
 const LOSS_FLOOR: f64 = -20.0;
-/// As much evidence as a call ever is, in ln E: what a process calls that exists for one request, or what carries its
-/// name. A user's token is none: work that goes on for users who are away carries it as well.
+/// As much evidence as a call ever is, in ln E: what a process calls that exists for one request, or that was forked for
+/// one, or what carries its name. A user's token is none: work that goes on for users who are away carries it as well.
 const WITNESS: f64 = 1.6;
 /// What speaks for calls following the requests of a route must be this many times likelier than chance, for the route to
 /// be a rival of another.
@@ -96,6 +96,13 @@ impl Evidence {
         self.hits += other.hits;
         self.is_clockwork |= other.is_clockwork;
         self.ended.add(other.ended);
+    }
+
+    /// The same, for as long as the service runs.
+    pub(super) fn keep(&mut self, other: Self) {
+        self.add(other);
+        self.log = self.log.clamp(-LOG_BOUND, LOG_BOUND);
+        self.ended.fade();
     }
 
     pub(super) fn standing(&self) -> Standing {
@@ -387,7 +394,8 @@ impl Class {
         self.hits += 1;
     }
 
-    /// The call carries the name of its request: background work does not.
+    /// The call carries the name of its request, or was made by a child that was forked for it: background work does
+    /// not, and is not.
     pub(super) fn witnessed(&mut self) {
         for log in &mut self.process_log {
             *log = (*log + WITNESS).min(LOG_BOUND);
@@ -449,6 +457,21 @@ impl Class {
             is_clockwork: self.rhythm.is_clockwork(),
             ended: route.map(|route| self.rhythm.ended(route)).unwrap_or_default(),
         }
+    }
+
+    /// What it says goes on without it, for each route and for none; from now on it says nothing that it said already.
+    pub(super) fn hand_over(&mut self) -> Vec<(Option<u64>, Evidence)> {
+        let routes = std::iter::once(None).chain(self.follows.iter().map(|(route, _)| Some(*route)));
+        let said = routes.map(|route| (route, self.evidence(route))).collect();
+        for log in self.process_log.iter_mut().chain(&mut self.thread_log).chain([&mut self.log]) {
+            *log = 0.0;
+        }
+        for (_, follow) in self.follows.iter_mut() {
+            follow.hand_over();
+        }
+        self.hits = 0;
+        self.rhythm.hand_over();
+        said
     }
 
     /// Records are missing, or something was evicted.

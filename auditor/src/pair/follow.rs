@@ -248,6 +248,13 @@ impl Follow {
         self.lanes.iter().map(|lane| lane.log.exp()).sum::<f64>() / self.lanes.len() as f64
     }
 
+    /// The evidence is kept elsewhere.
+    pub(super) fn hand_over(&mut self) {
+        for lane in &mut self.lanes {
+            lane.log = 0.0;
+        }
+    }
+
     /// Nothing is known any more of what waits; the evidence is what `penalty` makes of it.
     pub(super) fn taint(&mut self, penalty: impl Fn(f64) -> f64) {
         self.working.clear();

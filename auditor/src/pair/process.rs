@@ -10,6 +10,7 @@ use lru::LruCache;
 use siphasher::sip::SipHasher13;
 
 use super::affinity::Affinity;
+use super::children::Children;
 use super::class::Class;
 use super::clock::{Clock, State};
 use super::delay::{Decision, Delays};
@@ -126,6 +127,7 @@ pub(super) struct Process {
     pub(super) lingering: VecDeque<(BootNs, ExchangeId)>,
     pub(super) discipline: Discipline,
     pub(super) affinity: Affinity,
+    pub(super) children: Children,
     /// Where all calls are solved jointly.
     pub(super) delays: Option<Box<Delays>>,
     /// What is known of earlier calls since the last time somebody asked.
@@ -157,6 +159,7 @@ impl Process {
             lingering: VecDeque::new(),
             discipline: Discipline::default(),
             affinity: Affinity::new(AFFINE),
+            children: Children::default(),
             delays: None,
             settled: Vec::new(),
             classes: LruCache::sparse(CLASSES),

@@ -84,7 +84,10 @@ pub(super) struct Ended {
 
 impl Ended {
     /// The first requests count less and less: whose calls they made had to be learnt.
-    fn halve(&mut self) {
+    pub(super) fn fade(&mut self) {
+        if self.all < REMEMBERED {
+            return;
+        }
         for count in [&mut self.all, &mut self.called, &mut self.kept, &mut self.both] {
             *count /= 2;
         }
@@ -117,9 +120,7 @@ impl Rhythm {
             ended.called += u64::from(called);
             ended.kept += u64::from(kept);
             ended.both += u64::from(called && kept);
-            if ended.all >= REMEMBERED {
-                ended.halve();
-            }
+            ended.fade();
         }
     }
 
@@ -131,6 +132,11 @@ impl Rhythm {
     /// Requests of a route that have ended.
     pub(super) fn ended(&self, route: u64) -> Ended {
         self.routes.get(&route).copied().unwrap_or_default()
+    }
+
+    /// What is known of its requests is kept elsewhere.
+    pub(super) fn hand_over(&mut self) {
+        self.routes.clear();
     }
 
     /// A call of the class was made.

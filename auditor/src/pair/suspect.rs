@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::affinity::Shared;
+use super::children::Child;
 use super::class::{Caller, Class, First};
 use super::early::Unsettled;
 use super::inbound::{Execution, Made, Outbound};
@@ -29,6 +30,7 @@ pub(super) struct Call<'a> {
     pub(super) now: BootNs,
     /// What made it, or what forked the child that did.
     pub(super) execution: Execution,
+    pub(super) child: Option<Child>,
     pub(super) outbound: &'a Outbound<'a>,
 }
 
@@ -72,6 +74,11 @@ impl Candidates {
             _ => Parents::Unclear,
         };
         Self { count, parents, kind, first, ..Self::NONE }
+    }
+
+    /// There is no other, and the thread works for nobody else.
+    pub(super) fn is_of_thread(&self) -> bool {
+        self.on_thread && self.count == 1
     }
 
     /// How the call is paired if nothing better turns up.
@@ -155,7 +162,7 @@ pub(super) struct Seen {
 impl Process {
     /// The requests that could have made a call: those of the thread if that says anything, else those of the process;
     /// those that have just ended if none is open.
-    pub(super) fn candidates(&self, now: BootNs, execution: Execution, born: Option<BootNs>) -> Candidates {
+    pub(super) fn candidates(&mut self, now: BootNs, execution: Execution, child: Option<Child>) -> Candidates {
         let thread = self.threads.peek(&execution).filter(|_| self.discipline.holds());
         let just =
             |within| thread.and_then(|thread| thread.responded).filter(|(at, _)| now.saturating_sub(*at) < within);
@@ -173,12 +180,15 @@ impl Process {
             let count = u32::try_from(self.lingering.len()).unwrap_or(u32::MAX);
             Candidates { late: true, ..Candidates::of(kind, ids.min(), count) }
         };
+        let aftermath = just(AFTERMATH).is_some();
         // A child that was there before the request does not work for it.
-        let orphan = born.is_some_and(|born| {
-            found.first.and_then(|id| self.held.get(&id)).is_none_or(|held| held.inbound.started > born)
+        let orphan = child.is_some_and(|child| {
+            let first = found.first.and_then(|id| self.held.get(&id));
+            let younger = first.is_none_or(|held| held.inbound.started > child.born);
+            younger || found.is_of_thread() && found.first.is_some_and(|id| !self.children.adopt(child, id))
         });
         match found.count {
-            0 if just(AFTERMATH).is_some() => Candidates { parents: Parents::JustAnswered, ..Candidates::NONE },
+            0 if aftermath => Candidates { parents: Parents::JustAnswered, ..Candidates::NONE },
             _ if orphan => Candidates::NONE,
             _ => found,
         }
@@ -190,7 +200,7 @@ impl Process {
         let works = |id| held.get(&id).is_some_and(|held| held.open || held.lingers);
         let mut shared = self.affinity.shared(values, works);
         // The thread, where it tells at all, tells more.
-        if found.on_thread && found.count == 1 {
+        if found.is_of_thread() {
             return found;
         }
         shared.sort_by(|a, b| b.log_ratio.total_cmp(&a.log_ratio));
@@ -247,7 +257,7 @@ impl Process {
                 continue;
             }
             let Some(chosen) = self.choose(&key, candidates, call.execution, &callers) else { continue };
-            let delayed = !(candidates.affine || candidates.on_thread && candidates.count == 1);
+            let delayed = !(candidates.affine || candidates.is_of_thread());
             let Some(class) = self.classes.get_mut(&key) else { continue };
             let again = if delayed { class.keep(call.outbound.request.id, candidates.count) } else { Vec::new() };
             self.settled.extend(again.iter().filter_map(|unsettled| settle(class, unsettled)));
@@ -256,7 +266,9 @@ impl Process {
             let made = if chosen.named.is_told() { Made::Suspect } else { Made::Perhaps };
             let used = held.bump(class_seq, made);
             class.assign(call.now, held, used);
-            if candidates.named && first == First::No {
+            // Each request once: it may go on calling, or fork what does.
+            let forked = call.child.is_some() && candidates.is_of_thread() && used == 1;
+            if (candidates.named || forked) && first == First::No {
                 class.witnessed();
             }
             seen.suspect = Some(Suspect { suspicion, key, class: class_seq, chosen, route });
@@ -308,7 +320,7 @@ impl Process {
         execution: Execution,
         callers: &[Caller],
     ) -> Option<Chosen> {
-        if candidates.affine || candidates.on_thread && candidates.count == 1 {
+        if candidates.affine || candidates.is_of_thread() {
             return candidates.first.map(|id| Chosen::new(id, Named::Only));
         }
         let class = self.classes.peek(key)?;

@@ -112,8 +112,15 @@ impl Say {
         self
     }
 
-    pub(super) fn below(mut self, tgid: u32, tid: u32, start_ns: BootNs) -> Self {
-        self.ancestors[0] = Task { tgid, tid };
+    /// Forked by these threads, nearest first.
+    pub(super) fn below(mut self, above: &[(u32, u32)]) -> Self {
+        for (slot, &(tgid, tid)) in self.ancestors.iter_mut().zip(above) {
+            *slot = Task { tgid, tid };
+        }
+        self
+    }
+
+    pub(super) fn born(mut self, start_ns: BootNs) -> Self {
         self.pid.start_ns = start_ns;
         self
     }

@@ -168,29 +168,6 @@ fn duplicates() {
     assert_eq!(ran.hops("passed_through"), 20);
 }
 
-#[test]
-fn a_child_process_drops_for_its_parent() {
-    let mut script = Script::default();
-    for n in 0..60 {
-        let time = n * 50 * MS + n * 7919 % 13 * MS;
-        let child = 1000 + u32::try_from(n).unwrap();
-        script.receive(time, 20 * MS, Say::new(1, 10, "GET /cgi").with(context(n, 0)));
-        let curl = Say::new(child, child, "GET /stock").below(1, 10, START + time + 5 * MS);
-        script.call(time + 10 * MS, curl);
-    }
-    let ran = script.run();
-    assert_eq!(ran.count("traceparent_dropped"), 60);
-    let finding = ran.findings("traceparent_dropped")[0];
-    assert_eq!((finding.finding.correlation.unwrap().method, finding.resource.pid), ("child_process", 1));
-    // A helper that was there before any request is nobody's child.
-    let mut script = Script::default();
-    for n in 0..200 {
-        script.receive(n * 50 * MS, 20 * MS, Say::new(1, 10, "GET /cgi").with(context(n, 0)));
-        script.call(n * 50 * MS + 10 * MS, Say::new(1000, 1000, "GET /stock").below(1, 1, START - 1));
-    }
-    assert!(script.run().codes().is_empty());
-}
-
 /// Each request is answered after 20 ms, and this long after that there is a call.
 fn called_after(lag: u64) -> super::script::Ran {
     let mut script = Script::default();
