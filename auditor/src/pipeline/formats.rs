@@ -15,6 +15,7 @@ fn field(format: &str, n: u64, span: u64) -> Fields {
         "w3c" => vec![("traceparent", format!("00-{high:016x}{low:016x}-{span:016x}-01"))],
         "tracestate" => vec![("tracestate", "rojo=00f067aa0ba902b7,congo=t61rcWkgMzE".to_owned())],
         "baggage" => vec![("baggage", "userId=alice,serverNode=DF%2028".to_owned())],
+        "uberctx" => vec![("Uberctx-User", "alice".to_owned()), ("uberctx-tenant", "7".to_owned())],
         "b3" => vec![("b3", format!("{high:016x}{low:016x}-{span:016x}-1"))],
         "b3 multi" => vec![
             ("x-b3-traceid", format!("{high:016x}{low:016x}")),
@@ -71,7 +72,7 @@ fn another_encoding_or_all_of_them_is_no_finding() {
         (&["w3c", "b3"], &["w3c", "b3 multi"]),
         (&["w3c"], &["w3c", "b3", "jaeger", "datadog"]),
         (&["w3c", "tracestate", "baggage"], &["w3c", "tracestate", "baggage"]),
-        (&["jaeger"], &["jaeger"]),
+        (&["jaeger", "uberctx"], &["jaeger", "uberctx"]),
         (&["datadog", "request id"], &["datadog", "request id"]),
     ] {
         let ran = served(received, sent);
@@ -100,6 +101,23 @@ fn what_goes_with_the_trace_is_lost_by_itself() {
         assert_eq!(ran.codes(), ["traceparent_dropped"]);
         assert_eq!(formats(&ran, "traceparent_dropped").get("baggage"), Some(&"dropped"));
     }
+}
+
+#[test]
+fn baggage_of_jaeger_is_lost_or_goes_on_as_w3c() {
+    let ran = served(&["jaeger", "uberctx"], &["jaeger"]);
+    assert_eq!(ran.codes(), ["baggage_dropped"]);
+    let finding = ran.findings("baggage_dropped")[0];
+    assert_eq!((finding.finding.format, finding.finding.received.as_deref()), ("uberctx", Some("User,tenant")));
+    assert!(!finding.message.contains("alice"));
+    let mut script = Script::default();
+    for n in 0..50 {
+        script.receive(n * 20 * MS, 10 * MS, carrying(Say::new(1, 10, "GET /cart"), &["jaeger", "uberctx"], n, 1));
+        let mut call = carrying(Say::new(1, 10, "POST /charge"), &["jaeger"], n, 2 + n);
+        call.fields.push(("baggage", "user=alice,tenant=7".to_owned()));
+        script.call(n * 20 * MS + 2 * MS, call);
+    }
+    assert_eq!(script.run().codes(), [""; 0]);
 }
 
 #[test]
