@@ -16,6 +16,13 @@ pub struct Found {
     pub fault: Fault,
 }
 
+impl Found {
+    /// Whether it is the same fault, whatever it shows in.
+    fn is_like(&self, other: &Self) -> bool {
+        (self.format, self.fault.rule.name) == (other.format, other.fault.rule.name)
+    }
+}
+
 /// Judgement on one hop.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verdict {
@@ -40,8 +47,16 @@ pub fn judge(pairing: &Pairing, sent: &Carried, selection: &Selection) -> Verdic
     let parent = pairing.parent.as_deref();
     let formats = parent.map_or_else(Vec::new, |p| hop::statuses(&p.carried, sent, selection));
     if let (Method::TraceId, Some(parent)) = (pairing.method, parent)
-        && let Some((outcome, findings)) = (Hop { received: &parent.carried, sent, selection }).judge()
+        && let Some((outcome, mut findings)) = (Hop { received: &parent.carried, sent, selection }).judge()
     {
+        for other in &pairing.others {
+            if findings.is_empty() {
+                break;
+            }
+            let of_other =
+                (Hop { received: &other.carried, sent, selection }).judge().map_or_else(Vec::new, |(_, f)| f);
+            findings.retain(|found| of_other.iter().any(|other| found.is_like(other)));
+        }
         return Verdict { formats, findings, ..Verdict::plain(outcome) };
     }
     let findings = made(pairing, sent, selection);

@@ -153,6 +153,43 @@ fn two_traces_in_one_call() {
     assert_eq!(ran.hops("continued"), 20);
 }
 
+/// A request of the one trace, with this list, or the call that is made for it.
+fn of_one_trace(target: &'static str, tid: u32, span: u64, state: &str) -> Say {
+    let mut say = carrying(Say::new(1, tid, target), &["w3c"], 1, span);
+    say.fields.extend((!state.is_empty()).then(|| ("tracestate", state.to_owned())));
+    say
+}
+
+#[test]
+fn a_call_is_held_against_its_own_of_many_requests_with_one_trace() {
+    for (keeps, codes) in [(true, &[][..]), (false, &["tracestate_dropped"])] {
+        let mut script = Script::default();
+        for n in 0..60 {
+            let (time, tid, state) = (n * 50 * MS, 10 + n as u32, format!("k{n}=1"));
+            script.receive(time, 10 * MS, of_one_trace("GET /cart", tid, n, &state));
+            let sent = if keeps { &*state } else { "" };
+            script.call(time + MS, of_one_trace("POST /charge", tid, 1000 + n, sent));
+        }
+        let ran = script.run();
+        assert_eq!((ran.codes(), ran.hops("continued")), (codes.to_vec(), 60));
+    }
+}
+
+#[test]
+fn what_holds_for_one_of_several_parents_is_not_told() {
+    // An event loop with two requests of the trace open; those of the one that began first come without a list, or with.
+    for (first, codes) in [("", &[][..]), ("rojo=1", &["tracestate_dropped"])] {
+        let mut script = Script::default();
+        for n in 0..30 {
+            let time = n * 200 * MS;
+            script.receive(time, 30 * MS, of_one_trace("GET /cart", 10, n, first));
+            script.receive(time + MS, 30 * MS, of_one_trace("GET /cart", 10, 100 + n, "rojo=1"));
+            script.call(time + 2 * MS, of_one_trace("POST /charge", 10, 1000 + n, ""));
+        }
+        assert_eq!(script.run().codes(), codes, "{first:?}");
+    }
+}
+
 #[test]
 fn a_load_balancers_id_is_nobodys_trace() {
     let root = |n: u64| ("x-amzn-trace-id", format!("Root=1-5759e988-bd862e3fe1be46a9{n:08x}"));
