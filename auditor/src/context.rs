@@ -34,7 +34,7 @@ use crate::rule::Rule;
 use format::Format;
 
 /// Every format that is audited. Of several that name a trace, the first that does is what a finding is about.
-pub static FORMATS: [&dyn Format; 13] = [
+pub static FORMATS: [&dyn Format; 14] = [
     &w3c::W3C,
     &b3::B3,
     &jaeger::JAEGER,
@@ -42,6 +42,7 @@ pub static FORMATS: [&dyn Format; 13] = [
     &xray::XRAY,
     &google::GOOGLE,
     &baggage::BAGGAGE,
+    &baggage::UBERCTX,
     &ids::REQUEST_ID,
     &ids::CORRELATION_ID,
     &opaque::GRPC_TRACE_BIN,
@@ -71,7 +72,7 @@ mod tests {
         let (mut names, mut fields) = (BTreeSet::new(), BTreeSet::new());
         for format in FORMATS {
             assert!(names.insert(format.name()), "{} twice", format.name());
-            for field in format.fields() {
+            for field in format.fields().iter().chain(format.prefixes()) {
                 assert!(fields.insert(field), "{field} twice");
                 assert_eq!(field.to_ascii_lowercase(), **field);
             }

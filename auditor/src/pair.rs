@@ -43,7 +43,7 @@ use children::Child;
 use class::Evidence;
 use inbound::{Execution, execution};
 use key::ClassKey;
-use process::{Process, TAINT};
+use process::{ByTrace, Process, TAINT};
 use replicas::Replicas;
 use requests::Requests;
 use suspect::{Call, Chosen, Named, Settled, Suspect};
@@ -354,7 +354,17 @@ impl Pairer {
         }
         self.next_class += seen.made;
         self.counters.classes_evicted += seen.evicted;
-        Pairing { service: pid, method, candidates: candidates.count, parents, parent, claimed, confidence, suspect }
+        Pairing {
+            service: pid,
+            method,
+            candidates: candidates.count,
+            parents,
+            parent,
+            others: Vec::new(),
+            claimed,
+            confidence,
+            suspect,
+        }
     }
 
     /// How the class of a suspect call stands now, losses included: a call that waits for its answer may be judged
@@ -391,7 +401,7 @@ impl Pairer {
         let above: Vec<_> = above.filter_map(|a| Some((*self.by_tgid.peek(&a.tgid)?, execution(a.tid, 0)))).collect();
         for (pid, execution) in std::iter::once(own).chain(above) {
             let Some(process) = self.process(pid) else { continue };
-            let Some((parent, count)) = process.by_trace(sent, execution) else { continue };
+            let Some(ByTrace { parent, others, count }) = process.by_trace(sent, execution) else { continue };
             process.linger(now);
             process.called(execution, parent.execution);
             process.sent(now, request.id, outbound.hash(), Some(parent.id));
@@ -411,6 +421,7 @@ impl Pairer {
                 confidence: if count == 1 { 1.0 } else { SAME_TRACE },
                 claimed: Some(parent.clone()),
                 parent: Some(parent),
+                others,
                 suspect: None,
             });
         }

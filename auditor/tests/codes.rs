@@ -22,7 +22,10 @@ fn lost(format: &dyn Format, name: &str, value: &str) -> Option<&'static str> {
 
 /// The format that has this field.
 fn of(name: &str) -> &'static dyn Format {
-    FORMATS.into_iter().find(|format| format.fields().contains(&name)).expect("a format has the field")
+    let reads = |format: &&dyn Format| {
+        format.fields().contains(&name) || format.prefixes().iter().any(|prefix| name.starts_with(prefix))
+    };
+    FORMATS.into_iter().find(reads).expect("a format has the field")
 }
 
 #[test]
@@ -36,6 +39,7 @@ fn what_ends_is_dropped_in_the_words_of_its_format() {
         ("x-amzn-trace-id", "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=1;Sampled=1", "xray_dropped"),
         ("x-cloud-trace-context", "105445aa7843bc8bf206b12000100000/1;o=1", "google_dropped"),
         ("baggage", "a=1", "baggage_dropped"),
+        ("uberctx-a", "1", "baggage_dropped"),
         ("x-request-id", "4bf92f35-77b3-4da6-a3ce-929d0e0e4736", "request_id_dropped"),
         ("x-correlation-id", "4bf92f35-77b3-4da6-a3ce-929d0e0e4736", "request_id_dropped"),
     ] {
@@ -62,6 +66,7 @@ fn what_may_end_is_not_dropped() {
         ("x-cloud-trace-context", "105445aa7843bc8bf206b12000100000/1;o=0"),
         // Nothing.
         ("baggage", " , "),
+        ("uberctx-a", ""),
         ("x-request-id", ""),
     ] {
         assert_eq!(lost(of(name), name, value), None, "{name}: {value}");

@@ -105,7 +105,8 @@ fn head() -> impl Strategy<Value = Head> {
         mutations.iter().for_each(|(field, mutation)| mutate(&mut head, *field, mutation));
         head
     });
-    let names: Vec<_> = FORMATS.iter().flat_map(|format| format.fields()).map(|name| name.as_bytes()).collect();
+    let names = FORMATS.iter().flat_map(|format| format.fields()).map(|name| name.as_bytes());
+    let names: Vec<_> = names.chain([&b"uberctx-user"[..], b"Uberctx-", b"uberctx-\xff"]).collect();
     let field = (prop::sample::select(names), any::<Vec<u8>>());
     let field = field.prop_map(|(name, value)| (Bytes::from_static(name), Bytes::from(value)));
     prop_oneof![4 => mutated, 1 => prop::collection::vec(field, 0..8)]

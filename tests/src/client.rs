@@ -34,6 +34,7 @@ pub struct Load {
     keep_alive: bool,
     context: bool,
     header: HeaderStyle,
+    more: fn(&TraceParent) -> String,
     write: WriteStyle,
     body: Body,
 }
@@ -71,6 +72,7 @@ impl Load {
             keep_alive: true,
             context: true,
             header: HeaderStyle::Plain,
+            more: |_| String::new(),
             write: WriteStyle::Whole,
             body: Body::None,
         }
@@ -110,6 +112,12 @@ impl Load {
     /// How `traceparent` is spelt.
     pub fn header(mut self, header: HeaderStyle) -> Self {
         self.header = header;
+        self
+    }
+
+    /// More field lines, of the same trace.
+    pub fn more(mut self, more: fn(&TraceParent) -> String) -> Self {
+        self.more = more;
         self
     }
 
@@ -180,7 +188,9 @@ impl Load {
                 connection.insert(Connection::new(stream, ReadStyle::Plain, self.write).split_from(sent))
             }
         };
-        let context = if self.context { self.header.lines(&TraceParent::new().to_string()) } else { String::new() };
+        let trace = TraceParent::new();
+        let context = if self.context { self.header.lines(&trace.to_string()) } else { String::new() };
+        let more = (self.more)(&trace);
         let framing = match &self.body {
             Body::None => String::new(),
             Body::Length(bytes) => format!("Content-Length: {}\r\n", bytes.len()),
@@ -188,7 +198,7 @@ impl Load {
             Body::Zeroes(length) => format!("Content-Length: {length}\r\n"),
         };
         let (method, path) = (self.method, &self.path);
-        let head = format!("{method} {path} HTTP/1.1\r\nHost: entry.test\r\n{context}{framing}\r\n");
+        let head = format!("{method} {path} HTTP/1.1\r\nHost: entry.test\r\n{context}{more}{framing}\r\n");
         connection.write_message(head.as_bytes())?;
         match &self.body {
             Body::None => {}

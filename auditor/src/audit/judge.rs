@@ -16,6 +16,13 @@ pub struct Found {
     pub fault: Fault,
 }
 
+impl Found {
+    /// Whether it is the same fault, whatever it shows in.
+    fn is_like(&self, other: &Self) -> bool {
+        (self.format, self.fault.rule.name) == (other.format, other.fault.rule.name)
+    }
+}
+
 /// Judgement on one hop.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verdict {
@@ -40,8 +47,16 @@ pub fn judge(pairing: &Pairing, sent: &Carried, selection: &Selection) -> Verdic
     let parent = pairing.parent.as_deref();
     let formats = parent.map_or_else(Vec::new, |p| hop::statuses(&p.carried, sent, selection));
     if let (Method::TraceId, Some(parent)) = (pairing.method, parent)
-        && let Some((outcome, findings)) = (Hop { received: &parent.carried, sent, selection }).judge()
+        && let Some((outcome, mut findings)) = (Hop { received: &parent.carried, sent, selection }).judge()
     {
+        for other in &pairing.others {
+            if findings.is_empty() {
+                break;
+            }
+            let of_other =
+                (Hop { received: &other.carried, sent, selection }).judge().map_or_else(Vec::new, |(_, f)| f);
+            findings.retain(|found| of_other.iter().any(|other| found.is_like(other)));
+        }
         return Verdict { formats, findings, ..Verdict::plain(outcome) };
     }
     let findings = made(pairing, sent, selection);
@@ -87,19 +102,19 @@ fn made(pairing: &Pairing, sent: &Carried, selection: &Selection) -> Vec<Found> 
             faults(sent, parent.map(|p| &p.carried), selection)
         }
         // A valid context is no copy of a broken one, and neither is none.
-        Parents::Valid | Parents::Absent => all.into_iter().filter(is_parents).collect(),
+        Parents::Valid | Parents::Absent => all.into_iter().filter(|found| is_parents(&found.fault)).collect(),
         // Of one that was seen whole it would have been found.
         Parents::Unclear if pairing.method == Method::TraceId || parent.is_some_and(|p| p.carried.whole) => {
             let received = parent.map(|p| &p.carried);
-            faults(sent, received, selection).into_iter().filter(is_parents).collect()
+            faults(sent, received, selection).into_iter().filter(|found| is_parents(&found.fault)).collect()
         }
         Parents::Unclear | Parents::JustAnswered => Vec::new(),
     }
 }
 
 /// Whether it is about the value of `traceparent`.
-fn is_parents(found: &Found) -> bool {
-    [w3c::rules::MALFORMED.name, w3c::rules::DUPLICATED.name].contains(&found.fault.rule.name)
+fn is_parents(fault: &Fault) -> bool {
+    [w3c::rules::MALFORMED.name, w3c::rules::DUPLICATED.name].contains(&fault.rule.name)
 }
 
 /// What is wrong with the values of a head whoever sent it, but for what it `received`.
@@ -107,7 +122,7 @@ pub(super) fn faults(sent: &Carried, received: Option<&Carried>, selection: &Sel
     let mut found = Vec::new();
     // A broken value that is not the one that came is the service's own, though it be broken in the same way.
     let remade = received.is_some_and(|received| !sent.w3c.is_of(&received.w3c));
-    let own = |fault: &Fault| remade && fault.rule.name == w3c::rules::MALFORMED.name;
+    let own = |fault: &Fault| remade && is_parents(fault);
     for format in sent.formats(None, selection) {
         let Some(reading) = sent.read(format, selection) else { continue };
         let came = received.and_then(|received| received.read(format, selection));

@@ -132,5 +132,10 @@ impl Carried {
 }
 
 fn has(head: Fields<'_>, format: &dyn Format) -> bool {
-    head.0.iter().any(|(name, _)| format.fields().iter().any(|field| name.eq_ignore_ascii_case(field.as_bytes())))
+    let is = |name: &[u8], field: &str| name.eq_ignore_ascii_case(field.as_bytes());
+    let begins = |name: &[u8], prefix: &str| name.get(..prefix.len()).is_some_and(|name| is(name, prefix));
+    head.0.iter().any(|(name, _)| {
+        format.fields().iter().any(|field| is(name, field))
+            || format.prefixes().iter().any(|prefix| begins(name, prefix))
+    })
 }

@@ -2,8 +2,8 @@
 //!
 //! <https://www.jaegertracing.io/docs/1.21/client-libraries/#propagation-format>. Ids are hex without leading zeroes or
 //! with them. Some clients percent-encode the colons. The parent is out of use; receivers do not look at it.
-//! `jaeger-debug-id` asks for a trace and names none. `uberctx-*` and `jaeger-baggage` are baggage: values of users that
-//! name no trace, so nothing looks at them here.
+//! `jaeger-debug-id` asks for a trace and names none. `jaeger-baggage` goes with it and is for the service that
+//! receives it. `uberctx-*` is baggage and has its own place, [`super::baggage`].
 
 use super::evidence::Show;
 use super::format::{Fields, Identity};

@@ -88,6 +88,8 @@ pub struct Pairing {
     pub parents: Parents,
     /// The parent, or one that stands for all (same method and route).
     pub parent: Option<Arc<Inbound>>,
+    /// Of one trace with it, and may have made the call as well: what is held against the service must hold for each.
+    pub others: Vec<Arc<Inbound>>,
     /// The very request that made it, for all that is known now; `None`: none did, or nobody knows.
     pub claimed: Option<Arc<Inbound>>,
     /// That this is right, 0 to 1.
@@ -120,6 +122,7 @@ impl Pairing {
             candidates: 0,
             parents: Parents::None,
             parent: None,
+            others: Vec::new(),
             claimed: None,
             confidence: 0.0,
             suspect: None,

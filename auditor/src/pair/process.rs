@@ -29,7 +29,7 @@ const AFFINE: usize = 1024;
 /// Open requests, the latest, that a class learns of when it begins: what it costs to begin must not grow with what is
 /// open.
 pub(super) const LEARNT: usize = 256;
-/// Requests with one trace-id that are told apart.
+/// Requests with one trace-id that are told apart, the latest.
 const SAME_TRACE: usize = 16;
 /// How long a request is remembered after its response, for calls that carry its trace-id.
 const REMEMBERED: BootNs = 60_000_000_000;
@@ -110,6 +110,13 @@ impl Discipline {
     pub(super) fn holds(self) -> bool {
         self.broken.saturating_mul(20) <= self.kept
     }
+}
+
+/// The requests that carry the trace of a call.
+pub(super) struct ByTrace {
+    pub(super) parent: Arc<Inbound>,
+    pub(super) others: Vec<Arc<Inbound>>,
+    pub(super) count: usize,
 }
 
 /// State of one process that receives requests.
@@ -210,9 +217,10 @@ impl Process {
         self.kinds.insert(kind);
         for key in TraceKey::of(&inbound.carried) {
             let ids = self.traces.entry(key).or_default();
-            if ids.len() < SAME_TRACE {
-                ids.push(id);
+            if ids.len() == SAME_TRACE {
+                ids.remove(0);
             }
+            ids.push(id);
         }
         self.held.insert(id, held);
         evicted
@@ -385,9 +393,9 @@ impl Process {
         }
     }
 
-    /// Requests whose context this call carries on, best first: byte for byte, then received on this thread, then the
-    /// latest; with how many there are.
-    pub(super) fn by_trace(&self, sent: &Carried, execution: Execution) -> Option<(Arc<Inbound>, usize)> {
+    /// Of the requests whose context this call carries on, the one that made it: byte for byte, then received on this
+    /// thread, then the latest. With it those that may have made it as well, and how many there are in all.
+    pub(super) fn by_trace(&self, sent: &Carried, execution: Execution) -> Option<ByTrace> {
         let keys = TraceKey::of(sent);
         let ids: BTreeSet<ExchangeId> = keys.iter().filter_map(|key| self.traces.get(key)).flatten().copied().collect();
         // Neither half an id nor a hash is proof, and an inbound that carries the id is not one that carries the broken
@@ -395,12 +403,20 @@ impl Process {
         let matches =
             ids.iter().filter_map(|id| self.held.get(id)).filter(|held| sent.continues(&held.inbound.carried));
         let matches: Vec<&Held> = matches.collect();
-        let rank = |held: &&Held| {
-            let inbound = &held.inbound;
-            (sent.repeats(&inbound.carried), inbound.execution == execution, held.open, inbound.id)
+        let repeats = |held: &Held| sent.repeats(&held.inbound.carried);
+        let is_here = |held: &Held| held.inbound.execution == execution;
+        let best = *matches.iter().max_by_key(|held| (repeats(held), is_here(held), held.open, held.inbound.id))?;
+        let by_thread = best.open && is_here(best) && self.discipline.holds();
+        let may = |held: &Held| {
+            let works = !best.open || held.open || held.lingers && !by_thread;
+            works && repeats(held) == repeats(best) && (!by_thread || is_here(held))
         };
-        let best = matches.iter().copied().max_by_key(rank)?;
-        Some((best.inbound.clone(), matches.len()))
+        let others = matches.iter().filter(|held| held.inbound.id != best.inbound.id && may(held));
+        Some(ByTrace {
+            parent: best.inbound.clone(),
+            others: others.map(|held| held.inbound.clone()).collect(),
+            count: matches.len(),
+        })
     }
 
     /// The one inbound route that all of these requests share.

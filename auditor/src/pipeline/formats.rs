@@ -15,6 +15,7 @@ fn field(format: &str, n: u64, span: u64) -> Fields {
         "w3c" => vec![("traceparent", format!("00-{high:016x}{low:016x}-{span:016x}-01"))],
         "tracestate" => vec![("tracestate", "rojo=00f067aa0ba902b7,congo=t61rcWkgMzE".to_owned())],
         "baggage" => vec![("baggage", "userId=alice,serverNode=DF%2028".to_owned())],
+        "uberctx" => vec![("Uberctx-User", "alice".to_owned()), ("uberctx-tenant", "7".to_owned())],
         "b3" => vec![("b3", format!("{high:016x}{low:016x}-{span:016x}-1"))],
         "b3 multi" => vec![
             ("x-b3-traceid", format!("{high:016x}{low:016x}")),
@@ -71,7 +72,7 @@ fn another_encoding_or_all_of_them_is_no_finding() {
         (&["w3c", "b3"], &["w3c", "b3 multi"]),
         (&["w3c"], &["w3c", "b3", "jaeger", "datadog"]),
         (&["w3c", "tracestate", "baggage"], &["w3c", "tracestate", "baggage"]),
-        (&["jaeger"], &["jaeger"]),
+        (&["jaeger", "uberctx"], &["jaeger", "uberctx"]),
         (&["datadog", "request id"], &["datadog", "request id"]),
     ] {
         let ran = served(received, sent);
@@ -100,6 +101,23 @@ fn what_goes_with_the_trace_is_lost_by_itself() {
         assert_eq!(ran.codes(), ["traceparent_dropped"]);
         assert_eq!(formats(&ran, "traceparent_dropped").get("baggage"), Some(&"dropped"));
     }
+}
+
+#[test]
+fn baggage_of_jaeger_is_lost_or_goes_on_as_w3c() {
+    let ran = served(&["jaeger", "uberctx"], &["jaeger"]);
+    assert_eq!(ran.codes(), ["baggage_dropped"]);
+    let finding = ran.findings("baggage_dropped")[0];
+    assert_eq!((finding.finding.format, finding.finding.received.as_deref()), ("uberctx", Some("User,tenant")));
+    assert!(!finding.message.contains("alice"));
+    let mut script = Script::default();
+    for n in 0..50 {
+        script.receive(n * 20 * MS, 10 * MS, carrying(Say::new(1, 10, "GET /cart"), &["jaeger", "uberctx"], n, 1));
+        let mut call = carrying(Say::new(1, 10, "POST /charge"), &["jaeger"], n, 2 + n);
+        call.fields.push(("baggage", "user=alice,tenant=7".to_owned()));
+        script.call(n * 20 * MS + 2 * MS, call);
+    }
+    assert_eq!(script.run().codes(), [""; 0]);
 }
 
 #[test]
@@ -133,6 +151,43 @@ fn two_traces_in_one_call() {
     let ran = script.run();
     assert_eq!(ran.codes(), ["trace_id_mismatch_across_formats"]);
     assert_eq!(ran.hops("continued"), 20);
+}
+
+/// A request of the one trace, with this list, or the call that is made for it.
+fn of_one_trace(target: &'static str, tid: u32, span: u64, state: &str) -> Say {
+    let mut say = carrying(Say::new(1, tid, target), &["w3c"], 1, span);
+    say.fields.extend((!state.is_empty()).then(|| ("tracestate", state.to_owned())));
+    say
+}
+
+#[test]
+fn a_call_is_held_against_its_own_of_many_requests_with_one_trace() {
+    for (keeps, codes) in [(true, &[][..]), (false, &["tracestate_dropped"])] {
+        let mut script = Script::default();
+        for n in 0..60 {
+            let (time, tid, state) = (n * 50 * MS, 10 + n as u32, format!("k{n}=1"));
+            script.receive(time, 10 * MS, of_one_trace("GET /cart", tid, n, &state));
+            let sent = if keeps { &*state } else { "" };
+            script.call(time + MS, of_one_trace("POST /charge", tid, 1000 + n, sent));
+        }
+        let ran = script.run();
+        assert_eq!((ran.codes(), ran.hops("continued")), (codes.to_vec(), 60));
+    }
+}
+
+#[test]
+fn what_holds_for_one_of_several_parents_is_not_told() {
+    // An event loop with two requests of the trace open; those of the one that began first come without a list, or with.
+    for (first, codes) in [("", &[][..]), ("rojo=1", &["tracestate_dropped"])] {
+        let mut script = Script::default();
+        for n in 0..30 {
+            let time = n * 200 * MS;
+            script.receive(time, 30 * MS, of_one_trace("GET /cart", 10, n, first));
+            script.receive(time + MS, 30 * MS, of_one_trace("GET /cart", 10, 100 + n, "rojo=1"));
+            script.call(time + 2 * MS, of_one_trace("POST /charge", 10, 1000 + n, ""));
+        }
+        assert_eq!(script.run().codes(), codes, "{first:?}");
+    }
 }
 
 #[test]

@@ -166,6 +166,11 @@ fn duplicates() {
     let ran = served(20, twice, twice).run();
     assert!(ran.findings("traceparent_duplicated").iter().all(|f| f.finding.direction == "inbound"));
     assert_eq!(ran.hops("passed_through"), 20);
+    // Other ones.
+    let ran = served(20, |n, say| twice(1000 + n, say), twice).run();
+    let own: Vec<_> =
+        ran.findings("traceparent_duplicated").into_iter().filter(|f| f.finding.direction == "outbound").collect();
+    assert_eq!(own.iter().map(|f| f.finding.count).sum::<u64>(), 20);
 }
 
 /// Each request is answered after 20 ms, and this long after that there is a call.

@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 
+use super::list::KEYS_CAP;
 use super::*;
 use crate::context::testing::{compare, head, names, read, reason, status};
 
@@ -103,6 +104,41 @@ fn members_survive_while_there_is_room() {
     }
 }
 
+#[test]
+fn jaegers_fields_are_members() {
+    let (user, tenant) = (("uberctx-user", "jane"), ("Uberctx-Tenant", "a%20b"));
+    let of = |received: &[_], sent: &[_]| {
+        let compared = compare(&UBERCTX, received, sent);
+        (compared.status, names(&compared.faults).first().map(|fault| fault.0))
+    };
+    let both = [user, tenant];
+    assert_eq!(read(&UBERCTX, &both).unwrap().evidence, "user,Tenant");
+    assert_eq!(read(&UBERCTX, &[("uberctx-", "x"), ("uberctx-a", " "), ("uberctx", "x"), ("baggage", "a=1")]), None);
+    for (received, sent, expected) in [
+        (&both[..], &both[..], (Status::PassedThrough, None)),
+        (&both, &[("UBERCTX-TENANT", "a b"), ("Uberctx-User", "jane")], (Status::Continued, None)),
+        (&both, &[user], (Status::Continued, Some("baggage_member_removed"))),
+        (&both, &[("uberctx-own", "1")], (Status::Restarted, Some("baggage_member_removed"))),
+        (&both, &[], (Status::Dropped, None)),
+        (&[], &both, (Status::Started, None)),
+        (&[], &[], (Status::Absent, None)),
+        // A shorter value is another value, whatever is gone behind it.
+        (&both, &[("uberctx-user", "j")], (Status::Continued, Some("baggage_member_removed"))),
+        // A service that goes over to W3C.
+        (&both, &[("baggage", "user=jane,tenant=a%20b")], (Status::Continued, None)),
+        (&both, &[("baggage", "user=jane"), tenant], (Status::Continued, None)),
+        (&both, &[("baggage", "user=jane")], (Status::Continued, Some("baggage_member_removed"))),
+        (&both, &[("baggage", "own=1")], (Status::Dropped, None)),
+    ] {
+        assert_eq!(of(received, sent), expected, "{received:?} {sent:?}");
+    }
+    // And back.
+    assert_eq!(status(&BAGGAGE, &[("baggage", "user=1,tenant=2")], &both), Status::Continued);
+    let many: Vec<_> = (0..65).map(|n| format!("uberctx-{n}")).collect();
+    let many: Vec<_> = many.iter().map(|name| (name.as_str(), "v")).collect();
+    assert_eq!(of(&many, &[]), (Status::Unknown, None));
+}
+
 proptest! {
     #[test]
     fn members_come_back(
@@ -112,7 +148,7 @@ proptest! {
         let text: Vec<_> = members.iter().map(|(key, value)| format!("{key} =\t{value};p;q={value}")).collect();
         let lines: Vec<_> = text.chunks(text.len().div_ceil(lines)).map(|line| line.join(" ,\t")).collect();
         let head = head(&lines.iter().map(|line| ("baggage", line.as_str())).collect::<Vec<_>>());
-        let list = List::read(Fields(&head));
+        let list = list::w3c(Fields(&head));
         prop_assert!(list.malformed.is_empty());
         prop_assert!(list.members.iter().map(|m| m.key).eq(members.iter().map(|m| m.0.as_str())));
         prop_assert!(list.evidence().len() <= KEYS_CAP + 8);

@@ -65,10 +65,12 @@ impl Context {
         }
     }
 
-    /// Whether this is the value that was received, or one of them; of a long one nobody can tell.
+    /// Whether this is the value that was received, or one of them; of several, whether one is. Of a long one nobody can
+    /// tell.
     pub fn is_of(&self, received: &Self) -> bool {
         let (Some(sent), Some(received)) = (self.raw(), received.raw()) else { return false };
-        sent == received || received.len() >= RAW_CAP || received.split(", ").any(|value| value == sent)
+        let mut sent = sent.split(", ");
+        received.len() >= RAW_CAP || sent.any(|sent| received.split(", ").any(|received| received == sent))
     }
 
     /// The valid context, if it is one.
@@ -124,6 +126,8 @@ mod tests {
         let (one, other) = (of("00-0-1-01"), of("00-0-2-01"));
         let both = Context::of(&head(&[("traceparent", "00-0-1-01"), ("traceparent", GOOD)]), Visibility::Whole);
         assert!(one.is_of(&one) && one.is_of(&of(" 00-0-1-01\t")) && one.is_of(&both) && both.is_of(&both));
+        let two = Context::of(&head(&[("traceparent", "00-0-2-01"), ("traceparent", "00-0-3-01")]), Visibility::Whole);
+        assert!(two.is_of(&other) && !two.is_of(&both) && both.is_of(&one));
         assert!(!other.is_of(&one) && !other.is_of(&both) && !one.is_of(&Context::Absent));
         let long: String = "x".repeat(RAW_CAP + 1);
         let long = Context::of(&head(&[("traceparent", long.leak())]), Visibility::Whole);

@@ -122,8 +122,8 @@ impl<'a> Change<'a> {
     fn removed(&self) -> Option<Fault> {
         let gone = self.gone();
         let first = gone.first()?;
-        let kept = self.keys.len() - gone.len();
-        let from_the_end = kept > 0 && self.keys.get(kept) == Some(first);
+        let kept = self.keys.iter().position(|key| key == first)?;
+        let from_the_end = kept > 0 && self.keys.iter().skip(kept).all(|key| self.sent.get(key).is_none());
         let large = |key: &&str| self.received.get(key).is_some_and(|member| member.length > LARGE);
         let shortened = from_the_end || gone.iter().all(large);
         Some(fault(if shortened { &rules::STATE_TRUNCATED_EARLY } else { &rules::STATE_MEMBER_REMOVED }, first))
@@ -135,10 +135,12 @@ impl<'a> Change<'a> {
         let missing = self.keys.iter().filter(|key| self.sent.get(key).is_none() && !own(key));
         let missing: Vec<_> = missing.filter_map(|key| self.received.get(key)).collect();
         let length = self.sent.length + missing.iter().map(|member| member.length + 1).sum::<usize>();
-        if self.sent.members.len() + missing.len() > MAX_MEMBERS || length.max(self.received.length) > FLOOR {
+        if length.max(self.received.length) > FLOOR {
             return Vec::new();
         }
-        missing.iter().map(|member| member.key).collect()
+        // So many had to go, and no more.
+        let over = (self.sent.members.len() + missing.len()).saturating_sub(MAX_MEMBERS);
+        missing.iter().take(missing.len().saturating_sub(over)).map(|member| member.key).collect()
     }
 
     /// A proxy may add to the list; of what is in it nothing may change.

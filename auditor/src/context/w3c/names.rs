@@ -20,15 +20,16 @@ pub(super) static FIELDS: [&str; 8] = [
 pub(super) fn faults(head: Fields<'_>) -> Vec<Fault> {
     let [parent, state, parents @ .., s1, s2, s3] = FIELDS;
     let names = [parent, state];
-    let wrong =
+    let parents =
         parents.into_iter().find(|name| is_instead(head, name, parent, |value| lenient_trace_id(value).is_some()));
     // Somebody else's `trace-state` is none of ours: a word, a number.
-    let wrong =
-        wrong.or_else(|| [s1, s2, s3].into_iter().find(|name| is_instead(head, name, state, |v| v.contains(&b'='))));
+    let states = [s1, s2, s3].into_iter().find(|name| is_instead(head, name, state, |v| v.contains(&b'=')));
     let cased = names.into_iter().find(|name| head.0.iter().any(|(n, _)| is_cased(n, name)));
-    let fault = |rule, name: &'static str| Fault { rule, reason: None, detail: Some(name.into()) };
-    let wrong = wrong.map(|name| fault(&rules::NAME_INVALID, name));
-    wrong.into_iter().chain(cased.map(|name| fault(&rules::NAME_NOT_LOWERCASE, name))).collect()
+    let fault = |rule, right, name: &'static str| Fault { rule, reason: right, detail: Some(name.into()) };
+    // Each by itself: whoever received the one under a wrong name has not received the other.
+    let wrong = [(parents, parent), (states, state)];
+    let wrong = wrong.into_iter().filter_map(|(name, right)| Some(fault(&rules::NAME_INVALID, Some(right), name?)));
+    wrong.chain(cased.map(|name| fault(&rules::NAME_NOT_LOWERCASE, None, name))).collect()
 }
 
 /// A field of this name stands where the right one does not, and means the same.

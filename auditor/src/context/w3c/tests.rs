@@ -90,6 +90,14 @@ fn whoever_passes_on_what_it_received_is_not_at_fault() {
         names(&sent.faults_beyond(Some(&received)).cloned().collect::<Vec<_>>()),
         [("traceparent_malformed", Some("length"))]
     );
+    let beyond = |received: Head<'_>, sent: Head<'_>| {
+        let (received, sent) = (read(&W3C, received), read(&W3C, sent).unwrap());
+        names(&sent.faults_beyond(received.as_ref()).cloned().collect::<Vec<_>>())
+    };
+    let (parent, state) = (("trace-parent", GOOD), ("trace-state", "a=1"));
+    assert_eq!(beyond(&[("traceparent", GOOD), state], &[parent]), [("header_name_invalid", Some("traceparent"))]);
+    // A tracer that starts a trace and sends on the other field as it came.
+    assert_eq!(beyond(&[parent, state], &[("traceparent", NEXT), state]), []);
 }
 
 #[test]

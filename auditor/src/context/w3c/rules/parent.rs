@@ -140,7 +140,7 @@ pub static NAME_INVALID: Rule = Rule {
     on_request: "{client} sent its context as {detail} to {who} on {from}, which nobody reads",
     meaning: "A request carries a trace context under a name that is none of the specification's, such as trace-parent. \
               The names are single words without any delimiter: traceparent and tracestate. Nobody reads the others. \
-              Reported where the right field is missing.",
+              Reported where the right field is missing; `reason` is its name.",
     looks_like: "The trace ends in front of the receiver, although a header was sent.",
     causes: &[
         "A header written by hand",

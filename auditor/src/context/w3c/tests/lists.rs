@@ -36,7 +36,12 @@ fn lists_while_the_trace_goes_on() {
         assert_eq!(states(received, NEXT, sent), [code], "{received} {sent}");
     }
     let full: Vec<_> = (0..32).map(|n| format!("k{n}=v")).collect();
-    let (full, shorter) = (full.join(","), full[..31].join(","));
+    let (full, shorter, other) = (full.join(","), full[..31].join(","), full[1..].join(","));
+    // One had to go, and more went.
+    let few = format!("me=1,{}", &shorter[..30]);
+    for (sent, code) in [("me=1", "tracestate_member_removed"), (&few, "tracestate_truncated_early")] {
+        assert_eq!(states(&full, NEXT, sent), [code], "{sent}");
+    }
     for (received, sent) in [
         ("a=1", "a=1"),
         ("a=1,b=2", "me=1,a=1,b=2"),
@@ -55,6 +60,7 @@ fn lists_while_the_trace_goes_on() {
         (&longer, ""),
         (&longer, "c=3"),
         (&full, &format!("me=1,{shorter}")),
+        (&full, &format!("me=1,{other}")),
         (&format!("{full},more=1"), ""),
         // The SDKs of OpenTelemetry own this one.
         ("ot=th:8", ""),
