@@ -50,6 +50,11 @@ pub struct ProcessId {
     pub start_ns: BootNs,
 }
 
+impl ProcessId {
+    /// Of what is the node's rather than a process's.
+    pub const NONE: Self = Self { tgid: 0, start_ns: 0 };
+}
+
 /// Which way bytes crossed the socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Direction {
@@ -190,6 +195,8 @@ pub enum BlindReason {
     IoUring,
     /// A 32-bit process.
     CompatSyscall,
+    /// Programs below the socket; of no process, and operations are the programs.
+    Rewritten,
 }
 
 /// Something of a process that cannot be seen; counts since the last such record. JSON in recordings.

@@ -10,3 +10,4 @@ pub mod node;
 pub mod privilege;
 pub mod process;
 pub mod recording;
+mod rewriters;

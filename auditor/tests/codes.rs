@@ -117,6 +117,7 @@ fn what_cannot_be_seen_is_said() {
         (BlindReason::Http2, "http2_not_visible"),
         (BlindReason::IoUring, "io_uring_not_visible"),
         (BlindReason::CompatSyscall, "compat_syscall_not_visible"),
+        (BlindReason::Rewritten, "traffic_rewritten_below_socket"),
     ] {
         let process = ProcessId { tgid: 100, start_ns: 1 };
         let mut lines = Vec::new();

@@ -14,7 +14,7 @@ pub mod kernel;
 mod once;
 pub mod process;
 pub mod server;
-mod sys;
+pub mod sys;
 pub mod truth;
 mod venv;
 

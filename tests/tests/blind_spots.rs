@@ -10,6 +10,7 @@ use auditor_tests::client::Load;
 use auditor_tests::fleet::{Nginx, source};
 use auditor_tests::http::{Connection, ReadStyle, Stream, TraceParent, WriteStyle};
 use auditor_tests::process::{Service, TempDir, eventually, sibling};
+use auditor_tests::sys::pass_all_messages;
 use serde_json::Value;
 
 fn spot<'a>(audit: &'a Audit, code: &str, pids: &[u32]) -> &'a Value {
@@ -127,4 +128,15 @@ fn lost_records(hooks: &str) {
     assert_eq!(total(&audit, "capture_lost", "count"), lost, "{}", audit.lines.join("\n"));
 }
 
-with_both_hooks!(tls, http2, io_uring, truncated_head, lost_records);
+/// What others do to bytes below the socket is not seen; that they can is said.
+fn rewritten_below_the_socket(hooks: &str) {
+    let service = Service::workload("cart", &[]);
+    let _program = pass_all_messages().expect("sk_msg programs can be loaded");
+    let audit = Auditor::run_with(hooks, &[service.pid()], &["--duration", "2s"]).wait_exit();
+    let spot = audit.of_type("blind_spot").find(|r| r["blind_spot"]["code"] == "traffic_rewritten_below_socket");
+    let spot = spot.unwrap_or_else(|| panic!("not said: {}", audit.lines.join("\n")));
+    assert!(spot["resource"].is_null(), "it is the node's: {spot}");
+    assert!(spot["blind_spot"]["operations"].as_u64() >= Some(1), "{spot}");
+}
+
+with_both_hooks!(tls, http2, io_uring, truncated_head, lost_records, rewritten_below_the_socket);

@@ -122,9 +122,11 @@ impl Back {
             BlindReason::Http2 => Code(&blind_spots::HTTP2),
             BlindReason::IoUring => Code(&blind_spots::IO_URING),
             BlindReason::CompatSyscall => Code(&blind_spots::COMPAT),
+            BlindReason::Rewritten => Code(&blind_spots::REWRITTEN),
         };
         let counts = (1, blind.connections, blind.operations, blind.bytes);
-        self.blind_spot(Some(blind.process), code, counts, out);
+        let who = Some(blind.process).filter(|process| *process != ProcessId::NONE);
+        self.blind_spot(who, code, counts, out);
     }
 
     pub(super) fn totals_truncated(&mut self, request: &Request, out: &mut Vec<Line>) {

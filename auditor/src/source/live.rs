@@ -11,11 +11,14 @@ use tokio::io::unix::AsyncFd;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::kernel::Kernel;
+use super::rewriters::Rewriters;
 use super::{node, process};
 use crate::record::{ProcessId, Record, Tick};
 
 /// How often time is told to the pipeline.
 const TICK: Duration = Duration::from_secs(1);
+/// How many ticks apart somebody looks for programs of others: that asks for each program on the node.
+const REWRITERS: u64 = 60;
 /// Records taken before timers and signals are looked at again.
 const BATCH: usize = 1024;
 /// How often the end of a run looks for what a program ships that was still running when it was detached, and how far
@@ -49,7 +52,7 @@ pub async fn run(
 ) -> io::Result<Stopped> {
     // SAFETY: the descriptor is the ring buffer map's, which `Kernel` owns and never replaces.
     let kernel = unsafe { AsyncFd::register(kernel) }?;
-    let mut live = Live { kernel, known: LruCache::new(processes) };
+    let mut live = Live { kernel, known: LruCache::new(processes), rewriters: Rewriters::default(), ticks: 0 };
     let mut interrupt = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt())?;
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     let mut tick = tokio::time::interval_at(Instant::now() + TICK, TICK);
@@ -102,6 +105,8 @@ pub async fn run(
 struct Live {
     kernel: AsyncFd<Kernel>,
     known: LruCache<ProcessId, u32>,
+    rewriters: Rewriters,
+    ticks: u64,
 }
 
 impl Live {
@@ -120,6 +125,12 @@ impl Live {
             }
             take(Record::Blind(spot))?;
         }
+        if self.ticks.is_multiple_of(REWRITERS)
+            && let Some(spot) = self.rewriters.look(time)
+        {
+            take(Record::Blind(spot))?;
+        }
+        self.ticks += 1;
         take(Record::Tick(Tick { time, counters }))
     }
 }

@@ -242,4 +242,5 @@ pub(crate) const EVIDENCE: &[Evidence] = &[
     row("compat_syscall_not_visible", UNSEEN, &[]),
     row("capture_lost", (KERNEL, "lost_records"), &[]),
     row("head_truncated", (KERNEL, "truncated_head"), &[]),
+    row("traffic_rewritten_below_socket", (KERNEL, "rewritten_below_the_socket"), &[]),
 ];

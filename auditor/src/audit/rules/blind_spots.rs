@@ -4,7 +4,7 @@ use crate::rule::Rule;
 use crate::rule::Severity::Info;
 
 /// Each, in the order of `auditor explain`.
-pub static RULES: [&Rule; 6] = [&TLS, &HTTP2, &IO_URING, &COMPAT, &CAPTURE_LOST, &HEAD_TRUNCATED];
+pub static RULES: [&Rule; 7] = [&TLS, &HTTP2, &IO_URING, &COMPAT, &CAPTURE_LOST, &HEAD_TRUNCATED, &REWRITTEN];
 
 const QUIET: &str = "Nothing is missing from the trace for this reason: the auditor cannot see, that is all.";
 
@@ -90,4 +90,23 @@ pub static HEAD_TRUNCATED: Rule = Rule {
     looks_like: QUIET,
     causes: &["Very large cookies or authorization headers in front of traceparent"],
     fix: &["Shrink the cookies", "Let the sender put traceparent first"],
+};
+
+/// `traffic_rewritten_below_socket`.
+pub static REWRITTEN: Rule = Rule {
+    name: "traffic_rewritten_below_socket",
+    severity: Info,
+    spec: "",
+    on_call: "",
+    on_request: "",
+    meaning: "sk_msg or sk_skb programs are loaded on this node (their number is `operations`). They redirect, cut and \
+              change what sockets send below where the auditor looks, so what it saw sent may not be what was \
+              received. A service that they serve was seen as it behaves.",
+    looks_like: "A sidecar or CNI that adds or removes headers there makes a trace end, or go on, where the auditor saw \
+                 the opposite.",
+    causes: &["Socket-level load balancing or acceleration of a service mesh or CNI", "A BPF-based header injector"],
+    fix: &[
+        "List them with `bpftool prog show`, and ask whoever loaded them what they change",
+        "Compare with what the receiving service saw: audit that node, too",
+    ],
 };
