@@ -87,7 +87,7 @@ fn made(pairing: &Pairing, sent: &Carried, selection: &Selection) -> Vec<Found> 
             faults(sent, parent.map(|p| &p.carried), selection)
         }
         // A valid context is no copy of a broken one, and neither is none.
-        Parents::Valid | Parents::Absent => all.into_iter().filter(|found| is_parents(found)).collect(),
+        Parents::Valid | Parents::Absent => all.into_iter().filter(is_parents).collect(),
         // Of one that was seen whole it would have been found.
         Parents::Unclear if pairing.method == Method::TraceId || parent.is_some_and(|p| p.carried.whole) => {
             let received = parent.map(|p| &p.carried);

@@ -64,7 +64,8 @@ impl Carried {
 
     fn add(&mut self, at: usize, format: &dyn Format, selection: &Selection) {
         // Of a head that was cut only the field whose length is known is trusted.
-        if format.cargo() != Cargo::Trace || !self.whole && self.w3c.valid().is_none_or(|_| format.name() != w3c::NAME) {
+        if format.cargo() != Cargo::Trace || !self.whole && self.w3c.valid().is_none_or(|_| format.name() != w3c::NAME)
+        {
             return;
         }
         let Some(reading) = format.read(self.fields(), selection.level) else { return };

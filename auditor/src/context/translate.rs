@@ -64,8 +64,6 @@ pub static TRACESTATE_LOST: Rule = Rule {
     fix: &["Send traceparent and tracestate beside the other format"],
 };
 
-/// Name of the one format with a `tracestate`.
-
 /// What became of a trace that came in some format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {

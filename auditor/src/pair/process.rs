@@ -389,7 +389,8 @@ impl Process {
         let ids: BTreeSet<ExchangeId> = keys.iter().filter_map(|key| self.traces.get(key)).flatten().copied().collect();
         // Neither half an id nor a hash is proof, and an inbound that carries the id is not one that carries the broken
         // value.
-        let matches = ids.iter().filter_map(|id| self.held.get(id)).filter(|held| sent.continues(&held.inbound.carried));
+        let matches =
+            ids.iter().filter_map(|id| self.held.get(id)).filter(|held| sent.continues(&held.inbound.carried));
         let matches: Vec<&Held> = matches.collect();
         let rank = |held: &&Held| {
             let inbound = &held.inbound;
