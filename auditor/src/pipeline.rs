@@ -5,6 +5,7 @@
 mod back;
 mod config;
 mod filter;
+mod findings;
 mod front;
 mod lines;
 mod upkeep;
@@ -112,6 +113,8 @@ impl Pipeline {
 
 #[cfg(test)]
 mod apart;
+#[cfg(test)]
+mod boundaries;
 #[cfg(test)]
 mod innocents;
 #[cfg(test)]

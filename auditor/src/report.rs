@@ -16,7 +16,7 @@ pub use contrast::{Fate, Mixed, Split};
 pub(crate) use edges::round4;
 pub use edges::{Counts, Edge, EdgeKey, Edges};
 pub use features::Call;
-pub use fold::{Fold, Occurrence, fingerprint};
+pub use fold::{Fold, Mark, Occurrence, fingerprint};
 pub use line::*;
 pub use time::Timeline;
 pub use totals::Totals;

@@ -2,6 +2,7 @@
 
 pub mod blind_spots;
 
+use super::boundary::SENT_EXTERNALLY;
 use crate::context::{ACROSS, FORMATS, history};
 use crate::rule::Code;
 
@@ -9,7 +10,9 @@ use crate::rule::Code;
 pub fn all() -> Vec<Code> {
     let mut codes: Vec<Code> = Vec::new();
     let formats = FORMATS.into_iter().flat_map(|format| format.rules());
-    for &rule in formats.chain(&ACROSS).chain(&history::rules::ALL).chain(&blind_spots::RULES) {
+    for &rule in
+        formats.chain(&ACROSS).chain(&history::rules::ALL).chain([&&SENT_EXTERNALLY]).chain(&blind_spots::RULES)
+    {
         // Formats may share a rule.
         if !codes.iter().any(|code| std::ptr::eq(code.rule(), rule)) {
             codes.push(Code(rule));

@@ -82,6 +82,7 @@ pub(crate) fn settings(services: &Services, judge: &Judge) -> Result<Settings, F
     settings.back.stats_interval = judge.stats_interval;
     settings.back.min_confidence = judge.min_confidence;
     settings.back.min_severity = judge.min_severity.severity();
+    settings.back.boundaries = judge.boundaries.boundaries();
     settings.filter = filter(services, &judge.port)?;
     Ok(settings)
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::audit::Severity;
+use crate::audit::{Boundaries, Severity};
 use crate::context::Selection;
 use crate::pair;
 
@@ -17,6 +17,8 @@ pub struct Config {
     pub stats_interval: Duration,
     /// The formats that are audited.
     pub selection: Selection,
+    /// Places with which traces are not shared.
+    pub boundaries: Boundaries,
     /// What is less certain is not reported.
     pub min_confidence: f64,
     /// What is less severe is counted but not written.
@@ -40,6 +42,7 @@ impl Default for Config {
             summary_interval: Duration::from_secs(60),
             stats_interval: Duration::from_secs(60),
             selection: Selection::default(),
+            boundaries: Boundaries::default(),
             min_confidence: 0.99,
             min_severity: Severity::Info,
             pairing: pair::Limits::default(),
