@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use auditor::audit::Severity;
+use auditor::context::format::Level;
+use auditor::context::{Selection, SelectionError};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use boundaries::BoundaryArgs;
@@ -57,10 +59,7 @@ pub(crate) enum Command {
     /// Can this node be audited? One line a check, and a fix for each failure.
     Doctor(Doctor),
     /// What a finding code means, and how to fix what it found. Without a code: the list.
-    Explain {
-        /// A code such as traceparent_dropped.
-        code: Option<String>,
-    },
+    Explain(Explain),
     /// Print the JSON Schema (draft 2020-12) of every output record.
     Schema,
 }
@@ -69,6 +68,8 @@ pub(crate) enum Command {
 pub(crate) struct Run {
     #[command(flatten)]
     pub(crate) capture: Capture,
+    #[command(flatten)]
+    pub(crate) headers: Headers,
     #[command(flatten)]
     pub(crate) services: Services,
     #[command(flatten)]
@@ -86,6 +87,8 @@ pub(crate) struct Check {
     #[command(flatten)]
     pub(crate) capture: Capture,
     #[command(flatten)]
+    pub(crate) headers: Headers,
+    #[command(flatten)]
     pub(crate) services: Services,
     #[command(flatten)]
     pub(crate) judge: Judge,
@@ -102,6 +105,8 @@ pub(crate) struct Record {
     #[command(flatten)]
     pub(crate) capture: Capture,
     #[command(flatten)]
+    pub(crate) headers: Headers,
+    #[command(flatten)]
     pub(crate) services: Services,
     /// Stop after this long, such as 30s or 5m.
     #[arg(long, env = "AUDITOR_DURATION", value_parser = duration)]
@@ -114,11 +119,22 @@ pub(crate) struct Record {
 #[derive(Debug, Args)]
 pub(crate) struct Replay {
     #[command(flatten)]
+    pub(crate) headers: Headers,
+    #[command(flatten)]
     pub(crate) services: Services,
     #[command(flatten)]
     pub(crate) judge: Judge,
     /// The recording; `-` reads stdin.
     pub(crate) file: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Explain {
+    /// A code such as traceparent_dropped.
+    pub(crate) code: Option<String>,
+    /// How the answer is printed.
+    #[arg(long, default_value = "text")]
+    pub(crate) format: Format,
 }
 
 #[derive(Debug, Args)]
@@ -178,10 +194,33 @@ pub(crate) struct Services {
     pub(crate) container: Vec<String>,
 }
 
+/// Headers besides those of the formats.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "What is audited")]
+pub(crate) struct Headers {
+    /// Audit this header, too: it is to go on as it was received. Findings never show its value, but a recording holds
+    /// it: name it when you record, and again on replay. Repeatable.
+    #[arg(long, env = "AUDITOR_HEADER", value_name = "NAME", value_delimiter = ',')]
+    pub(crate) header: Vec<String>,
+}
+
+impl Headers {
+    /// With every format.
+    pub(crate) fn selection(&self) -> Result<Selection, SelectionError> {
+        Selection::new(&["all"], &self.header, Level::default())
+    }
+}
+
 /// What is reported.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Judgement and output")]
 pub(crate) struct Judge {
+    /// Formats to audit, by name, with commas between them. A wrong name lists them.
+    #[arg(long, env = "AUDITOR_FORMATS", default_value = "all", value_name = "LIST", value_delimiter = ',')]
+    pub(crate) formats: Vec<String>,
+    /// Level of W3C Trace Context to audit against; 1 has no random flag.
+    #[arg(long, env = "AUDITOR_SPEC_LEVEL", default_value = "2", value_name = "1|2")]
+    pub(crate) spec_level: LevelArg,
     /// Report findings of at least this severity.
     #[arg(long, env = "AUDITOR_MIN_SEVERITY", default_value = "info", value_name = "SEVERITY")]
     pub(crate) min_severity: SeverityArg,
@@ -202,6 +241,30 @@ pub(crate) struct Judge {
     pub(crate) port: Vec<u16>,
     #[command(flatten)]
     pub(crate) boundaries: BoundaryArgs,
+}
+
+impl Judge {
+    /// What is audited, with these headers.
+    pub(crate) fn selection(&self, headers: &Headers) -> Result<Selection, SelectionError> {
+        Selection::new(&self.formats, &headers.header, self.spec_level.level())
+    }
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum LevelArg {
+    #[value(name = "1")]
+    One,
+    #[value(name = "2")]
+    Two,
+}
+
+impl LevelArg {
+    fn level(self) -> Level {
+        match self {
+            Self::One => Level::One,
+            Self::Two => Level::Two,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -263,6 +326,27 @@ mod tests {
             assert!(Cli::try_parse_from(["auditor", "run"].into_iter().chain(wrong)).is_err(), "{wrong:?}");
         }
         assert!(Cli::try_parse_from(["auditor", "run", "--pid", "1", "--comm", "nginx"]).is_ok());
+    }
+
+    fn audited(arguments: &[&str]) -> Result<Selection, SelectionError> {
+        let arguments = ["auditor", "replay", "file"].iter().chain(arguments);
+        match Cli::try_parse_from(arguments).unwrap().command {
+            Command::Replay(replay) => replay.judge.selection(&replay.headers),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_is_audited() {
+        let names = |selection: &Selection| selection.formats.iter().map(|format| format.name()).collect::<Vec<_>>();
+        let all = audited(&[]).unwrap();
+        assert_eq!((names(&all), all.level), (names(&Selection::default()), Level::Two));
+        let some = ["--formats", "b3,w3c", "--header", "X-Tenant", "--header", "x-a,x-b", "--spec-level", "1"];
+        let some = audited(&some).unwrap();
+        assert_eq!((names(&some), some.level), (vec!["w3c", "b3", "x-tenant", "x-a", "x-b"], Level::One));
+        assert!(matches!(audited(&["--formats", "w3c,zipkin"]), Err(SelectionError::UnknownFormat(_))));
+        assert!(matches!(audited(&["--header", "Cookie"]), Err(SelectionError::Credentials(_))));
+        assert!(Cli::try_parse_from(["auditor", "replay", "file", "--spec-level", "3"]).is_err());
     }
 
     #[test]

@@ -23,11 +23,11 @@ pub mod opaque;
 pub mod agreement;
 pub mod translate;
 pub mod history;
-pub mod selection;
-pub mod carried;
+mod carried;
+mod selection;
 
 pub use carried::{Carried, Presence};
-pub use selection::Selection;
+pub use selection::{Selection, SelectionError};
 pub use trace::TraceFormat;
 
 use crate::rule::Rule;

@@ -42,7 +42,8 @@ pub enum Role {
 pub enum Visibility {
     /// Every byte, and it parsed.
     Whole,
-    /// Longer than the capture limit: what was seen is true, what was not seen may exist.
+    /// Longer than the capture limit, or with more audited fields than are kept: what was seen is true, what was not seen
+    /// may exist.
     Truncated,
     /// Bytes are missing or did not parse, or all that is known is that a request may have crossed here: `head` may be
     /// empty.

@@ -7,6 +7,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
+use auditor::context::SelectionError;
 use auditor::source::kernel::AttachError;
 use auditor::source::recording::RecordingError;
 
@@ -55,6 +56,8 @@ pub(crate) enum Failure {
          the host, or in a container without a user namespace"
     )]
     UserNamespace,
+    #[error(transparent)]
+    Selection(#[from] SelectionError),
     #[error("{0}")]
     Usage(String),
 }
@@ -77,7 +80,7 @@ impl Failure {
     fn code(&self) -> u8 {
         match self {
             Self::Attach(AttachError::Privilege { .. }) | Self::UserNamespace => NO_PERMISSION,
-            Self::Attach(AttachError::Selection(_)) | Self::Usage(_) => USAGE,
+            Self::Attach(AttachError::Selection(_)) | Self::Selection(_) | Self::Usage(_) => USAGE,
             Self::Attach(_) => UNAVAILABLE,
             Self::Recording { .. } | Self::Outputs(_) | Self::Io { .. } => IO,
         }

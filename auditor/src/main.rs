@@ -32,7 +32,7 @@ fn main() -> ExitCode {
         Command::Record(args) => commands::record::run(&args, cli.log_level),
         Command::Replay(args) => commands::replay::run(&args),
         Command::Doctor(args) => commands::doctor::run(&args),
-        Command::Explain { code } => commands::explain::run(code.as_deref()),
+        Command::Explain(args) => commands::explain::run(&args),
         Command::Schema => commands::schema::run(),
     };
     match result {

@@ -56,7 +56,7 @@ impl Pipeline {
     /// With these settings.
     pub fn new(settings: Settings) -> Self {
         Self {
-            front: Front::new(settings.stream, settings.exchange, settings.masking),
+            front: Front::new(&settings),
             filter: settings.filter,
             back: Back::new(settings.back),
             events: Vec::new(),
@@ -115,6 +115,8 @@ impl Pipeline {
 mod apart;
 #[cfg(test)]
 mod boundaries;
+#[cfg(test)]
+mod formats;
 #[cfg(test)]
 mod innocents;
 #[cfg(test)]

@@ -4,19 +4,25 @@
 
 pub mod address;
 mod contrast;
+mod counts;
+mod durations;
 mod edges;
 mod features;
 mod fold;
+mod formats;
 mod line;
 pub mod route;
 mod time;
 mod totals;
 
 pub use contrast::{Fate, Mixed, Split};
-pub(crate) use edges::round4;
-pub use edges::{Counts, Edge, EdgeKey, Edges};
+pub use counts::Counts;
+pub(crate) use counts::round4;
+pub use durations::Durations;
+pub use edges::{Edge, EdgeKey, Edges, Interval};
 pub use features::Call;
 pub use fold::{Fold, Mark, Occurrence, fingerprint};
+pub use formats::{FormatCounts, FormatsInfo};
 pub use line::*;
 pub use time::Timeline;
 pub use totals::Totals;

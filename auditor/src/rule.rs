@@ -73,6 +73,12 @@ pub struct Rule {
 }
 
 impl Rule {
+    /// What it means in one line: the first sentence, up to a semicolon, without the full stop.
+    pub fn gist(&self) -> &'static str {
+        let sentence = self.meaning.split_once(". ").map_or(self.meaning, |(first, _)| first);
+        sentence.split_once("; ").map_or(sentence, |(first, _)| first).trim_end_matches('.')
+    }
+
     /// The text of `auditor explain`.
     pub fn explain(&self) -> String {
         let mut text = format!("{} [{}]\n\n{}\n", self.name, self.severity.as_str(), self.meaning);

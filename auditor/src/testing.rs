@@ -9,13 +9,21 @@ use std::net::{Ipv4Addr, SocketAddr};
 use auditor_ebpf::wire;
 use bytes::BytesMut;
 
+use crate::context::Selection;
 use crate::exchange::{Event, Exchanges, Limits};
-use crate::http::{Key, Masking};
+use crate::http::{Key, Masking, Policy};
 use crate::record::{Close, Data, Direction, Endpoints, ProcessId, Record, SocketId, Tick};
 use crate::stream::{self, Stream};
 
 /// What a live run masks with, here the same every time.
 pub const MASKING: Masking = Masking::Keyed(Key::new([7; 16]));
+
+/// What becomes of fields where everything is audited.
+pub fn policy(masking: Masking) -> Policy {
+    let selection = Selection::default();
+    Policy::new(masking, selection.fields(), selection.prefixes())
+}
+
 /// Position of the first byte of every direction: the numbering wraps soon.
 const FIRST_POSITION: u32 = u32::MAX - 100;
 
@@ -223,7 +231,7 @@ pub fn run(records: &mut Vec<Record>) -> Vec<Event> {
 /// The same with values masked like this.
 pub fn run_with(records: &mut Vec<Record>, masking: Masking) -> Vec<Event> {
     let mut stream = Stream::new(stream::Limits::default());
-    let mut exchanges = Exchanges::new(Limits::default(), masking);
+    let mut exchanges = Exchanges::new(Limits::default(), policy(masking));
     let (mut ordered, mut events) = (Vec::new(), Vec::new());
     for record in records.drain(..) {
         stream.push(record, &mut |item| ordered.push(item));

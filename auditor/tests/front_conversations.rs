@@ -1,9 +1,12 @@
 //! Conversations and the exchanges they are: one test per behaviour of the framing and exchange stages.
 
+use auditor::context::format::Level;
+use auditor::context::{FORMATS, Selection};
 use auditor::exchange::{End, Event, Exchanges, Limits, Visibility};
+use auditor::pipeline::{Front, Settings};
 use auditor::record::{BlindReason, Direction, Record};
 use auditor::stream::Ordered;
-use auditor::testing::{MASKING, Script, run};
+use auditor::testing::{MASKING, Script, policy, run};
 use auditor_ebpf::wire;
 
 const GET: &str = "GET /a HTTP/1.1\r\nHost: h\r\n\r\n";
@@ -459,7 +462,7 @@ fn identity_is_of_the_operation_that_completed_the_head() {
 #[test]
 fn values_are_compared_across_connections_and_records() {
     let text =
-        "GET /a/1234?u=Alice-0001 HTTP/1.1\r\nX-Request-Id: 6f1c1c1e-9d1b-4b3a\r\nCookie: a=tea; b=6f1c1c1e\r\n\r\n";
+        "GET /a/1234?u=Alice-0001 HTTP/1.1\r\nX-Tenant-Id: 6f1c1c1e-9d1b-4b3a\r\nCookie: a=tea; b=6f1c1c1e\r\n\r\n";
     let values = |bytes: &[&str]| {
         let mut s = Script::new();
         bytes.iter().for_each(|bytes| _ = s.recv(1, bytes));
@@ -483,6 +486,35 @@ fn values_are_compared_across_connections_and_records() {
     assert_eq!(values(&[&text[..70], &text[70..]]).len(), 4, "a long word across two records");
 }
 
+/// Audited fields of the only request.
+fn fields(records: &mut [Record], settings: &Settings) -> Vec<(String, String)> {
+    let (mut front, mut events) = (Front::new(settings), Vec::new());
+    let mut masked = Vec::new();
+    for record in records.iter() {
+        front.push(record.clone(), &mut events, |record| masked.push(record.clone()));
+    }
+    front.finish(&mut events, |record| masked.push(record.clone()));
+    records.clone_from_slice(&masked);
+    let Some(Event::Request(request)) = events.first() else { panic!("{events:?}") };
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("it was text");
+    request.head.fields.iter().map(|(name, value)| (text(name), text(value))).collect()
+}
+
+#[test]
+fn what_is_audited_travels_on_live_and_on_replay() {
+    let mut live = Settings { masking: MASKING, ..Settings::default() };
+    live.back.selection = Selection::new(&["w3c"], &["X-Tenant"], Level::Two).expect("a selection");
+    let prefixed = FORMATS.iter().flat_map(|format| format.prefixes()).map(|prefix| format!("{prefix}user"));
+    let named = FORMATS.iter().flat_map(|format| format.fields()).map(|&name| name.to_owned());
+    for name in named.chain(prefixed).chain(["x-tenant".to_owned()]) {
+        let sent = (name.to_uppercase(), format!("Jane {name} = %2F"));
+        let mut s = Script::new();
+        s.recv(1, format!("GET /a HTTP/1.1\r\nAccept: a\r\n{}: {}\r\nX-User: jane\r\n\r\n", sent.0, sent.1));
+        assert_eq!(fields(&mut s.records, &live), std::slice::from_ref(&sent), "{name}");
+        assert_eq!(fields(&mut s.records, &live.clone().for_recording()), [sent], "{name}, replayed");
+    }
+}
+
 #[test]
 fn tables_are_bounded() {
     let mut s = Script::new();
@@ -493,7 +525,7 @@ fn tables_are_bounded() {
         s.send(99, GET);
     }
     let limits = Limits { connections: 10, bytes: 6_000, open_exchanges: 4 };
-    let mut exchanges = Exchanges::new(limits, MASKING);
+    let mut exchanges = Exchanges::new(limits, policy(MASKING));
     let mut events = Vec::new();
     for record in s.records {
         exchanges.feed(&mut Ordered::Record(record), &mut events);

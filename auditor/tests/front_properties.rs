@@ -6,7 +6,7 @@ use auditor::exchange::{Event, Exchanges, Limits, RequestHead, Visibility};
 use auditor::http::Masking;
 use auditor::record::{Close, Direction, Record, SocketId};
 use auditor::stream::{self, Ordered, Stream};
-use auditor::testing::{MASKING, Script, run, run_with};
+use auditor::testing::{MASKING, Script, policy, run, run_with};
 use auditor_ebpf::wire;
 use proptest::prelude::*;
 
@@ -89,7 +89,7 @@ fn request(turn: &Turn, n: usize) -> Vec<u8> {
     let start = if n.is_multiple_of(2) { "http://!!:!!@h" } else { "" };
     format!(
         "{method} {start}/{n}?!!&!=!!!!-{n} HTTP/1.1{nl}Cookie: !!=!!!!;{nl}\t!=!!!!!!!!!!!!!!!{nl}{traced}\
-         Authorization: !! !!!!=={nl}X-Request-Id: request-!!-{n}{nl}{payload}{end}"
+         Authorization: !! !!!!=={nl}Request-Id: request-!!-{n}{nl}{payload}{end}"
     )
     .into_bytes()
 }
@@ -299,7 +299,7 @@ proptest! {
     fn anything_is_survived(records in prop::collection::vec(any_record(), 0..120)) {
         let limits = Limits { connections: 3, bytes: 20_000, open_exchanges: 3 };
         let mut stream = Stream::new(stream::Limits { held_records: 4, ..Default::default() });
-        let mut exchanges = Exchanges::new(limits, MASKING);
+        let mut exchanges = Exchanges::new(limits, policy(MASKING));
         let (mut ordered, mut events, mut masked) = (Vec::new(), Vec::new(), Vec::new());
         for record in records {
             stream.push(record, &mut |item| ordered.push(item));
@@ -314,7 +314,7 @@ proptest! {
         check_order(&events);
         prop_assert_eq!(exchanges.held_bytes(), 0);
 
-        let mut again = Exchanges::new(limits, Masking::Done);
+        let mut again = Exchanges::new(limits, policy(Masking::Done));
         let mut repeated = Vec::new();
         for item in &mut ordered {
             again.feed(item, &mut repeated);
@@ -331,7 +331,7 @@ proptest! {
         records.remove(lost.index(records.len()));
         let live = run(&mut records);
         let mut stream = Stream::new(stream::Limits::RECORDING);
-        let mut exchanges = Exchanges::new(Limits::default(), Masking::Done);
+        let mut exchanges = Exchanges::new(Limits::default(), policy(Masking::Done));
         let (mut events, mut time) = (Vec::new(), 0);
         for record in records {
             time = time.max(record.time());

@@ -52,8 +52,8 @@ const BUDGET: usize = 256 << 20;
 mod entry {
     /// A connection, 65,536 of them: 32 MiB.
     pub(crate) const CONNECTION: usize = 512;
-    /// A request in the pairing's tables, with its place in some classes and the head it came from, 65,536: 64 MiB.
-    pub(crate) const REQUEST: usize = 1024;
+    /// A request in the pairing's tables, with its place in some classes and the head it came from, 65,536: 76 MiB.
+    pub(crate) const REQUEST: usize = 1216;
     /// A process that receives requests, with four classes of calls from four threads, 4096: 192 MiB.
     pub(crate) const PROCESS: usize = 48 * 1024;
     /// What `/proc` says of a process, 8192: 8 MiB.

@@ -84,7 +84,7 @@ fn record(hooks: &str, link: Link, path: &str) -> Seen {
 fn read(recording: &Path, service: u32) -> Seen {
     let mut reader = Reader::new(BufReader::new(File::open(recording).expect("it is there"))).expect("a recording");
     let settings = Settings::default().for_recording();
-    let mut front = Front::new(settings.stream, settings.exchange, settings.masking);
+    let mut front = Front::new(&settings);
     let mut events = Vec::new();
     while let Some(record) = reader.next_record().expect("a recording") {
         front.push(record, &mut events, |_| ());

@@ -106,8 +106,7 @@ fn records(service: Service, open: u64, requests: u64) -> Vec<Record> {
 
 /// Nanoseconds.
 fn front(records: Vec<Record>) -> f64 {
-    let settings = Settings::default();
-    let mut front = Front::new(settings.stream, settings.exchange, MASKING);
+    let mut front = Front::new(&Settings { masking: MASKING, ..Settings::default() });
     let mut events = Vec::new();
     let begun = Instant::now();
     for record in records {

@@ -2,6 +2,7 @@
 
 mod bench;
 mod build_ebpf;
+mod codes;
 mod demo;
 mod pairing;
 mod shell;
@@ -31,6 +32,8 @@ enum Task {
     Bench(bench::Args),
     /// Build the BPF object that the auditor embeds, or check the one that is there
     BuildEbpf(build_ebpf::Args),
+    /// Write docs/codes.md, the catalogue of all codes
+    Codes,
     /// Score the pairing by time where the truth is known
     Pairing(pairing::Args),
     /// Run the kernel tests on other kernels, in QEMU
@@ -43,6 +46,7 @@ fn main() -> ExitCode {
         Task::Test(args) => test::run(&args),
         Task::Bench(args) => bench::run(&args),
         Task::BuildEbpf(args) => build_ebpf::run(&args),
+        Task::Codes => codes::run(),
         Task::Pairing(args) => pairing::run(&args),
         Task::Vm(args) => vm::run(&args),
     };

@@ -21,7 +21,7 @@ const TOLERATED_LOSS: f64 = 0.01;
 const JUDGED: [Outcome; 4] = [Outcome::Continued, Outcome::PassedThrough, Outcome::Restarted, Outcome::Dropped];
 
 pub(crate) fn run(args: &Check, log_level: LogLevel) -> Result<ExitCode, Failure> {
-    let settings = session::settings(&args.services, &args.judge)?;
+    let settings = session::settings(&args.services, &args.judge, &args.headers)?;
     let kernel = session::attach(&args.capture, log_level)?;
     let mut gate =
         Gate { outputs: Outputs::stdout(Full::Drop)?, hops: BTreeMap::new(), records: 0, blind: BTreeSet::new() };

@@ -19,6 +19,7 @@ use crate::exit::{Failure, stderr};
 pub(crate) fn run(args: &Record, log_level: LogLevel) -> Result<ExitCode, Failure> {
     let path = args.output.display().to_string();
     let filter = session::filter(&args.services, &[])?;
+    let selection = args.headers.selection()?;
     let masking = node::run_masking().map_err(Failure::io("making a key"))?;
     let file =
         OpenOptions::new().write(true).create_new(true).mode(0o600).open(&args.output).map_err(Failure::io(&path))?;
@@ -31,8 +32,9 @@ pub(crate) fn run(args: &Record, log_level: LogLevel) -> Result<ExitCode, Failur
         }
     };
     let runtime = session::runtime()?;
-    let settings = Settings::default();
-    let mut front = Front::new(settings.stream, settings.exchange, masking);
+    let mut settings = Settings { masking, ..Settings::default() };
+    settings.back.selection = selection;
+    let mut front = Front::new(&settings);
     let mut recorder = Recorder {
         writer: Writer::new(BufWriter::with_capacity(1 << 18, file)).map_err(Failure::io(&path))?,
         filter,

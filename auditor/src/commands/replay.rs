@@ -18,7 +18,8 @@ pub(crate) fn run(args: &Replay) -> Result<ExitCode, Failure> {
         if path == "-" { Box::new(io::stdin()) } else { Box::new(File::open(&args.file).map_err(Failure::io(&path))?) };
     let damaged = |error| Failure::Recording { path: path.clone(), error };
     let mut reader = Reader::new(BufReader::new(input)).map_err(damaged)?;
-    let mut pipeline = Pipeline::new(session::settings(&args.services, &args.judge)?.for_recording());
+    let settings = session::settings(&args.services, &args.judge, &args.headers)?;
+    let mut pipeline = Pipeline::new(settings.for_recording());
     let mut outputs = Outputs::stdout(Full::Wait)?;
     let mut lines = Vec::new();
     // A recording that is cut off is replayed as far as it goes; the error comes after the lines.

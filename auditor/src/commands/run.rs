@@ -8,7 +8,7 @@ use crate::cli::{LogLevel, Run};
 use crate::exit::Failure;
 
 pub(crate) fn run(args: &Run, log_level: LogLevel) -> Result<ExitCode, Failure> {
-    let settings = session::settings(&args.services, &args.judge)?;
+    let settings = session::settings(&args.services, &args.judge, &args.headers)?;
     let mut outputs = Outputs::open(&args.output, Full::Drop)?;
     let kernel = session::attach(&args.capture, log_level)?;
     session::audit(kernel, args.duration, settings, &mut outputs)?;

@@ -13,7 +13,7 @@ use auditor::source::live::{self, Stopped};
 use auditor::source::{cgroup, node, privilege};
 
 use super::lines::{Outputs, Written};
-use crate::cli::{Capture, HooksArg, Judge, LogLevel, Services};
+use crate::cli::{Capture, Headers, HooksArg, Judge, LogLevel, Services};
 use crate::exit::Failure;
 
 /// Processes whose description is not read again.
@@ -75,8 +75,9 @@ fn kernel_log_level(level: LogLevel) -> u8 {
 }
 
 /// The pipeline as the flags say.
-pub(crate) fn settings(services: &Services, judge: &Judge) -> Result<Settings, Failure> {
+pub(crate) fn settings(services: &Services, judge: &Judge, headers: &Headers) -> Result<Settings, Failure> {
     let mut settings = Settings::default();
+    settings.back.selection = judge.selection(headers)?;
     settings.back.aggregation_window = judge.aggregation_window;
     settings.back.summary_interval = judge.summary_interval;
     settings.back.stats_interval = judge.stats_interval;

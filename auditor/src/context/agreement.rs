@@ -72,6 +72,7 @@ mod tests {
     #[test]
     fn formats_of_a_head_agree() {
         let fault = disagreement(&head(&[("w3c", A), ("jaeger", A), ("b3", B)])).unwrap();
+        assert_eq!(fault.rule.name, "trace_id_mismatch_across_formats");
         assert_eq!(fault.detail.as_deref(), Some("w3c and b3"));
         for legal in [
             &[][..],

@@ -59,6 +59,8 @@ impl Carried {
         for (at, format) in selection.formats.iter().enumerate().filter(|(at, _)| present & 1 << (at & 63) != 0) {
             carried.add(at, *format, selection);
         }
+        // Many are held.
+        carried.named.shrink_to_fit();
         carried
     }
 

@@ -5,7 +5,7 @@ use auditor_ebpf::wire;
 use super::open::{Completion, Open, Queue};
 use super::table::Counters;
 use super::{End, Event, ExchangeId, Request, RequestHead, Role, Visibility};
-use crate::http::{Arrival, Framer, Kind, Masking, Step};
+use crate::http::{Arrival, Framer, Kind, Policy, Step};
 use crate::record::{BootNs, Data, Direction, Endpoints};
 
 /// From this length on an operation that starts like a head starts with a whole first word, and not only with a letter
@@ -20,7 +20,7 @@ pub(super) struct Context<'a> {
     /// Times records were lost so far.
     pub(super) losses: u64,
     pub(super) max_open: usize,
-    pub(super) masking: &'a Masking,
+    pub(super) policy: &'a Policy,
 }
 
 impl Context<'_> {
@@ -231,7 +231,7 @@ impl Connection {
                 bytes.get_mut(at..).unwrap_or_default().fill(0);
                 return;
             }
-            match self.side(data.direction).framer.step(bytes, &mut at, context.masking) {
+            match self.side(data.direction).framer.step(bytes, &mut at, context.policy) {
                 Step::Exhausted => return,
                 Step::BodyEnd => self.body_ended(data.direction, data.time, context),
                 Step::NotHttp => {

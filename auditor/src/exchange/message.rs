@@ -45,7 +45,7 @@ impl Connection {
     fn request(&mut self, role: Role, whole: bool, tentative: bool, data: &Data, context: &mut Context<'_>) {
         let side = self.side(data.direction);
         let started = side.started;
-        let parsed = parse_request(side.framer.head(), whole);
+        let parsed = parse_request(side.framer.head(), whole, context.policy);
         if tentative {
             side.framer.lose();
             return self.push_lost(data, context);
@@ -55,13 +55,13 @@ impl Connection {
                 self.open.end_all(data.time, context, |_| End::OutOfSight);
                 return self.http2(data, context);
             }
-            Ok(parsed) if whole => (parsed, Visibility::Whole),
+            Ok(parsed) if whole && !parsed.crowded => (parsed, Visibility::Whole),
             Ok(parsed) => (parsed, Visibility::Truncated),
             Err(_) => {
                 let (head, framing) = (RequestHead::default(), Framing::Unclear);
                 let visibility = if whole { Visibility::Lost } else { Visibility::Truncated };
                 context.counters.unparsable += u64::from(whole);
-                (ParsedRequest { head, framing, upgrade: None, http2_preface: false }, visibility)
+                (ParsedRequest { head, crowded: false, framing, upgrade: None, http2_preface: false }, visibility)
             }
         };
         side.framer.follow(if whole { parsed.body() } else { Body::Unknown });
@@ -86,7 +86,8 @@ impl Connection {
     }
 
     fn response(&mut self, whole: bool, data: &Data, context: &mut Context<'_>) {
-        let parsed = if whole { parse_response(self.side(data.direction).framer.head()).ok() } else { None };
+        let parsed =
+            if whole { parse_response(self.side(data.direction).framer.head(), context.policy).ok() } else { None };
         context.counters.unparsable += u64::from(whole && parsed.is_none());
         let interim = parsed.is_some_and(|parsed| matches!(parsed.status, 100 | 102..=199));
         if interim {

@@ -7,7 +7,7 @@ use lru::LruCache;
 
 use super::connection::{Connection, Context};
 use super::{End, Event};
-use crate::http::Masking;
+use crate::http::Policy;
 use crate::record::{BootNs, Close, Data, Record, SocketId};
 use crate::stream::Ordered;
 
@@ -65,7 +65,7 @@ pub struct Counters {
 #[derive(Debug)]
 pub struct Exchanges {
     limits: Limits,
-    masking: Masking,
+    policy: Policy,
     connections: LruCache<SocketId, Connection>,
     held: usize,
     next_id: u64,
@@ -74,10 +74,10 @@ pub struct Exchanges {
 }
 
 impl Exchanges {
-    /// An empty table; values that can be compared are masked like this.
-    pub fn new(limits: Limits, masking: Masking) -> Self {
+    /// An empty table; fields become this.
+    pub fn new(limits: Limits, policy: Policy) -> Self {
         let connections = LruCache::unbounded();
-        Self { limits, masking, connections, held: 0, next_id: 0, losses: 0, counters: Counters::default() }
+        Self { limits, policy, connections, held: 0, next_id: 0, losses: 0, counters: Counters::default() }
     }
 
     /// What was counted so far.
@@ -110,7 +110,7 @@ impl Exchanges {
     pub fn finish(&mut self, time: BootNs, events: &mut Vec<Event>) {
         while let Some((_, mut connection)) = self.connections.pop_lru() {
             let mut context =
-                borrow(&mut self.counters, &mut self.next_id, self.losses, (&self.limits, &self.masking), events);
+                borrow(&mut self.counters, &mut self.next_id, self.losses, (&self.limits, &self.policy), events);
             connection.end_all(End::OutOfSight, time, &mut context);
         }
         self.held = 0;
@@ -133,11 +133,11 @@ impl Exchanges {
             // The kernel side forgot this socket, or another one lives at its address.
             self.held = self.held.saturating_sub(before.weight());
             let mut context =
-                borrow(&mut self.counters, &mut self.next_id, self.losses, (&self.limits, &self.masking), events);
+                borrow(&mut self.counters, &mut self.next_id, self.losses, (&self.limits, &self.policy), events);
             before.end_all(End::OutOfSight, data.time, &mut context);
         }
         let mut context =
-            borrow(&mut self.counters, &mut self.next_id, self.losses, (&self.limits, &self.masking), events);
+            borrow(&mut self.counters, &mut self.next_id, self.losses, (&self.limits, &self.policy), events);
         let mut created = false;
         let connection = self.connections.get_or_insert_mut(data.socket, || {
             created = true;
@@ -151,14 +151,14 @@ impl Exchanges {
             self.held = self.held.saturating_sub(evicted.weight());
             self.counters.evicted_connections += 1;
             let mut context =
-                borrow(&mut self.counters, &mut self.next_id, self.losses, (&self.limits, &self.masking), events);
+                borrow(&mut self.counters, &mut self.next_id, self.losses, (&self.limits, &self.policy), events);
             evicted.end_all(End::OutOfSight, data.time, &mut context);
         }
     }
 
     fn close(&mut self, close: &Close, events: &mut Vec<Event>) {
         let mut context =
-            borrow(&mut self.counters, &mut self.next_id, self.losses, (&self.limits, &self.masking), events);
+            borrow(&mut self.counters, &mut self.next_id, self.losses, (&self.limits, &self.policy), events);
         if close.eof {
             if let Some(connection) = self.connections.peek_mut(&close.socket) {
                 let before = connection.weight();
@@ -177,8 +177,8 @@ fn borrow<'a>(
     counters: &'a mut Counters,
     next_id: &'a mut u64,
     losses: u64,
-    (limits, masking): (&Limits, &'a Masking),
+    (limits, policy): (&Limits, &'a Policy),
     events: &'a mut Vec<Event>,
 ) -> Context<'a> {
-    Context { events, counters, next_id, losses, max_open: limits.open_exchanges.max(1), masking }
+    Context { events, counters, next_id, losses, max_open: limits.open_exchanges.max(1), policy }
 }

@@ -1,14 +1,15 @@
 //! What a request may have in common with the calls made for it: hashes of the values it carries.
 //!
-//! The values are masked already, so equal hashes mean equal words. Ids in the path are in clear, and their hashes are
-//! of another kind: an id in a path is never taken for the same id in a header.
+//! Most values are masked already, so equal hashes mean equal words. Those of audited fields are in clear, and are equal to
+//! each other only: nothing that a recording holds could tell that one is the same as a masked word. So are ids in the path,
+//! and their hashes are of another kind: an id in a path is never taken for the same id in a header.
 
 use std::hash::Hasher;
 
 use siphasher::sip::SipHasher13;
 
-use super::fields::{self, Treatment};
-use super::masking::{WORD_MIN, is_comparable};
+use super::fields::{Field, Treatment};
+use super::masking::{WORD_MIN, is_comparable, is_telling};
 use crate::report::route::is_variable;
 
 /// Most values of a request. Those of fields come first, then ids in the path, the query, cookies.
@@ -26,12 +27,13 @@ enum Kind {
 }
 
 /// Of a request with this path, masked query, and masked fields. No value twice.
-pub(super) fn values<'a>(path: &str, query: &[u8], fields: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> Vec<u64> {
+pub(super) fn values<'a>(path: &str, query: &[u8], fields: impl Iterator<Item = (Field, &'a [u8])>) -> Vec<u64> {
     let mut values = Values::default();
     let mut cookies = Vec::new();
-    for (name, value) in fields {
-        match fields::treatment(name) {
-            Treatment::Words => values.words(value, fields::names_request(name)),
+    for (field, value) in fields {
+        match field.treatment {
+            Treatment::Words => values.words(value, is_comparable, field.names_request),
+            Treatment::Keep if field.affine => values.words(value, is_telling, field.names_request),
             Treatment::Pairs(_) => cookies.push(value),
             Treatment::Keep | Treatment::Mask => {}
         }
@@ -57,13 +59,13 @@ impl Values {
     fn pairs(&mut self, value: &[u8], separator: u8) {
         for pair in value.split(|&byte| byte == separator) {
             if let Some(equals) = pair.iter().position(|&byte| byte == b'=') {
-                self.words(pair.get(equals + 1..).unwrap_or_default(), false);
+                self.words(pair.get(equals + 1..).unwrap_or_default(), is_comparable, false);
             }
         }
     }
 
-    fn words(&mut self, value: &[u8], names_request: bool) {
-        for word in value.split(|byte| byte.is_ascii_whitespace()).filter(|word| is_comparable(word)) {
+    fn words(&mut self, value: &[u8], counts: fn(&[u8]) -> bool, names_request: bool) {
+        for word in value.split(|byte| byte.is_ascii_whitespace()).filter(|word| counts(word)) {
             self.add(Kind::Word, word, names_request);
         }
     }
@@ -86,17 +88,21 @@ impl Values {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Masking;
     use super::*;
+    use crate::testing::policy;
 
     fn of(path: &str, query: &str, fields: &[(&str, &str)]) -> Vec<u64> {
-        values(path, query.as_bytes(), fields.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())))
+        let policy = policy(Masking::Done);
+        let field = |name: &str| policy.field(name.as_bytes()).unwrap_or_default();
+        values(path, query.as_bytes(), fields.iter().map(|(name, value)| (field(name), value.as_bytes())))
     }
 
     #[test]
     fn equal_words_are_equal_wherever_they_stand() {
         let word = of("/", "", &[("x-tenant-id", "xxabcd")]);
         assert_eq!(word.len(), 1);
-        let named = of("/", "", &[("x-tenant-id", "xxabcd"), ("X-Request-Id", "xxabcd")]);
+        let named = of("/", "", &[("x-tenant-id", "xxabcd"), ("Request-Id", "xxabcd")]);
         assert_eq!(named, [word[0] | NAMES_REQUEST]);
         for other in [
             of("/", "", &[("authorization", "xxxxxx xxabcd")]),
@@ -114,6 +120,15 @@ mod tests {
     fn what_is_not_comparable_is_left_out() {
         assert!(of("/17/cart", "x=xxxxxx&abcdef&x=abc&=&", &[("x-user", "xxxxxxxx"), ("cookie", "abcdef")]).is_empty());
         assert_eq!(of("/1234/cart", "", &[]).len(), 1);
+    }
+
+    #[test]
+    fn ids_that_are_audited_are_compared_as_they_are() {
+        let id = of("/", "", &[("x-request-id", "req-77-x")]);
+        let other = of("/", "", &[("X-Correlation-Id", "req-77-x")]);
+        assert_eq!((id.len(), id[0]), (1, other[0] | NAMES_REQUEST));
+        assert!(of("/", "", &[("x-request-id", "null"), ("x-correlation-id", "17")]).is_empty());
+        assert!(of("/", "", &[("traceparent", "00-abcdef"), ("host", "abcdef")]).is_empty());
     }
 
     #[test]

@@ -7,7 +7,7 @@ use auditor_ebpf::wire;
 use super::Body;
 use super::chunked::{Chunked, Next};
 use super::mask::{BLANK, HeadMask, Kind, Verdict};
-use super::masking::Masking;
+use super::policy::Policy;
 
 /// What a record's position says of the bytes since the last one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -203,14 +203,14 @@ impl Framer {
     }
 
     /// Walks and masks `bytes` from `at` on, until something is to be told.
-    pub fn step(&mut self, bytes: &mut [u8], at: &mut usize, masking: &Masking) -> Step {
+    pub fn step(&mut self, bytes: &mut [u8], at: &mut usize, policy: &Policy) -> Step {
         let before = *at;
-        let step = self.walk(bytes, at, masking);
+        let step = self.walk(bytes, at, policy);
         self.next = self.next.map(|next| next.wrapping_add((*at - before) as u64));
         step
     }
 
-    fn walk(&mut self, bytes: &mut [u8], at: &mut usize, masking: &Masking) -> Step {
+    fn walk(&mut self, bytes: &mut [u8], at: &mut usize, policy: &Policy) -> Step {
         loop {
             let Some((before, rest)) = bytes.split_at_mut_checked(*at) else { return Step::Exhausted };
             match self.state {
@@ -246,7 +246,7 @@ impl Framer {
                 State::Head => {
                     let Some(byte) = rest.first_mut() else { return Step::Exhausted };
                     *at += 1;
-                    let verdict = self.mask.walk(byte, masking);
+                    let verdict = self.mask.walk(byte, policy);
                     // What of the word went with an earlier record is beyond reach: then all of it stays masked.
                     if let Some(hash) = self.mask.take_hash()
                         && before.len() >= hash.len()

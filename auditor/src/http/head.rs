@@ -3,10 +3,16 @@
 //! `httparse` refuses what real servers accept: folded lines, bare LF, white space around names, odd bytes in values
 //! nobody asks for. So the lines are put straight first, and only the fields that are needed are handed to it.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 
-use super::{Body, affinity, fields, mask};
+use super::fields::Field;
+use super::{Body, Kind, Policy, affinity, mask};
 use crate::exchange::RequestHead;
+
+/// Audited fields of one request that are kept. A head has room for thousands of empty ones, and each costs 64 bytes.
+const MOST_FIELDS: usize = 512;
 
 /// A head that no reading makes sense of: nothing may be concluded from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -48,6 +54,8 @@ pub enum Framing {
 pub struct ParsedRequest {
     /// What travels on.
     pub head: RequestHead,
+    /// It has more audited fields than are kept.
+    pub crowded: bool,
     /// What its fields say of the body.
     pub framing: Framing,
     /// What it asks for.
@@ -98,11 +106,17 @@ impl ParsedResponse {
 ///
 /// # Errors
 /// When it makes no sense.
-pub fn parse_request(bytes: &[u8], whole: bool) -> Result<ParsedRequest, Unparsable> {
-    let lines = Lines::read(bytes, whole)?;
+pub fn parse_request(bytes: &[u8], whole: bool, policy: &Policy) -> Result<ParsedRequest, Unparsable> {
+    let lines = Lines::read(bytes, whole, Kind::Request, policy)?;
     if lines.start.starts_with(b"PRI * HTTP/2.0") {
         let framing = Framing::Unclear;
-        return Ok(ParsedRequest { head: RequestHead::default(), framing, upgrade: None, http2_preface: true });
+        return Ok(ParsedRequest {
+            head: RequestHead::default(),
+            crowded: false,
+            framing,
+            upgrade: None,
+            http2_preface: true,
+        });
     }
     let clean = lines.clean();
     let mut headers = vec![httparse::EMPTY_HEADER; lines.fields.len()];
@@ -114,21 +128,19 @@ pub fn parse_request(bytes: &[u8], whole: bool) -> Result<ParsedRequest, Unparsa
     let (target, query) = target.split_once(['?', '#']).unwrap_or((target, ""));
     // Whom to connect to is masked.
     let path = if request.method == Some("CONNECT") { "*" } else { path(target) };
-    let values = lines.fields.iter().map(|(name, value)| (*name, &**value));
     let mut head = RequestHead {
         method: request.method.unwrap_or_default().into(),
         path: path.into(),
         minor_version: request.version.unwrap_or_default(),
-        affinity: affinity::values(path, query.as_bytes(), values),
+        fields: lines.audited(),
+        affinity: affinity::values(path, query.as_bytes(), lines.fields.iter().map(|line| (line.field, &*line.value))),
         ..RequestHead::default()
     };
     let mut upgrade = None;
     for header in request.headers.iter() {
         let value = header.value.trim_ascii();
         let name = header.name;
-        if fields::is_audited(name.as_bytes()) {
-            head.fields.push((Bytes::copy_from_slice(name.as_bytes()), Bytes::copy_from_slice(value)));
-        } else if name.eq_ignore_ascii_case("host") && head.host.is_none() {
+        if name.eq_ignore_ascii_case("host") && head.host.is_none() {
             head.host = Some(String::from_utf8_lossy(value).into());
         } else if name.eq_ignore_ascii_case("user-agent") && head.user_agent.is_none() {
             let value = value.get(..256).unwrap_or(value);
@@ -141,15 +153,16 @@ pub fn parse_request(bytes: &[u8], whole: bool) -> Result<ParsedRequest, Unparsa
     if &*head.method == "CONNECT" {
         upgrade = Some(Upgrade::Connect);
     }
-    Ok(ParsedRequest { head, framing: framing(request.headers), upgrade, http2_preface: false })
+    let crowded = lines.fields.iter().filter(|line| line.field.audited).count() > MOST_FIELDS;
+    Ok(ParsedRequest { head, crowded, framing: framing(request.headers), upgrade, http2_preface: false })
 }
 
 /// Reads the head of a response.
 ///
 /// # Errors
 /// When it makes no sense.
-pub fn parse_response(bytes: &[u8]) -> Result<ParsedResponse, Unparsable> {
-    let lines = Lines::read(bytes, true)?;
+pub fn parse_response(bytes: &[u8], policy: &Policy) -> Result<ParsedResponse, Unparsable> {
+    let lines = Lines::read(bytes, true, Kind::Response, policy)?;
     let clean = lines.clean();
     let mut headers = vec![httparse::EMPTY_HEADER; lines.fields.len()];
     let mut response = httparse::Response::new(&mut headers);
@@ -204,14 +217,21 @@ fn digits(value: &[u8]) -> Option<u64> {
 /// A head put straight: the start line and the lines of the listed fields, unfolded.
 struct Lines<'a> {
     start: &'a [u8],
-    fields: Vec<(&'a [u8], Vec<u8>)>,
+    fields: Vec<Line<'a>>,
+}
+
+struct Line<'a> {
+    name: &'a [u8],
+    value: Cow<'a, [u8]>,
+    field: Field,
 }
 
 impl<'a> Lines<'a> {
-    fn read(bytes: &'a [u8], whole: bool) -> Result<Self, Unparsable> {
+    fn read(bytes: &'a [u8], whole: bool, kind: Kind, policy: &Policy) -> Result<Self, Unparsable> {
         let mut lines = bytes.split_inclusive(|&byte| byte == b'\n').filter(|line| whole || line.ends_with(b"\n"));
         let start = lines.next().unwrap_or_default().trim_ascii();
-        let mut fields: Vec<(&[u8], Vec<u8>)> = Vec::new();
+        let mut fields: Vec<Line<'_>> = Vec::new();
+        let needed = |field: &Field| kind == Kind::Request || field.structural;
         // Whether a folded line continues the last of `fields`, a field that is not needed, or no field at all.
         let mut last = Last::Start;
         for line in lines {
@@ -223,7 +243,8 @@ impl<'a> Lines<'a> {
             if folded {
                 match (last, fields.last_mut()) {
                     (Last::Start, _) => return Err(Unparsable::Ambiguous),
-                    (Last::Needed, Some((_, value))) => {
+                    (Last::Needed, Some(Line { value, .. })) => {
+                        let value = value.to_mut();
                         value.push(b' ');
                         value.extend_from_slice(line.trim_ascii());
                     }
@@ -237,10 +258,10 @@ impl<'a> Lines<'a> {
             };
             let name = name.trim_ascii();
             let is_name = name.iter().all(|&byte| mask::is_token(byte)) && line.contains(&b':');
-            if is_name && fields::is_listed(name) {
-                fields.push((name, value.trim_ascii().to_vec()));
+            if is_name && let Some(field) = policy.field(name).filter(needed) {
+                fields.push(Line { name, value: value.trim_ascii().into(), field });
                 last = Last::Needed;
-            } else if !is_name && fields::mentions_audited(line) {
+            } else if !is_name && kind == Kind::Request && policy.mentions_audited(line) {
                 return Err(Unparsable::Ambiguous);
             } else {
                 last = Last::Skipped;
@@ -249,9 +270,10 @@ impl<'a> Lines<'a> {
         Ok(Self { start, fields })
     }
 
+    /// What `httparse` is to read.
     fn clean(&self) -> Vec<u8> {
-        let kept = || self.fields.iter().filter(|(name, _)| fields::is_kept(name));
-        let values: usize = kept().map(|(name, value)| name.len() + value.len() + 4).sum();
+        let structural = || self.fields.iter().filter(|line| line.field.structural);
+        let values: usize = structural().map(|line| line.name.len() + line.value.len() + 4).sum();
         let mut clean = Vec::with_capacity(self.start.len() + values + 4);
         if std::str::from_utf8(self.start).is_ok() {
             clean.extend_from_slice(self.start);
@@ -259,16 +281,34 @@ impl<'a> Lines<'a> {
             clean.extend(self.start.iter().map(|&byte| if byte.is_ascii() { byte } else { b'_' }));
         }
         clean.extend_from_slice(b"\r\n");
-        for (name, value) in kept() {
-            clean.extend_from_slice(name);
+        for line in structural() {
+            clean.extend_from_slice(line.name);
             clean.extend_from_slice(b": ");
-            // A control byte makes any value malformed, and so does a question mark any audited value.
-            clean.extend(value.iter().map(|&byte| if byte.is_ascii_control() && byte != b'\t' { b'?' } else { byte }));
+            clean.extend(line.value.iter().map(legal));
             clean.extend_from_slice(b"\r\n");
         }
         clean.extend_from_slice(b"\r\n");
         clean
     }
+
+    /// Names and values of the audited fields: slices of one piece of memory, since many requests are held.
+    fn audited(&self) -> Vec<(Bytes, Bytes)> {
+        let audited = || self.fields.iter().filter(|line| line.field.audited).take(MOST_FIELDS);
+        let mut all = Vec::with_capacity(audited().map(|line| line.name.len() + line.value.len()).sum());
+        for line in audited() {
+            all.extend_from_slice(line.name);
+            all.extend(line.value.iter().map(legal));
+        }
+        let mut all = Bytes::from(all);
+        let mut fields = Vec::with_capacity(audited().count());
+        fields.extend(audited().map(|line| (all.split_to(line.name.len()), all.split_to(line.value.len()))));
+        fields
+    }
+}
+
+/// A control byte makes any value malformed, and so does a question mark any audited value.
+fn legal(byte: &u8) -> u8 {
+    if byte.is_ascii_control() && *byte != b'\t' { b'?' } else { *byte }
 }
 
 #[derive(Clone, Copy)]
@@ -280,7 +320,13 @@ enum Last {
 
 #[cfg(test)]
 mod tests {
+    use super::super::{Masking, NAMES_REQUEST};
     use super::*;
+    use crate::testing::policy;
+
+    fn parse_request(bytes: &[u8], whole: bool) -> Result<ParsedRequest, Unparsable> {
+        super::parse_request(bytes, whole, &policy(Masking::Blank))
+    }
 
     fn fields(text: &str) -> Vec<(String, String)> {
         let text_of = |bytes: &Bytes| String::from_utf8(bytes.to_vec()).unwrap();
@@ -309,12 +355,44 @@ mod tests {
     }
 
     #[test]
+    fn short_names_are_mentioned_by_whole_words_only() {
+        for (line, ambiguous) in [("b3 1", true), ("x SW8: 1", true), ("web3 1", false), ("b3x 1", false)] {
+            let text = format!("GET / HTTP/1.1\r\n{line}\r\n\r\n");
+            assert_eq!(parse_request(text.as_bytes(), true).is_err(), ambiguous, "{line}");
+            let text = format!("HTTP/1.1 200 OK\r\n{line}\r\n\r\n");
+            assert!(parse_response(text.as_bytes(), &policy(Masking::Blank)).is_ok(), "{line}");
+        }
+    }
+
+    #[test]
+    fn an_audited_id_travels_on_as_it_is_and_can_be_compared() {
+        let of = |name: &str| {
+            let text = format!("GET / HTTP/1.1\r\n{name}: 4bf92f35\r\n\r\n");
+            parse_request(text.as_bytes(), true).unwrap().head
+        };
+        let (one, other) = (of("x-request-id"), of("X-Correlation-ID"));
+        assert_eq!((one.fields.len(), one.affinity.len()), (1, 1));
+        assert_eq!(one.affinity[0] & !NAMES_REQUEST, other.affinity[0]);
+    }
+
+    #[test]
+    fn a_header_can_be_framing_and_audited() {
+        let policy = Policy::new(Masking::Blank, ["host", "content-length"], []);
+        let text = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n";
+        let parsed = super::parse_request(text, true, &policy).unwrap();
+        assert_eq!(
+            (parsed.head.fields.len(), parsed.head.host.as_deref(), parsed.framing),
+            (2, Some("a"), Framing::Length(5))
+        );
+    }
+
+    #[test]
     fn values_to_compare_travel_as_hashes() {
         let text = "GET /u/4bf92f35-77b3?xxxx=abcd&x HTTP/1.1\r\nX-User: efgh\r\nCookie: x=ijkl;\r\n x=mnop\r\n\r\n";
         let head = parse_request(text.as_bytes(), true).unwrap().head;
         // Each, and both cookies together.
         assert_eq!((&*head.path, head.fields.len(), head.affinity.len()), ("/u/4bf92f35-77b3", 0, 6));
-        let other = parse_request(b"GET / HTTP/1.1\nx-request-id: abcd\n\n", true).unwrap().head;
+        let other = parse_request(b"GET / HTTP/1.1\nx-tenant-id: abcd\n\n", true).unwrap().head;
         assert!(head.affinity.contains(&other.affinity[0]));
     }
 
@@ -326,6 +404,16 @@ mod tests {
         }
         text += "\r\n";
         assert_eq!(fields(&text).len(), 300);
+    }
+
+    #[test]
+    fn thousands_of_fields_are_too_many() {
+        for (lines, crowded) in [(MOST_FIELDS, false), (4000, true)] {
+            let text = format!("GET / HTTP/1.1\n{}Host: h\n\n", "b3:\n".repeat(lines));
+            let parsed = parse_request(text.as_bytes(), true).unwrap();
+            assert_eq!((parsed.head.fields.len(), parsed.crowded), (MOST_FIELDS, crowded));
+            assert_eq!(parsed.head.host.as_deref(), Some("h"));
+        }
     }
 
     #[test]

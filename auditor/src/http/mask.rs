@@ -6,16 +6,15 @@
 //! a value that can be compared (see [`super::masking`]). Of a field name, which may turn out to be no name for want of a
 //! colon, only what begins the name of a listed field stays; the rest is `_`, which no such name has.
 
-use super::fields::{self, Treatment};
-use super::masking::{Hash, MASKED, Masking, ValueMask};
+use super::fields::{Field, Treatment};
+use super::masking::{Hash, MASKED, ValueMask};
 use super::method;
+use super::policy::{Candidates, Policy};
 
 /// Stands for a byte of a field name.
 const MASKED_NAME: u8 = b'_';
 /// Stands for a byte of a body, or of anything that is not understood.
 pub(super) const BLANK: u8 = 0;
-/// Longest word that has to be known: a first word, or the name of a listed field.
-const WORD_CAP: usize = if fields::LONGEST > method::LONGEST { fields::LONGEST } else { method::LONGEST };
 
 /// Which kind of message a head begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,8 +65,10 @@ pub(super) struct HeadMask {
     kind: Kind,
     /// The target is of no known form.
     odd: bool,
-    /// The first word, then the current field name.
+    /// The first word.
     word: Word,
+    /// The current field name.
+    name: Option<Name>,
     /// The query, then the value of the current field; a folded line continues it.
     value: ValueMask,
     /// What the word that just ended becomes.
@@ -81,6 +82,7 @@ impl HeadMask {
             kind: Kind::Request,
             odd: false,
             word: Word::default(),
+            name: None,
             value: ValueMask::default(),
             hash: None,
         }
@@ -97,16 +99,16 @@ impl HeadMask {
     }
 
     /// Masks one byte in place.
-    pub(super) fn walk(&mut self, byte: &mut u8, masking: &Masking) -> Verdict {
+    pub(super) fn walk(&mut self, byte: &mut u8, policy: &Policy) -> Verdict {
         match self.place {
             Place::Before | Place::FirstWord => self.first_word(byte),
-            Place::TargetStart => self.target_start(byte, masking),
+            Place::TargetStart => self.target_start(byte, policy),
             Place::Scheme(_) | Place::Authority | Place::Path | Place::Query | Place::OddTarget => {
-                self.target(byte, masking)
+                self.target(byte, policy)
             }
             Place::Version(_) | Place::OddVersion => self.version(byte),
             Place::Status(_) | Place::Reason => self.status(byte),
-            Place::LineStart | Place::LineStartCr | Place::Name | Place::Value => self.field(byte, masking),
+            Place::LineStart | Place::LineStartCr | Place::Name | Place::Value => self.field(byte, policy),
         }
     }
 
@@ -136,7 +138,7 @@ impl HeadMask {
         Verdict::Within
     }
 
-    fn target_start(&mut self, byte: &mut u8, masking: &Masking) -> Verdict {
+    fn target_start(&mut self, byte: &mut u8, policy: &Policy) -> Verdict {
         self.place = match *byte {
             b' ' | b'\t' => return Verdict::Within,
             b'\n' => return Verdict::NotHttp,
@@ -145,10 +147,10 @@ impl HeadMask {
             b'/' | b'*' => Place::Path,
             _ => Place::Scheme(0),
         };
-        self.target(byte, masking)
+        self.target(byte, policy)
     }
 
-    fn target(&mut self, byte: &mut u8, masking: &Masking) -> Verdict {
+    fn target(&mut self, byte: &mut u8, policy: &Policy) -> Verdict {
         match (*byte, self.place) {
             (b'\n', _) => return Verdict::NotHttp,
             (b' ' | b'\t', place) => {
@@ -162,7 +164,7 @@ impl HeadMask {
                 self.value = ValueMask::new(Treatment::Pairs(b'&'));
                 self.place = Place::Query;
             }
-            (_, Place::Query) => self.value_byte(byte, masking),
+            (_, Place::Query) => self.value_byte(byte, policy),
             (b'/', Place::Authority) => self.place = Place::Path,
             (_, Place::Path) => {}
             (other, Place::Scheme(at)) => match scheme_step(at, other) {
@@ -209,7 +211,7 @@ impl HeadMask {
         Verdict::Within
     }
 
-    fn field(&mut self, byte: &mut u8, masking: &Masking) -> Verdict {
+    fn field(&mut self, byte: &mut u8, policy: &Policy) -> Verdict {
         match (*byte, self.place) {
             (b'\n', Place::LineStart | Place::LineStartCr) => return Verdict::Complete,
             (b'\n', _) => {
@@ -221,20 +223,20 @@ impl HeadMask {
             (b' ' | b'\t', Place::LineStart) => self.place = Place::Value,
             (b' ' | b'\t' | b'\r', Place::Value) => self.end_word(),
             (_, Place::Value) if self.value.keeps() => {}
-            (_, Place::Value) => self.value_byte(byte, masking),
+            (_, Place::Value) => self.value_byte(byte, policy),
             (other, Place::LineStart | Place::LineStartCr) => {
-                self.word = Word::default();
+                self.name = None;
                 self.value = ValueMask::default();
                 self.place = Place::Name;
-                self.name(byte, other);
+                self.name(byte, other, policy);
             }
-            (other, _) => self.name(byte, other),
+            (other, _) => self.name(byte, other, policy),
         }
         Verdict::Within
     }
 
-    fn value_byte(&mut self, byte: &mut u8, masking: &Masking) {
-        if self.value.walk(byte, masking) {
+    fn value_byte(&mut self, byte: &mut u8, policy: &Policy) {
+        if self.value.walk(byte, policy.masking()) {
             self.end_word();
         }
     }
@@ -246,24 +248,25 @@ impl HeadMask {
         }
     }
 
-    fn name(&mut self, byte: &mut u8, value: u8) {
+    fn name(&mut self, byte: &mut u8, value: u8, policy: &Policy) {
+        let name = self.name.get_or_insert_with(|| Name::new(policy));
         match value {
             b':' => {
-                let treatment = self.word.treatment();
-                // What a response says is compared with nothing.
-                let plain = self.kind == Kind::Response && treatment != Treatment::Keep;
-                self.value = ValueMask::new(if plain { Treatment::Mask } else { treatment });
+                let field = name.field(policy).unwrap_or_default();
+                // What else a response says is compared with nothing.
+                let needed = self.kind == Kind::Request || field.structural;
+                self.value = ValueMask::new(if needed { field.treatment } else { Treatment::Mask });
                 self.place = Place::Value;
             }
-            b' ' | b'\t' | b'\r' => self.word.space(),
+            b' ' | b'\t' | b'\r' => name.spaced = true,
             _ if is_token(value) => {
-                if !self.word.push_name(value) {
+                if !name.push(value, policy) {
                     *byte = MASKED_NAME;
                 }
             }
             _ => {
                 *byte = BLANK;
-                self.word.space();
+                name.spaced = true;
             }
         }
     }
@@ -293,21 +296,15 @@ fn version_accepts(at: usize, byte: u8) -> bool {
 }
 
 /// RFC 9110 `tchar`.
-pub(super) fn is_token(byte: u8) -> bool {
+pub(crate) fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
 /// The beginning of a word, kept without allocation.
 #[derive(Clone, Debug, Default)]
 struct Word {
-    bytes: [u8; WORD_CAP],
+    bytes: [u8; method::LONGEST],
     len: usize,
-    /// White space (or worse) followed the last byte.
-    spaced: bool,
-    /// …and then another word began, which is the one in `bytes`.
-    broken: bool,
-    /// It cannot begin the name of a listed field.
-    other: bool,
 }
 
 impl Word {
@@ -316,23 +313,6 @@ impl Word {
             *slot = byte;
         }
         self.len += 1;
-    }
-
-    /// The same for a word of a field line; says whether the byte may stay.
-    fn push_name(&mut self, byte: u8) -> bool {
-        if std::mem::take(&mut self.spaced) {
-            // A lenient server may take the last word for the name, so it has to stay if it looks like one.
-            *self = Self { broken: true, ..Self::default() };
-        }
-        self.push(byte);
-        if !self.other {
-            self.other = !self.get().is_some_and(fields::can_begin);
-        }
-        !self.other
-    }
-
-    fn space(&mut self) {
-        self.spaced = true;
     }
 
     /// Whether a head can begin with this word and `byte`.
@@ -349,12 +329,37 @@ impl Word {
     fn is(&self, other: &[u8]) -> bool {
         self.get() == Some(other)
     }
+}
 
-    fn treatment(&self) -> Treatment {
-        match self.get() {
-            Some(name) if !self.broken && !self.other => fields::treatment(name),
-            _ => Treatment::Mask,
+/// The name of a field, under way.
+#[derive(Clone, Debug)]
+struct Name {
+    candidates: Candidates,
+    /// White space (or worse) followed the last byte.
+    spaced: bool,
+    /// …and then another word began, which is the one that `candidates` are for.
+    broken: bool,
+}
+
+impl Name {
+    fn new(policy: &Policy) -> Self {
+        Self { candidates: policy.candidates(), spaced: false, broken: false }
+    }
+
+    /// Says whether the byte may stay.
+    fn push(&mut self, byte: u8, policy: &Policy) -> bool {
+        if self.spaced {
+            // A lenient server may take the last word for the name, so it has to stay if it looks like one.
+            *self = Self { broken: true, ..Self::new(policy) };
         }
+        if self.candidates.any() {
+            policy.narrow(&mut self.candidates, byte);
+        }
+        self.candidates.any()
+    }
+
+    fn field(&self, policy: &Policy) -> Option<Field> {
+        if self.broken { None } else { policy.named(&self.candidates) }
     }
 }
 

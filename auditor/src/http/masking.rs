@@ -133,10 +133,9 @@ impl HashedWord {
 
     fn hash(mut self) -> Option<Hash> {
         let rest = self.chunk.get(..self.length % CHUNK).unwrap_or_default();
-        let trivial = self.length < CHUNK && TRIVIAL.iter().any(|word| word.eq_ignore_ascii_case(rest));
         self.hasher.write(rest);
-        let telling = self.length >= WORD_MIN && !trivial;
-        telling.then(|| Hash { bits: self.hasher.finish(), length: self.length.min(HASH_LEN) })
+        (self.length >= CHUNK || is_telling(rest))
+            .then(|| Hash { bits: self.hasher.finish(), length: self.length.min(HASH_LEN) })
     }
 }
 
@@ -161,6 +160,11 @@ impl Hash {
             bits >>= 6;
         }
     }
+}
+
+/// Whether a word in clear says something: it is not so short, or so common, that many have it.
+pub(super) fn is_telling(word: &[u8]) -> bool {
+    word.len() >= WORD_MIN && !TRIVIAL.iter().any(|trivial| trivial.eq_ignore_ascii_case(word))
 }
 
 /// Whether a masked word can be compared.

@@ -104,13 +104,13 @@ impl Back {
             Event::Response { id, time, tid, coroutine, status } => {
                 self.advance(time, out);
                 self.pairer.closed(self.now, id, Some((tid, coroutine)));
-                self.answered(id, Answer { status, error: None }, out);
+                self.answered(id, Answer { status, error: None, time: Some(time) }, out);
             }
             Event::End { id, time, end } => {
                 self.advance(time, out);
                 self.pairer.closed(self.now, id, None);
                 let error = (end == End::ClosedWithoutResponse).then_some("connection_closed");
-                self.answered(id, Answer { status: None, error }, out);
+                self.answered(id, Answer { status: None, error, time: None }, out);
             }
             Event::Lost { count, time } => {
                 self.advance(time, out);
@@ -366,6 +366,10 @@ impl Back {
         }
         if answer.error.is_some() {
             self.edges.failed(&hop.edge);
+        }
+        self.edges.answered(&hop.edge, answer.status, answer.duration(&hop.request));
+        if outcome != Outcome::Unknown {
+            self.edges.formats(&hop.edge, &hop.verdict.formats);
         }
         for found in &hop.verdict.findings {
             let correlation = (hop.pairing.method == Method::TraceId).then_some(Correlation {

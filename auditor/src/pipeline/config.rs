@@ -7,16 +7,16 @@ use crate::context::Selection;
 use crate::pair;
 
 /// Settings of [`super::Back`].
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Config {
+    /// What is audited.
+    pub selection: Selection,
     /// One line per finding and window; zero: one per occurrence.
     pub aggregation_window: Duration,
     /// Time between summaries; zero: only at the end.
     pub summary_interval: Duration,
     /// Time between stats; zero: only at the end.
     pub stats_interval: Duration,
-    /// The formats that are audited.
-    pub selection: Selection,
     /// Places with which traces are not shared.
     pub boundaries: Boundaries,
     /// What is less certain is not reported.

@@ -1,9 +1,11 @@
 //! The stages up to the exchanges: what `record` runs alone, so that what it writes is ordered and masked.
 
-use crate::exchange::{self, Event, Exchanges};
-use crate::http::Masking;
+use crate::exchange::{Event, Exchanges};
+use crate::http::Policy;
 use crate::record::{BootNs, Record};
-use crate::stream::{self, Ordered, Stream};
+use crate::stream::{Ordered, Stream};
+
+use super::Settings;
 
 /// Orders records, frames and masks their bytes, rebuilds exchanges.
 #[derive(Debug)]
@@ -14,9 +16,11 @@ pub struct Front {
 }
 
 impl Front {
-    /// With these bounds; values that can be compared are masked like this.
-    pub fn new(stream: stream::Limits, exchange: exchange::Limits, masking: Masking) -> Self {
-        Self { stream: Stream::new(stream), exchanges: Exchanges::new(exchange, masking), now: 0 }
+    /// With these bounds, and what is audited readable.
+    pub fn new(settings: &Settings) -> Self {
+        let selection = &settings.back.selection;
+        let policy = Policy::new(settings.masking, selection.fields(), selection.prefixes());
+        Self { stream: Stream::new(settings.stream), exchanges: Exchanges::new(settings.exchange, policy), now: 0 }
     }
 
     /// Takes a record. `tap` is shown every record that is now in order, masked; what it means goes to `events`.

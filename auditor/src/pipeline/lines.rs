@@ -6,9 +6,9 @@ use std::sync::Arc;
 use crate::audit::{Found, Outcome, Severity};
 use crate::context::format::{Fault, Status};
 use crate::context::{Carried, Selection, w3c};
-use crate::exchange::Request;
+use crate::exchange::{Request, Visibility};
 use crate::pair::{Inbound, Target, reported_path};
-use crate::record::{Endpoints, Process, ProcessId};
+use crate::record::{BootNs, Endpoints, Process, ProcessId};
 use crate::report::address::{Destination, peer};
 use crate::report::{
     Attributes, Correlation, EdgeKey, Finding, FindingLine, InboundAttributes, Resource, SCHEMA_VERSION,
@@ -20,6 +20,17 @@ use crate::rule::fill;
 pub(super) struct Answer {
     pub(super) status: Option<u16>,
     pub(super) error: Option<&'static str>,
+    /// When its head was there.
+    pub(super) time: Option<BootNs>,
+}
+
+impl Answer {
+    /// Nanoseconds since the first byte of the request; `None` if one of the two was not seen.
+    pub(super) fn duration(&self, request: &Request) -> Option<BootNs> {
+        let began = (request.visibility != Visibility::Lost).then_some(request.started)?;
+        // A response whose record came before that of its request has the same time: how much later it was is not known.
+        self.time?.checked_sub(began).filter(|duration| *duration > 0)
+    }
 }
 
 pub(super) fn transport(endpoints: &Endpoints) -> &'static str {

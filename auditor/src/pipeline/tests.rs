@@ -149,6 +149,9 @@ fn broken_values_blame_who_made_them() {
     let ran = served(20, |_, say| say.with(BROKEN), |_, say| say.with(BROKEN)).run();
     assert!(ran.findings("traceparent_malformed").iter().all(|f| f.finding.direction == "inbound"));
     assert_eq!(ran.hops("passed_through"), 20);
+    // Made here of another one that is broken in the same way.
+    let ran = served(20, |n, say| say.with(format!("00-0-{n}-01")), |_, say| say.with("00-0-x-01")).run();
+    assert!(ran.findings("traceparent_malformed").iter().any(|f| f.finding.direction == "outbound"));
     // Repaired here.
     let ran = served(20, |_, say| say.with(BROKEN_ID), |_, say| say.with(BROKEN)).run();
     assert_eq!(ran.codes(), ["invalid_trace_id_reused", "traceparent_malformed"]);
@@ -287,6 +290,32 @@ fn a_call_that_fails_says_so() {
     let ran = script.run();
     assert_eq!(ran.findings("traceparent_dropped")[0].attributes.error_type, Some("connection_closed"));
     assert!(ran.json().contains("\"failed\":30"));
+    assert!(!ran.json().contains("duration_seconds"));
+}
+
+#[test]
+fn a_summary_tells_how_long_calls_took_and_which_broke() {
+    let mut script = Script::default();
+    for n in 0..200 {
+        let (time, takes) = (n * 20 * MS, if n == 7 { 3 * SECOND } else { 2 * MS });
+        let status = if n % 4 == 0 { 503 } else { 200 };
+        script.receive(time, 5 * MS, Say::new(1, 10, "GET /cart").with(context(n, 0)));
+        let call = Say { status, ..Say::new(1, 10, "POST /charge").with(context(n, 1)) };
+        script.slow_call(time + MS, takes, call);
+    }
+    // Where a request was not seen to begin, its response tells nothing of how long it took; nor is there any yet.
+    script.call(4100 * MS, Say::new(1, 10, "POST /charge").with(context(0, 1)).seen(Visibility::Lost));
+    script.slow_call(4100 * MS, 11 * SECOND, Say::new(1, 10, "POST /charge").with(context(0, 1)));
+    let ran = script.run();
+    let summary = ran.lines.iter().find_map(|line| match line {
+        Line::Summary(summary) if summary.edge["continued"] > 0 => Some(summary),
+        _ => None,
+    });
+    let summary = summary.unwrap();
+    assert_eq!((summary.edge["calls"], summary.edge["server_errors"], summary.edge["failed"]), (202, 50, 0));
+    let duration = summary.duration_seconds.unwrap();
+    assert_eq!((duration.count, duration.max), (200, 3.0));
+    assert!((duration.p50 - 0.002).abs() <= 0.002 / 16.0 && (duration.p99 - 0.002).abs() <= 0.002 / 16.0);
 }
 
 #[test]

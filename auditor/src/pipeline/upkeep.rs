@@ -57,8 +57,10 @@ impl Back {
             timestamp: self.timeline.format(self.now),
             event_name: "auditor.summary",
             interval_start: self.timeline.format(self.interval_start),
-            edge: edge.interval.info(),
-            coverage: edge.interval.coverage(),
+            edge: edge.interval.counts.info(),
+            duration_seconds: edge.interval.durations.info(),
+            formats: edge.interval.formats.info(),
+            coverage: edge.interval.counts.coverage(),
             inbound: lines::inbound_of_edge(&key),
             attributes: lines::edge(&key, edge.transport),
             resource: edge.resource.clone(),
@@ -169,12 +171,11 @@ impl Back {
             let resource = process.map(|process| self.resource(&process));
             let whose =
                 resource.as_ref().map_or("this node".to_owned(), |r| format!("{} (pid {})", r.service_name, r.pid));
-            let sentence = code.rule().meaning.split_inclusive(". ").next().unwrap_or("").trim();
             out.push(Line::BlindSpot(Box::new(BlindSpotLine {
                 schema_version: SCHEMA_VERSION,
                 timestamp: self.timeline.format(self.now),
                 event_name: "auditor.blind_spot",
-                message: format!("{whose}: {sentence}"),
+                message: format!("{whose}: {}.", code.rule().gist()),
                 blind_spot: spot,
                 resource,
             })));

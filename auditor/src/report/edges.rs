@@ -1,4 +1,4 @@
-//! Edges: service and inbound route → destination and route, with counts per outcome.
+//! Edges: service and inbound route → destination and route, with what became of their calls.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -8,10 +8,15 @@ use lru::LruCache;
 
 use super::address::Destination;
 use super::contrast::{Contrasts, Fate, Mixed};
+use super::counts::Counts;
+use super::durations::Durations;
 use super::features::Call;
+use super::formats::FormatCounts;
 use super::line::Resource;
 use crate::audit::Outcome;
+use crate::context::format::Status;
 use crate::pair::{Suspicion, Target};
+use crate::record::BootNs;
 
 /// Which calls are counted together.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -28,69 +33,22 @@ pub struct EdgeKey {
     pub outbound: Target,
 }
 
-/// Calls by outcome.
+/// The calls of an edge since the summary before.
 #[derive(Clone, Debug, Default)]
-pub struct Counts {
-    calls: u64,
-    failed: u64,
-    outcomes: BTreeMap<Outcome, u64>,
-    suspected: BTreeMap<Suspicion, u64>,
+pub struct Interval {
+    /// By outcome.
+    pub counts: Counts,
+    /// By how long their answers took.
+    pub durations: Durations,
+    /// By what became of each format.
+    pub formats: FormatCounts,
 }
 
-impl Counts {
-    fn add(&mut self, outcome: Outcome, suspicion: Option<Suspicion>) {
-        self.calls += 1;
-        *self.outcomes.entry(outcome).or_default() += 1;
-        if let Some(suspicion) = suspicion {
-            *self.suspected.entry(suspicion).or_default() += 1;
-        }
-    }
-
-    /// So many suspected calls are certain now; fewer if the others were before the interval.
-    fn confirm(&mut self, suspicion: Suspicion, count: u64) {
-        let suspected = self.suspected.entry(suspicion).or_default();
-        let count = count.min(*suspected);
-        *suspected -= count;
-        let unknown = self.outcomes.entry(Outcome::Unknown).or_default();
-        *unknown = unknown.saturating_sub(count);
-        *self.outcomes.entry(Outcome::of(suspicion)).or_default() += count;
-    }
-
-    fn of(&self, outcome: Outcome) -> u64 {
-        self.outcomes.get(&outcome).copied().unwrap_or(0)
-    }
-
-    /// As the output shows them.
-    pub fn info(&self) -> BTreeMap<&'static str, u64> {
-        let outcomes = Outcome::ALL.into_iter().map(|outcome| (outcome.as_str(), self.of(outcome)));
-        let others =
-            [("calls", self.calls), ("failed", self.failed), ("suspected", self.suspected.values().sum::<u64>())];
-        others.into_iter().chain(outcomes).collect()
-    }
-
-    /// Calls that carried the context on.
-    fn kept(&self) -> u64 {
-        self.of(Outcome::Continued) + self.of(Outcome::PassedThrough)
-    }
-
-    /// Calls that carried the context on, of those whose request had one.
-    pub fn coverage(&self) -> Option<f64> {
-        let kept = self.kept();
-        let all = kept + self.of(Outcome::Dropped) + self.of(Outcome::Restarted);
-        (all > 0).then(|| round4(kept as f64 / all as f64))
-    }
-}
-
-/// Four digits are more than the evidence has.
-pub(crate) fn round4(value: f64) -> f64 {
-    (value * 10_000.0).round() / 10_000.0
-}
-
-/// One edge: its counts in the interval and in the run, and the workload seen last.
+/// One edge: its calls in the interval and in the run, and the workload seen last.
 #[derive(Clone, Debug, Default)]
 pub struct Edge {
     /// In the interval.
-    pub interval: Counts,
+    pub interval: Interval,
     /// In the run.
     pub total: Counts,
     /// The workload seen last.
@@ -143,28 +101,48 @@ impl Edges {
             }
         }
         if let Some(edge) = self.edges.get_mut(key) {
-            edge.interval.add(outcome, suspicion);
+            edge.interval.counts.add(outcome, suspicion);
             edge.total.add(outcome, suspicion);
             if edge.resource != *resource {
                 edge.resource = resource.clone();
             }
             edge.transport = transport;
         }
-        gone.filter(|(_, edge)| edge.interval.calls > 0)
+        gone.filter(|(_, edge)| edge.interval.counts.calls() > 0)
     }
 
     /// A counted call got no answer.
     pub fn failed(&mut self, key: &EdgeKey) {
         if let Some(edge) = self.edges.peek_mut(key) {
-            edge.interval.failed += 1;
-            edge.total.failed += 1;
+            edge.interval.counts.failed();
+            edge.total.failed();
+        }
+    }
+
+    /// A counted call got an answer with this status, so many nanoseconds after its first byte; as far as is known.
+    pub fn answered(&mut self, key: &EdgeKey, status: Option<u16>, duration: Option<BootNs>) {
+        if let Some(edge) = self.edges.peek_mut(key) {
+            if let Some(status) = status {
+                edge.interval.counts.answered(status);
+                edge.total.answered(status);
+            }
+            if let Some(duration) = duration {
+                edge.interval.durations.add(duration);
+            }
+        }
+    }
+
+    /// What became of each format that a counted call, or the request that it was made for, carried.
+    pub fn formats(&mut self, key: &EdgeKey, formats: &[(&'static str, Status)]) {
+        if let Some(edge) = self.edges.peek_mut(key) {
+            edge.interval.formats.add(formats);
         }
     }
 
     /// So many suspected calls of the edge are certain now.
     pub fn confirm(&mut self, key: &EdgeKey, suspicion: Suspicion, count: u64) {
         if let Some(edge) = self.edges.peek_mut(key) {
-            edge.interval.confirm(suspicion, count);
+            edge.interval.counts.confirm(suspicion, count);
             edge.total.confirm(suspicion, count);
         }
         self.contrasts.confirm(key, suspicion);
@@ -182,7 +160,7 @@ impl Edges {
         let broken = total.of(Outcome::of(suspicion));
         (broken > 0 && total.kept() > 0).then(|| Mixed {
             broken,
-            calls: total.calls,
+            calls: total.calls(),
             splits: self.contrasts.splits(key, suspicion),
         })
     }
@@ -200,11 +178,14 @@ impl Edges {
     /// Ends the interval: the edges with calls in it, in order.
     pub fn drain(&mut self) -> Vec<(EdgeKey, Edge)> {
         let mut drained = Vec::new();
-        for (key, edge) in self.edges.iter_mut() {
-            if edge.interval.calls > 0 || edge.interval.failed > 0 {
-                drained.push((key.clone(), edge.clone()));
-                edge.interval = Counts::default();
-            }
+        for (key, edge) in self.edges.iter_mut().filter(|(_, edge)| edge.interval.counts.calls() > 0) {
+            let next = Edge {
+                interval: Interval::default(),
+                total: edge.total.clone(),
+                resource: edge.resource.clone(),
+                transport: edge.transport,
+            };
+            drained.push((key.clone(), std::mem::replace(edge, next)));
         }
         drained.sort_by(|a, b| a.0.cmp(&b.0));
         drained

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::formats::FormatsInfo;
+
 /// Version of the output format.
 pub const SCHEMA_VERSION: &str = "1.0";
 /// Longest line.
@@ -292,9 +294,18 @@ pub struct SummaryLine {
     pub event_name: &'static str,
     /// Start of the interval.
     pub interval_start: String,
-    /// Counts of the interval: `calls`, one per outcome, `failed` (no response), `suspected` (those `unknown` that
-    /// look dropped, restarted or not started, without certainty).
+    /// Counts of the interval: `calls`, one per outcome, `suspected` (those `unknown` that look dropped, restarted or
+    /// not started, without certainty). Beside them, where the request broke, whatever its context did: `failed` (the
+    /// connection closed without a response) and `server_errors` (status 500 and above).
     pub edge: BTreeMap<&'static str, u64>,
+    /// From the first byte of the request to the response head; absent when no call was answered within ten seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub duration_seconds: Option<DurationInfo>,
+    /// Calls by what became of each format: `continued`, `passed_through`, `restarted`, `dropped`, `started` or `unknown`,
+    /// in the sense of the outcomes. Those that had nothing of a format on either side are not counted; absent when all
+    /// that was seen is `w3c`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub formats: Option<FormatsInfo>,
     /// Calls that carried the context on, of those whose request had one; null when there were none.
     pub coverage: Option<f64>,
     /// The requests the calls were made for; null when not paired.
@@ -322,6 +333,19 @@ impl SummaryLine {
             call.route.as_deref().unwrap_or("")
         )
     }
+}
+
+/// How long calls took to be answered, in seconds, to the microsecond.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct DurationInfo {
+    /// Calls whose answer was seen, within ten seconds; others are in none of the numbers here.
+    pub count: u64,
+    /// At least half of the calls took at most this long; within 1/16.
+    pub p50: f64,
+    /// At least 99 of 100 calls took at most this long; within 1/16.
+    pub p99: f64,
+    /// The longest.
+    pub max: f64,
 }
 
 /// Something of a process that could not be audited.

@@ -31,7 +31,7 @@ pub(super) fn score(file: &Path) -> Result<Outcome> {
     let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
 
     let settings = Settings::default().for_recording();
-    let mut front = Front::new(settings.stream, settings.exchange, settings.masking);
+    let mut front = Front::new(&settings);
     let mut back = Back::new(settings.back);
     back.keep_claims();
     let mut reader = Reader::new(BufReader::new(File::open(file)?))?;

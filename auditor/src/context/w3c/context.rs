@@ -65,6 +65,12 @@ impl Context {
         }
     }
 
+    /// Whether this is the value that was received, or one of them; of a long one nobody can tell.
+    pub fn is_of(&self, received: &Self) -> bool {
+        let (Some(sent), Some(received)) = (self.raw(), received.raw()) else { return false };
+        sent == received || received.len() >= RAW_CAP || received.split(", ").any(|value| value == sent)
+    }
+
     /// The valid context, if it is one.
     pub fn valid(&self) -> Option<&TraceParent> {
         match self {
@@ -110,6 +116,18 @@ mod tests {
         assert_eq!(Context::of(&head(&[]), Visibility::Truncated), Context::Unseen);
         assert!(matches!(Context::of(&head(&[("traceparent", GOOD)]), Visibility::Truncated), Context::Valid(..)));
         assert_eq!(Context::of(&head(&[("traceparent", "00-4bf9")]), Visibility::Lost), Context::Unseen);
+    }
+
+    #[test]
+    fn a_copy_is_told_from_a_value_of_its_own() {
+        let of = |value: &'static str| Context::of(&head(&[("traceparent", value)]), Visibility::Whole);
+        let (one, other) = (of("00-0-1-01"), of("00-0-2-01"));
+        let both = Context::of(&head(&[("traceparent", "00-0-1-01"), ("traceparent", GOOD)]), Visibility::Whole);
+        assert!(one.is_of(&one) && one.is_of(&of(" 00-0-1-01\t")) && one.is_of(&both) && both.is_of(&both));
+        assert!(!other.is_of(&one) && !other.is_of(&both) && !one.is_of(&Context::Absent));
+        let long: String = "x".repeat(RAW_CAP + 1);
+        let long = Context::of(&head(&[("traceparent", long.leak())]), Visibility::Whole);
+        assert!(one.is_of(&long));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Each rule fires, and keeps quiet about what looks like it and is legal.
 
 mod lists;
+mod vectors;
 
 use proptest::prelude::*;
 

@@ -1,0 +1,150 @@
+//! Services between formats: what became of the trace is said once, whatever it is written in.
+
+use std::collections::BTreeMap;
+
+use super::script::{MS, Ran, Say, Script};
+
+const TRACE: u64 = 0x4bf9_2f35_77b3_4da6;
+
+type Fields = Vec<(&'static str, String)>;
+
+/// A trace in a format: of `n`, with this span.
+fn field(format: &str, n: u64, span: u64) -> Fields {
+    let (high, low, span) = (TRACE, n + (1 << 40), span + (1 << 40));
+    match format {
+        "w3c" => vec![("traceparent", format!("00-{high:016x}{low:016x}-{span:016x}-01"))],
+        "tracestate" => vec![("tracestate", "rojo=00f067aa0ba902b7,congo=t61rcWkgMzE".to_owned())],
+        "baggage" => vec![("baggage", "userId=alice,serverNode=DF%2028".to_owned())],
+        "b3" => vec![("b3", format!("{high:016x}{low:016x}-{span:016x}-1"))],
+        "b3 multi" => vec![
+            ("x-b3-traceid", format!("{high:016x}{low:016x}")),
+            ("x-b3-spanid", format!("{span:016x}")),
+            ("x-b3-sampled", "1".to_owned()),
+        ],
+        "b3 short" => vec![("b3", format!("{low:016x}-{span:016x}-1"))],
+        "datadog" => vec![
+            ("x-datadog-trace-id", low.to_string()),
+            ("x-datadog-parent-id", span.to_string()),
+            ("x-datadog-sampling-priority", "1".to_owned()),
+            ("x-datadog-tags", format!("_dd.p.tid={high:016x}")),
+        ],
+        "jaeger" => vec![("uber-trace-id", format!("{high:016x}{low:016x}:{span:016x}:0:1"))],
+        "request id" => vec![("x-request-id", format!("6f1c1c1e-9d1b-4b3a-8f00-{low:012x}"))],
+        other => panic!("{other}"),
+    }
+}
+
+fn carrying(mut say: Say, formats: &[&str], n: u64, span: u64) -> Say {
+    say.fields = formats.iter().flat_map(|format| field(format, n, span)).collect();
+    say
+}
+
+/// A server with a thread for each of fifty requests, which makes one call.
+fn served(received: &[&str], sent: &[&str]) -> Ran {
+    let mut script = Script::default();
+    for n in 0..50 {
+        let (time, tid) = (n * 20 * MS + n * 7919 % 13 * MS / 4, 10 + u32::try_from(n % 3).unwrap());
+        script.receive(time, 10 * MS, carrying(Say::new(1, tid, "GET /cart"), received, n, 1));
+        script.call(time + 2 * MS, carrying(Say::new(1, tid, "POST /charge"), sent, n, 2 + n));
+    }
+    script.run()
+}
+
+fn formats(ran: &Ran, code: &str) -> BTreeMap<&'static str, &'static str> {
+    ran.findings(code).first().map(|finding| finding.finding.formats.clone()).unwrap_or_default()
+}
+
+#[test]
+fn one_of_three_formats_is_enough() {
+    let ran = served(&["w3c", "b3", "datadog"], &["b3"]);
+    assert_eq!(ran.codes(), ["format_translated"]);
+    assert_eq!(ran.hops("translated"), 50);
+    let statuses = formats(&ran, "format_translated");
+    assert_eq!(statuses, BTreeMap::from([("w3c", "dropped"), ("b3", "continued"), ("datadog", "dropped")]));
+    assert!(ran.findings("format_translated")[0].message.contains("(w3c to b3)"));
+}
+
+#[test]
+fn another_encoding_or_all_of_them_is_no_finding() {
+    for (received, sent) in [
+        (&["b3"][..], &["b3 multi"][..]),
+        (&["w3c", "b3"], &["w3c", "b3 multi"]),
+        (&["w3c"], &["w3c", "b3", "jaeger", "datadog"]),
+        (&["w3c", "tracestate", "baggage"], &["w3c", "tracestate", "baggage"]),
+        (&["jaeger"], &["jaeger"]),
+        (&["datadog", "request id"], &["datadog", "request id"]),
+    ] {
+        let ran = served(received, sent);
+        assert_eq!(ran.codes(), [""; 0], "{received:?} {sent:?}");
+        assert_eq!(ran.hops("continued"), 50, "{received:?} {sent:?}");
+    }
+}
+
+#[test]
+fn half_of_the_id_is_lost() {
+    let ran = served(&["b3"], &["b3 short"]);
+    assert_eq!(ran.codes(), ["trace_id_truncated"]);
+    assert_eq!(ran.hops("continued"), 50);
+}
+
+#[test]
+fn what_goes_with_the_trace_is_lost_by_itself() {
+    for (lost, code) in
+        [("tracestate", "tracestate_dropped"), ("baggage", "baggage_dropped"), ("request id", "request_id_dropped")]
+    {
+        let all = ["w3c", "tracestate", "baggage", "request id"];
+        let rest: Vec<&str> = all.into_iter().filter(|format| *format != lost).collect();
+        assert_eq!(served(&all, &rest).codes(), [code]);
+        // Not beside the end of the trace.
+        let ran = served(&all, &[]);
+        assert_eq!(ran.codes(), ["traceparent_dropped"]);
+        assert_eq!(formats(&ran, "traceparent_dropped").get("baggage"), Some(&"dropped"));
+    }
+}
+
+#[test]
+fn the_end_of_a_trace_is_told_of_its_format_and_once() {
+    for (received, format, code) in [
+        (&["b3"][..], "b3", "b3_dropped"),
+        (&["b3 multi"], "b3", "b3_dropped"),
+        (&["jaeger"], "jaeger", "jaeger_dropped"),
+        (&["datadog"], "datadog", "datadog_dropped"),
+        (&["w3c", "b3", "datadog"], "w3c", "traceparent_dropped"),
+    ] {
+        let ran = served(received, &[]);
+        assert_eq!(ran.codes(), [code]);
+        assert_eq!((ran.count(code), ran.hops("dropped")), (50, 50), "{received:?}");
+        let finding = ran.findings(code)[0];
+        assert_eq!(finding.finding.format, format);
+        assert!(finding.trace_id.is_some() && finding.finding.received.is_some(), "{received:?}");
+    }
+}
+
+#[test]
+fn two_traces_in_one_call() {
+    let mut script = Script::default();
+    for n in 0..20 {
+        let time = n * 20 * MS;
+        script.receive(time, 10 * MS, carrying(Say::new(1, 10, "GET /cart"), &["w3c"], n, 1));
+        let mut call = carrying(Say::new(1, 10, "POST /charge"), &["w3c"], n, 2 + n);
+        call.fields.extend(field("b3", 7_000_000 + n, 9));
+        script.call(time + 2 * MS, call);
+    }
+    let ran = script.run();
+    assert_eq!(ran.codes(), ["trace_id_mismatch_across_formats"]);
+    assert_eq!(ran.hops("continued"), 20);
+}
+
+#[test]
+fn a_load_balancers_id_is_nobodys_trace() {
+    let root = |n: u64| ("x-amzn-trace-id", format!("Root=1-5759e988-bd862e3fe1be46a9{n:08x}"));
+    let mut script = Script::default();
+    for n in 0..50 {
+        let time = n * 20 * MS;
+        let mut request = Say::new(1, 10, "GET /cart");
+        request.fields.push(root(n));
+        script.receive(time, 10 * MS, request);
+        script.call(time + 2 * MS, Say::new(1, 10, "POST /charge"));
+    }
+    assert_eq!(script.run().codes(), ["trace_not_started"]);
+}
