@@ -43,6 +43,7 @@ impl FromStr for Place {
     type Err = BadPlace;
 
     fn from_str(text: &str) -> Result<Self, BadPlace> {
+        let text = text.trim();
         let network = |address: IpAddr| Host::Network(address.to_canonical().into());
         if text.starts_with('/') || text.starts_with('@') {
             return Ok(Self { host: Host::Name(text.into()), port: None });
@@ -164,7 +165,7 @@ mod tests {
         const PEER: &str = "10.1.2.3:8443";
         for (host, port, there) in [
             ("payments", 80, "payments"),
-            ("payments", 80, "Payments."),
+            ("payments", 80, " Payments. "),
             ("payments.", 80, "payments"),
             ("payments", 8080, "payments:8080"),
             ("payments", 80, "payments:8443"),
