@@ -122,6 +122,8 @@ mod innocents;
 #[cfg(test)]
 mod mixed;
 #[cfg(test)]
+mod samples;
+#[cfg(test)]
 mod script;
 #[cfg(test)]
 mod tests;

@@ -13,7 +13,8 @@ use super::lines::{self, Answer, Evidence};
 use super::upkeep::KERNEL;
 use crate::audit::ignore::is_ignored;
 use crate::audit::rules::blind_spots;
-use crate::audit::{Code, Outcome, Verdict, judge, judge_inbound};
+use crate::audit::samples::is_by_samples;
+use crate::audit::{Code, Outcome, Sample, Samples, Verdict, judge, judge_inbound};
 use crate::context::{Carried, Presence};
 use crate::exchange::{End, Event, ExchangeId, Request, Role};
 use crate::pair::{Claim, Inbound, Method, Outbound, Pairer, Pairing, Target};
@@ -48,6 +49,7 @@ pub struct Back {
     pub(super) now: BootNs,
     pub(super) routes: Routes,
     pub(super) pairer: Pairer,
+    pub(super) samples: Samples,
     pub(super) processes: LruCache<ProcessId, Arc<Process>>,
     pub(super) hops: BTreeMap<ExchangeId, Hop>,
     /// Suspected findings by class and route and fingerprint, until the class is certain.
@@ -73,6 +75,7 @@ impl Back {
             now: 0,
             routes: Routes::new(),
             pairer: Pairer::new(config.pairing),
+            samples: Samples::new(config.samples, config.min_confidence),
             processes: LruCache::new(size(config.max_processes)),
             hops: BTreeMap::new(),
             suspects: LruCache::new(size(config.max_fingerprints)),
@@ -328,6 +331,15 @@ impl Back {
             Some(process) => process.clone(),
             None => caller,
         };
+        let sample = Sample {
+            service: &process.service,
+            pairing: &pairing,
+            sent: &sent,
+            outcome: verdict.outcome,
+            target: &target,
+            destination: &destination,
+        };
+        verdict.findings.extend(self.samples.take(&sample, &self.config.selection));
         let edge = EdgeKey {
             service: process.service.as_str().into(),
             inbound: pairing.parent.as_ref().map(|parent| parent.target.clone()),
@@ -372,9 +384,10 @@ impl Back {
             self.edges.formats(&hop.edge, &hop.verdict.formats);
         }
         for found in &hop.verdict.findings {
-            let correlation = (hop.pairing.method == Method::TraceId).then_some(Correlation {
-                method: Method::TraceId.as_str(),
-                confidence: 1.0,
+            let by_trace = hop.pairing.method == Method::TraceId;
+            let correlation = (by_trace || is_by_samples(found.fault.rule)).then_some(Correlation {
+                method: hop.pairing.method.as_str(),
+                confidence: if by_trace { 1.0 } else { round4(hop.pairing.confidence) },
                 candidates: hop.pairing.candidates,
             });
             let (mark, occurrence) = self.occurrence(&hop, found, outcome, answer, correlation);

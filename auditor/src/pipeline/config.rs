@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::audit::{Boundaries, Severity};
-use crate::context::Selection;
+use crate::context::{Selection, history};
 use crate::pair;
 
 /// Settings of [`super::Back`].
@@ -25,6 +25,8 @@ pub struct Config {
     pub min_severity: Severity,
     /// Limits of the pairing's tables.
     pub pairing: pair::Limits,
+    /// Limits of what is remembered of services to judge several calls together.
+    pub samples: history::Limits,
     /// Calls that wait for their response.
     pub max_pending: usize,
     /// Processes that are described.
@@ -46,6 +48,7 @@ impl Default for Config {
             min_confidence: 0.99,
             min_severity: Severity::Info,
             pairing: pair::Limits::default(),
+            samples: history::Limits::default(),
             max_pending: 65_536,
             max_processes: 8192,
             max_edges: 8192,

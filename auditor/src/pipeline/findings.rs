@@ -84,14 +84,17 @@ impl Back {
         ((fingerprint, severity), Occurrence { line, code, severity, edge, how, count: 1, seen: (time, time) })
     }
 
-    /// How bad a finding is on this call, and why, if not as bad as elsewhere.
+    /// How bad a finding is on this call, and why, if not just as bad as its rule.
     fn severity(&self, hop: &Hop, found: &Found) -> (Severity, String) {
         let rule = found.fault.rule;
-        let request = hop.pairing.parent.as_deref().map(|parent| &parent.endpoints);
+        let request = hop.pairing.parent.as_ref().map(|parent| &parent.endpoints);
         let crossed = self.config.boundaries.crossed(&hop.destination, &hop.request.endpoints, request);
-        match (crossed, Boundaries::severity(rule, &self.config.selection)) {
-            (Some(place), Some(severity)) => (severity, format!(", across the trust boundary {place}")),
-            _ => (rule.severity, String::new()),
+        if let (Some(place), Some(severity)) = (crossed, Boundaries::severity(rule, &self.config.selection)) {
+            return (severity, format!(", across the trust boundary {place}"));
+        }
+        match self.samples.severity(rule, &hop.pairing, &hop.edge.outbound, &hop.destination) {
+            Some(severity) => (severity, ", although the process sets parent-ids of its own on other calls".to_owned()),
+            None => (rule.severity, String::new()),
         }
     }
 
