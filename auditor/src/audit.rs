@@ -2,13 +2,17 @@
 
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::unwrap_used))]
 
+pub mod boundary;
 mod hop;
 pub mod ignore;
 mod judge;
 mod outcome;
 pub mod rules;
+pub mod samples;
 
 pub use crate::rule::{Code, Severity};
+pub use boundary::Boundaries;
 pub use hop::dropped;
 pub use judge::{Found, Verdict, judge, judge_inbound};
 pub use outcome::Outcome;
+pub use samples::{Sample, Samples};

@@ -1,5 +1,7 @@
 //! The command line. Parsing only; the commands are in [`crate::commands`].
 
+mod boundaries;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -7,6 +9,8 @@ use auditor::audit::Severity;
 use auditor::context::format::Level;
 use auditor::context::{Selection, SelectionError};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use boundaries::BoundaryArgs;
 
 /// Audits trace-context propagation: which hop received traceparent and did not forward it.
 #[derive(Debug, Parser)]
@@ -235,6 +239,8 @@ pub(crate) struct Judge {
     /// Only hops whose request came in on this local port. Repeatable.
     #[arg(long, value_name = "PORT")]
     pub(crate) port: Vec<u16>,
+    #[command(flatten)]
+    pub(crate) boundaries: BoundaryArgs,
 }
 
 impl Judge {

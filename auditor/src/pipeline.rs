@@ -5,6 +5,7 @@
 mod back;
 mod config;
 mod filter;
+mod findings;
 mod front;
 mod lines;
 mod upkeep;
@@ -113,6 +114,8 @@ impl Pipeline {
 #[cfg(test)]
 mod apart;
 #[cfg(test)]
+mod boundaries;
+#[cfg(test)]
 mod formats;
 #[cfg(test)]
 mod children;
@@ -120,6 +123,8 @@ mod children;
 mod innocents;
 #[cfg(test)]
 mod mixed;
+#[cfg(test)]
+mod samples;
 #[cfg(test)]
 mod script;
 #[cfg(test)]

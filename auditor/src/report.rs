@@ -21,7 +21,7 @@ pub(crate) use counts::round4;
 pub use durations::Durations;
 pub use edges::{Edge, EdgeKey, Edges, Interval};
 pub use features::Call;
-pub use fold::{Fold, Occurrence, fingerprint};
+pub use fold::{Fold, Mark, Occurrence, fingerprint};
 pub use formats::{FormatCounts, FormatsInfo};
 pub use line::*;
 pub use time::Timeline;

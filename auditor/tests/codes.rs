@@ -101,7 +101,7 @@ fn what_only_several_calls_can_show() {
         let value = TraceParent { version: 0, trace_id: id, parent_id: 0x00f0_67aa_0ba9_02b7, flags: 1 };
         let future = TraceParent { version: 1, ..value };
         found.extend(history.parent_set(1, &value));
-        found.extend(history.root(1, 7, Some(Origin { id: n, affinity: &[] })));
+        found.extend(history.root(1, 7, Some(Origin { id: n, route: n % 2, affinity: &[] })));
         found.extend(history.generated(1, id));
         found.extend(history.received(1, Fields(&[]), &value, Fate::Continued));
         found.extend(history.received(1, Fields(&[]), &future, Fate::Restarted));

@@ -6,6 +6,9 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use auditor::context::format::Fields;
+use auditor::context::history::{Fate, History, Limits, Origin};
+use auditor::context::w3c::TraceParent;
 use auditor::pipeline::{Pipeline, Settings};
 use auditor::record::{Close, Data, Direction, Endpoints, Process, ProcessId, Record, SocketId, Tick};
 use auditor::report::Line;
@@ -62,6 +65,8 @@ mod entry {
     pub(crate) const EDGE: usize = 2048;
     /// A finding that is folded, and one that is suspected, 4096 of each: 32 MiB.
     pub(crate) const FINDING: usize = 4096;
+    /// What is remembered of calls to judge several together.
+    pub(crate) const HISTORY: usize = 4 << 20;
     /// Routes, blind spots, what waits for an earlier record.
     pub(crate) const FIXED: usize = 8 << 20;
 }
@@ -74,7 +79,7 @@ fn budget(settings: &Settings, requests: bool, processes: bool) -> usize {
         + back.max_processes * entry::DESCRIBED
         + back.max_edges * entry::EDGE
         + 2 * back.max_fingerprints * entry::FINDING;
-    entry::FIXED + usize::from(requests) * of_requests + usize::from(processes) * of_processes
+    entry::FIXED + entry::HISTORY + usize::from(requests) * of_requests + usize::from(processes) * of_processes
 }
 
 /// Runs a pipeline and sees what it holds.
@@ -263,4 +268,23 @@ fn processes_stay_within_the_budget() {
     assert!(count("evicted", "processes") >= 10_000 - settings.back.pairing.processes as u64);
     assert!(count("evicted", "edges") > 0 && count("evicted", "suspects") > 0);
     assert!(count("tables", "processes") <= settings.back.pairing.processes as u64);
+}
+
+#[test]
+fn what_is_remembered_of_calls_stays_within_its_share() {
+    let _alone = ALONE.lock();
+    let baseline = LIVE.load(Ordering::Relaxed);
+    PEAK.store(baseline, Ordering::Relaxed);
+    let mut history = History::new(Limits::default());
+    for n in 1..=20_000 {
+        let value = TraceParent { version: 0, trace_id: n.into(), parent_id: n, flags: 1 };
+        history.parent_set(n, &value);
+        history.root(n, n.into(), Some(Origin { id: n, route: n, affinity: &[n, 1, 2] }));
+        history.generated(n, n.into());
+        history.went_on((n, n), true, true);
+        history.received(n, Fields(&[]), &value, Fate::Continued);
+    }
+    let peak = PEAK.load(Ordering::Relaxed).saturating_sub(baseline);
+    println!("samples of 20,000 processes: peak {} KiB", peak >> 10);
+    assert!(history.evicted > 0 && peak <= entry::HISTORY, "{peak}");
 }

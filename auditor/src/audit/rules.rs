@@ -4,6 +4,7 @@ pub mod blind_spots;
 
 use std::collections::BTreeSet;
 
+use super::boundary::SENT_EXTERNALLY;
 use crate::context::{ACROSS, FORMATS, history};
 use crate::rule::Code;
 
@@ -22,6 +23,7 @@ pub fn groups() -> Vec<Group> {
     let others = [
         ("across formats", &ACROSS[..]),
         ("w3c, over several calls", &history::rules::ALL),
+        ("trust boundaries", &[&SENT_EXTERNALLY]),
         ("blind spots", &blind_spots::RULES),
     ];
     // Formats may share a rule.

@@ -43,8 +43,8 @@ fn judge(
     fail_on: Severity,
     stopped: Stopped,
 ) -> (String, u8) {
-    let found: u64 =
-        totals.findings.iter().filter(|(code, _)| code.severity() >= fail_on).map(|(_, count)| count).sum();
+    let found = totals.findings.iter().filter(|((_, severity), _)| *severity >= fail_on);
+    let found: u64 = found.map(|(_, count)| count).sum();
     let calls: u64 = totals.hops.values().sum();
     let seen = format!("{} requests with context, {calls} calls audited", totals.requests_with_context);
     if found > 0 {
@@ -139,6 +139,8 @@ impl Gate {
 
 #[cfg(test)]
 mod tests {
+    use auditor::audit::Code;
+
     use super::*;
 
     fn verdict(with_context: u64, hops: &[(Outcome, u64)], blind: &[&'static str]) -> (String, u8) {
@@ -149,6 +151,21 @@ mod tests {
             ..Totals::default()
         };
         judge(&totals, 1000, &blind.iter().copied().collect(), Severity::Error, Stopped::Duration)
+    }
+
+    #[test]
+    fn what_is_intended_does_not_fail_the_check() {
+        for (severity, code) in [(Severity::Error, exit::FOUND), (Severity::Info, 0)] {
+            let dropped = "traceparent_dropped".parse::<Code>().expect("a code");
+            let totals = Totals {
+                requests_with_context: 9,
+                hops: [(Outcome::Dropped, 9)].into(),
+                findings: [((dropped, severity), 9)].into(),
+                ..Totals::default()
+            };
+            let fail_on = Severity::Warning;
+            assert_eq!(judge(&totals, 1000, &BTreeSet::new(), fail_on, Stopped::Duration).1, code);
+        }
     }
 
     #[test]

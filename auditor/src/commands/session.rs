@@ -83,6 +83,7 @@ pub(crate) fn settings(services: &Services, judge: &Judge, headers: &Headers) ->
     settings.back.stats_interval = judge.stats_interval;
     settings.back.min_confidence = judge.min_confidence;
     settings.back.min_severity = judge.min_severity.severity();
+    settings.back.boundaries = judge.boundaries.boundaries();
     settings.filter = filter(services, &judge.port)?;
     Ok(settings)
 }

@@ -67,7 +67,7 @@ impl Format for W3c {
             trace_id: parent.trace_id,
             short: false,
             span_id: Some(parent.parent_id),
-            sampled: Some(parent.flags & mutation::SAMPLED != 0),
+            sampled: Some(parent.is_sampled()),
             debug: false,
         });
         let evidence = evidence(&context, &state, &faults);

@@ -84,7 +84,7 @@ pub struct Inbound {
     pub(super) kind: Kind,
     pub(super) route_key: u64,
     /// Hashes of values that its calls may carry as well.
-    pub(super) affinity: Box<[u64]>,
+    pub affinity: Box<[u64]>,
 }
 
 impl Inbound {

@@ -8,21 +8,22 @@ use std::time::Duration;
 use lru::LruCache;
 
 use super::config::Config;
+use super::findings::accusation;
 use super::lines::{self, Answer, Evidence};
 use super::upkeep::KERNEL;
 use crate::audit::ignore::is_ignored;
 use crate::audit::rules::blind_spots;
-use crate::audit::{Code, Found, Outcome, Verdict, dropped, judge, judge_inbound};
-use crate::context::w3c::{self, rules};
-use crate::context::{Carried, Presence, Selection, format};
+use crate::audit::samples::is_by_samples;
+use crate::audit::{Code, Outcome, Sample, Samples, Verdict, judge, judge_inbound};
+use crate::context::{Carried, Presence};
 use crate::exchange::{End, Event, ExchangeId, Request, Role};
-use crate::pair::{Claim, ClassRef, Inbound, Method, Outbound, Pairer, Pairing, Suspicion, Target};
+use crate::pair::{Claim, Inbound, Method, Outbound, Pairer, Pairing, Target};
 use crate::record::{BootNs, Clock, LATEST, Process, ProcessId};
 use crate::report::address::{Destination, peer_ip};
 use crate::report::route::{Routes, space};
 use crate::report::{
-    AuditorInfo, BlindSpot, Call, Correlation, Counters, EdgeKey, Edges, Fate, Fold, LifecycleLine, Line, Occurrence,
-    Resource, SCHEMA_VERSION, Timeline, Totals, fingerprint, round4,
+    AuditorInfo, BlindSpot, Call, Correlation, Counters, EdgeKey, Edges, Fate, Fold, LifecycleLine, Line, Mark,
+    Occurrence, Resource, SCHEMA_VERSION, Timeline, Totals, fingerprint, round4,
 };
 
 /// A call is judged when it is answered, or after this long.
@@ -30,13 +31,13 @@ const PATIENCE: BootNs = 10_000_000_000;
 /// A call that waits for its answer.
 #[derive(Debug)]
 pub(super) struct Hop {
-    request: Arc<Request>,
-    sent: Carried,
-    destination: Destination,
-    pairing: Pairing,
-    verdict: Verdict,
-    edge: EdgeKey,
-    resource: Resource,
+    pub(super) request: Arc<Request>,
+    pub(super) sent: Carried,
+    pub(super) destination: Destination,
+    pub(super) pairing: Pairing,
+    pub(super) verdict: Verdict,
+    pub(super) edge: EdgeKey,
+    pub(super) resource: Resource,
 }
 
 /// The stages behind the exchanges as one state machine.
@@ -48,10 +49,11 @@ pub struct Back {
     pub(super) now: BootNs,
     pub(super) routes: Routes,
     pub(super) pairer: Pairer,
+    pub(super) samples: Samples,
     pub(super) processes: LruCache<ProcessId, Arc<Process>>,
     pub(super) hops: BTreeMap<ExchangeId, Hop>,
     /// Suspected findings by class and route and fingerprint, until the class is certain.
-    pub(super) suspects: LruCache<(u64, Option<u64>), BTreeMap<u64, Occurrence>>,
+    pub(super) suspects: LruCache<(u64, Option<u64>), BTreeMap<Mark, Occurrence>>,
     pub(super) fold: Fold,
     pub(super) edges: Edges,
     pub(super) totals: Totals,
@@ -73,6 +75,7 @@ impl Back {
             now: 0,
             routes: Routes::new(),
             pairer: Pairer::new(config.pairing),
+            samples: Samples::new(config.samples, config.min_confidence),
             processes: LruCache::new(size(config.max_processes)),
             hops: BTreeMap::new(),
             suspects: LruCache::new(size(config.max_fingerprints)),
@@ -273,8 +276,10 @@ impl Back {
                 let code = Code(found.fault.rule);
                 let edge = [&target.method, &target.route, "", ""];
                 let fingerprint = fingerprint(&found, &process.service, &edge, "");
+                let severity = code.severity();
                 let line = Evidence {
                     found: &found,
+                    severity,
                     selection: &self.config.selection,
                     outcome: None,
                     formats: &[],
@@ -289,7 +294,8 @@ impl Back {
                 }
                 .line();
                 let seen = (self.now, self.now);
-                self.found(fingerprint, Occurrence { line, code, edge: None, how: None, count: 1, seen }, out);
+                let found = Occurrence { line, code, severity, edge: None, how: None, count: 1, seen };
+                self.found((fingerprint, severity), found, out);
             }
         }
         let service = process.service.as_str().into();
@@ -297,12 +303,13 @@ impl Back {
     }
 
     fn sent(&mut self, request: Arc<Request>, _out: &mut [Line]) {
-        if is_ignored(&request.head, peer_ip(&request.endpoints)) {
+        let destination = Destination::of(&request);
+        let unexpected = self.config.boundaries.ignores(&destination, &request.endpoints);
+        if unexpected || is_ignored(&request.head, peer_ip(&request.endpoints)) {
             self.totals.ignored += 1;
             return;
         }
         let sent = Carried::of(&request.head, request.visibility, &self.config.selection);
-        let destination = Destination::of(&request);
         let caller = self.process(request.process, &request);
         let target = self.target(&request, &caller.service, Some(&destination));
         let outbound = Outbound { request: &request, target: &target, sent: &sent, destination: &destination };
@@ -316,11 +323,23 @@ impl Back {
                 candidates: pairing.candidates,
             });
         }
-        let verdict = judge(&pairing, &sent, &self.config.selection);
+        let mut verdict = judge(&pairing, &sent, &self.config.selection);
+        let boundaries = &self.config.boundaries;
+        let endpoints = &request.endpoints;
+        verdict.findings.extend(boundaries.sent_externally(&sent, &destination, endpoints, &self.config.selection));
         let process = match self.processes.peek(&pairing.service) {
             Some(process) => process.clone(),
             None => caller,
         };
+        let sample = Sample {
+            service: &process.service,
+            pairing: &pairing,
+            sent: &sent,
+            outcome: verdict.outcome,
+            target: &target,
+            destination: &destination,
+        };
+        verdict.findings.extend(self.samples.take(&sample, &self.config.selection));
         let edge = EdgeKey {
             service: process.service.as_str().into(),
             inbound: pairing.parent.as_ref().map(|parent| parent.target.clone()),
@@ -365,9 +384,10 @@ impl Back {
             self.edges.formats(&hop.edge, &hop.verdict.formats);
         }
         for found in &hop.verdict.findings {
-            let correlation = (hop.pairing.method == Method::TraceId).then_some(Correlation {
-                method: Method::TraceId.as_str(),
-                confidence: 1.0,
+            let by_trace = hop.pairing.method == Method::TraceId;
+            let correlation = (by_trace || is_by_samples(found.fault.rule)).then_some(Correlation {
+                method: hop.pairing.method.as_str(),
+                confidence: if by_trace { 1.0 } else { round4(hop.pairing.confidence) },
                 candidates: hop.pairing.candidates,
             });
             let (mark, occurrence) = self.occurrence(&hop, found, outcome, answer, correlation);
@@ -400,86 +420,6 @@ impl Back {
         }
     }
 
-    /// A class is certain: its earlier calls count as well.
-    fn convict(
-        &mut self,
-        class: &ClassRef,
-        suspicion: Suspicion,
-        confidence: f64,
-        (mark, mut found): (u64, Occurrence),
-        out: &mut Vec<Line>,
-    ) {
-        for (other, mut earlier) in self.suspects.pop(&(class.group, class.route)).unwrap_or_default() {
-            if let Some(edge) = &earlier.edge {
-                self.edges.confirm(edge, suspicion, earlier.count);
-            }
-            let unknown = self.totals.hops.entry(Outcome::Unknown).or_default();
-            *unknown = unknown.saturating_sub(earlier.count);
-            *self.totals.hops.entry(Outcome::of(suspicion)).or_default() += earlier.count;
-            self.totals.suspected = self.totals.suspected.saturating_sub(earlier.count);
-            if other == mark {
-                earlier.absorb(found);
-                found = earlier;
-            } else {
-                if let Some(correlation) = &mut earlier.line.finding.correlation {
-                    correlation.confidence = round4(confidence);
-                }
-                self.found(other, earlier, out);
-            }
-        }
-        self.found(mark, found, out);
-    }
-
-    /// A finding on a call.
-    fn occurrence(
-        &self,
-        hop: &Hop,
-        found: &Found,
-        outcome: Outcome,
-        answer: Answer,
-        correlation: Option<Correlation>,
-    ) -> (u64, Occurrence) {
-        // Only what the pairing stands for is named: a broken value needs no request to be broken.
-        let parent = hop.pairing.parent.as_deref().filter(|_| correlation.is_some());
-        let (method, route) = parent.map_or(("", ""), |parent| (&*parent.target.method, &*parent.target.route));
-        let outbound = &hop.edge.outbound;
-        let destination = hop.destination.to_string();
-        let code = Code(found.fault.rule);
-        let edge = [method, route, &outbound.method, &outbound.route];
-        let fingerprint = fingerprint(found, &hop.edge.service, &edge, &destination);
-        let line = Evidence {
-            found,
-            selection: &self.config.selection,
-            outcome: Some(outcome),
-            formats: &hop.verdict.formats,
-            fingerprint,
-            received: parent.map(|parent| &parent.carried),
-            sent: Some(&hop.sent),
-            correlation,
-            inbound: parent,
-            destination: Some(&hop.destination),
-            attributes: lines::call(&hop.request, outbound, &hop.destination, answer),
-            resource: hop.resource.clone(),
-        }
-        .line();
-        let how = match outcome {
-            Outcome::Dropped => Some(Suspicion::Dropped),
-            Outcome::Restarted => Some(Suspicion::Restarted),
-            _ => None,
-        };
-        let time = hop.request.time;
-        (fingerprint, Occurrence { line, code, edge: Some(hop.edge.clone()), how, count: 1, seen: (time, time) })
-    }
-
-    fn found(&mut self, mark: u64, occurrence: Occurrence, out: &mut Vec<Line>) {
-        *self.totals.findings.entry(occurrence.code).or_default() += occurrence.count;
-        if occurrence.code.severity() >= self.config.min_severity {
-            let mut ready = Vec::new();
-            self.fold.add(self.now, mark, occurrence, &mut ready);
-            self.write(ready, out);
-        }
-    }
-
     /// What a request is for, as far as the routes of the service, or of where it sends to, are known.
     fn target(&mut self, request: &Request, service: &str, destination: Option<&Destination>) -> Target {
         Target::new(request, self.routes.route(space(service, destination), &request.head.path))
@@ -492,17 +432,6 @@ impl Back {
     pub(super) fn resource(&self, process: &Process) -> Resource {
         lines::resource(process, self.clock.as_ref().map_or("", |clock| &clock.host_name))
     }
-}
-
-/// What a suspicion comes to when it is certain.
-fn accusation(hop: &Hop, suspicion: Suspicion, selection: &Selection) -> Found {
-    let (format, rule) = match (suspicion, hop.pairing.parent.as_deref()) {
-        (Suspicion::Dropped, Some(parent)) => dropped(&parent.carried, selection),
-        (Suspicion::Dropped, None) => (w3c::NAME, &rules::DROPPED),
-        (Suspicion::Restarted, _) => (w3c::NAME, &rules::RESTARTED),
-        (Suspicion::NotStarted, _) => (w3c::NAME, &rules::NOT_STARTED),
-    };
-    Found { format, fault: format::Fault { rule, reason: None, detail: None } }
 }
 
 fn nanos(duration: Duration) -> BootNs {

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::audit::Severity;
-use crate::context::Selection;
+use crate::audit::{Boundaries, Severity};
+use crate::context::{Selection, history};
 use crate::pair;
 
 /// Settings of [`super::Back`].
@@ -17,12 +17,16 @@ pub struct Config {
     pub summary_interval: Duration,
     /// Time between stats; zero: only at the end.
     pub stats_interval: Duration,
+    /// Places with which traces are not shared.
+    pub boundaries: Boundaries,
     /// What is less certain is not reported.
     pub min_confidence: f64,
     /// What is less severe is counted but not written.
     pub min_severity: Severity,
     /// Limits of the pairing's tables.
     pub pairing: pair::Limits,
+    /// Limits of what is remembered of services to judge several calls together.
+    pub samples: history::Limits,
     /// Calls that wait for their response.
     pub max_pending: usize,
     /// Processes that are described.
@@ -40,9 +44,11 @@ impl Default for Config {
             summary_interval: Duration::from_secs(60),
             stats_interval: Duration::from_secs(60),
             selection: Selection::default(),
+            boundaries: Boundaries::default(),
             min_confidence: 0.99,
             min_severity: Severity::Info,
             pairing: pair::Limits::default(),
+            samples: history::Limits::default(),
             max_pending: 65_536,
             max_processes: 8192,
             max_edges: 8192,

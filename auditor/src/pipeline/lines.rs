@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::audit::{Found, Outcome};
+use crate::audit::{Found, Outcome, Severity};
 use crate::context::format::{Fault, Status};
 use crate::context::{Carried, Selection, w3c};
 use crate::exchange::{Request, Visibility};
@@ -150,6 +150,8 @@ pub(super) fn by_comm(id: ProcessId, comm: [u8; 16]) -> Arc<Process> {
 /// What is wrong, before it is known how often.
 pub(super) struct Evidence<'a> {
     pub(super) found: &'a Found,
+    /// How bad it is there.
+    pub(super) severity: Severity,
     pub(super) selection: &'a Selection,
     pub(super) outcome: Option<Outcome>,
     pub(super) formats: &'a [(&'static str, Status)],
@@ -173,8 +175,8 @@ impl Evidence<'_> {
         FindingLine {
             schema_version: SCHEMA_VERSION,
             timestamp: String::new(),
-            level: rule.severity.as_str(),
-            severity_number: rule.severity.number(),
+            level: self.severity.as_str(),
+            severity_number: self.severity.number(),
             event_name: "auditor.finding",
             message,
             trace_id: ids.as_ref().map(|ids| ids.trace_id.clone()),

@@ -289,7 +289,7 @@ impl Ran {
     }
 
     pub(super) fn codes(&self) -> Vec<&'static str> {
-        self.back.totals().findings.keys().map(|code| code.as_str()).collect()
+        self.back.totals().info().findings.into_keys().collect()
     }
 
     pub(super) fn hops(&self, outcome: &str) -> u64 {

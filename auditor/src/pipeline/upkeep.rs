@@ -85,6 +85,9 @@ impl Back {
         if self.edges.contrasts_evicted() > 0 {
             evicted.extend([count("contrasts", self.edges.contrasts_evicted())]);
         }
+        if self.samples.evicted() > 0 {
+            evicted.extend([count("samples", self.samples.evicted())]);
+        }
         if self.routes.evicted > 0 {
             evicted.extend([count("routes", self.routes.evicted)]);
         }

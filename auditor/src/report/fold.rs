@@ -8,7 +8,7 @@ use siphasher::sip::SipHasher13;
 
 use super::edges::EdgeKey;
 use super::line::FindingLine;
-use crate::audit::{Code, Found};
+use crate::audit::{Code, Found, Severity};
 use crate::context::w3c;
 use crate::pair::Suspicion;
 use crate::record::BootNs;
@@ -20,6 +20,8 @@ pub struct Occurrence {
     pub line: FindingLine,
     /// Which rule.
     pub code: Code,
+    /// How bad it is there.
+    pub severity: Severity,
     /// Where.
     pub edge: Option<EdgeKey>,
     /// How the calls of the edge are broken, where others may be as they should.
@@ -51,6 +53,9 @@ pub fn fingerprint(found: &Found, service: &str, parts: &[&str], destination: &s
     hasher.finish()
 }
 
+/// Fingerprint and severity: what is bad is not folded into what is not.
+pub type Mark = (u64, Severity);
+
 #[derive(Debug)]
 struct Window {
     ends: BootNs,
@@ -61,7 +66,7 @@ struct Window {
 #[derive(Debug)]
 pub struct Fold {
     window: BootNs,
-    windows: LruCache<u64, Window>,
+    windows: LruCache<Mark, Window>,
     next_scan: BootNs,
     /// Fingerprints forgotten because the table was full.
     pub evicted: u64,
@@ -88,12 +93,12 @@ impl Fold {
     }
 
     /// Takes an occurrence; what is to be written now goes to `ready`.
-    pub fn add(&mut self, now: BootNs, fingerprint: u64, occurrence: Occurrence, ready: &mut Vec<Occurrence>) {
+    pub fn add(&mut self, now: BootNs, mark: Mark, occurrence: Occurrence, ready: &mut Vec<Occurrence>) {
         if self.window == 0 {
             ready.push(occurrence);
             return;
         }
-        if let Some(window) = self.windows.get_mut(&fingerprint) {
+        if let Some(window) = self.windows.get_mut(&mark) {
             match &mut window.pending {
                 Some(pending) => pending.absorb(occurrence),
                 None => window.pending = Some(occurrence),
@@ -101,7 +106,7 @@ impl Fold {
             return;
         }
         ready.push(occurrence);
-        if let Some((_, old)) = self.windows.push(fingerprint, Window { ends: now + self.window, pending: None }) {
+        if let Some((_, old)) = self.windows.push(mark, Window { ends: now + self.window, pending: None }) {
             self.evicted += 1;
             ready.extend(old.pending);
         }
@@ -114,19 +119,19 @@ impl Fold {
         }
         self.next_scan = now + SCAN;
         let mut over = Vec::new();
-        for (fingerprint, window) in self.windows.iter_mut() {
+        for (mark, window) in self.windows.iter_mut() {
             if window.ends <= now {
                 match window.pending.take() {
                     Some(pending) => {
                         window.ends = now + self.window;
                         ready.push(pending);
                     }
-                    None => over.push(*fingerprint),
+                    None => over.push(*mark),
                 }
             }
         }
-        for fingerprint in over {
-            self.windows.pop(&fingerprint);
+        for mark in over {
+            self.windows.pop(&mark);
         }
     }
 

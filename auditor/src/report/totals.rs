@@ -8,8 +8,8 @@ use crate::audit::{Code, Outcome, Severity};
 /// Totals of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
-    /// Occurrences by code, whatever `min_severity` lets through.
-    pub findings: BTreeMap<Code, u64>,
+    /// Occurrences by code and severity, whatever `min_severity` lets through.
+    pub findings: BTreeMap<(Code, Severity), u64>,
     /// Calls by outcome.
     pub hops: BTreeMap<Outcome, u64>,
     /// Calls that look faulty without certainty; `unknown` in `hops`.
@@ -27,13 +27,17 @@ pub struct Totals {
 impl Totals {
     /// The worst that was found.
     pub fn worst(&self) -> Option<Severity> {
-        self.findings.keys().map(|code| code.severity()).max()
+        self.findings.keys().map(|(_, severity)| *severity).max()
     }
 
     /// As the output shows it.
     pub fn info(&self) -> TotalsInfo {
+        let mut findings = BTreeMap::new();
+        for ((code, _), count) in &self.findings {
+            *findings.entry(code.as_str()).or_default() += count;
+        }
         TotalsInfo {
-            findings: self.findings.iter().map(|(code, count)| (code.as_str(), *count)).collect(),
+            findings,
             hops: Outcome::ALL
                 .into_iter()
                 .map(|outcome| (outcome.as_str(), self.hops.get(&outcome).copied().unwrap_or(0)))

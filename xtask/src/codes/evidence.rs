@@ -13,6 +13,8 @@ pub(crate) type Test = (&'static str, &'static str);
 
 const CODES: &str = "auditor/tests/codes.rs";
 const PIPELINE: &str = "auditor/src/pipeline/tests.rs";
+const BOUNDARIES: &str = "auditor/src/pipeline/boundaries.rs";
+const SAMPLES: &str = "auditor/src/pipeline/samples.rs";
 const INNOCENTS: &str = "auditor/src/pipeline/innocents.rs";
 const IGNORE: &str = "auditor/src/audit/ignore.rs";
 const W3C: &str = "auditor/src/context/w3c/tests.rs";
@@ -36,7 +38,6 @@ const KERNEL: &str = "tests/tests/blind_spots.rs";
 
 const DROPPED: Test = (CODES, "what_ends_is_dropped_in_the_words_of_its_format");
 const MALFORMED: Test = (CODES, "what_is_malformed_is_so_in_the_words_of_its_format");
-const SEVERAL: Test = (CODES, "what_only_several_calls_can_show");
 const MAY_END: Test = (CODES, "what_may_end_is_not_dropped");
 const VALUES: Test = (W3C, "values_by_themselves");
 const PARTS: Test = (W3C, "parts_that_may_not_change");
@@ -50,6 +51,9 @@ const ROOM: Test = (BAGGAGE, "members_survive_while_there_is_room");
 const TOLD: Test = (TRANSLATE, "what_is_told_of_it");
 const ANOTHER_ID: Test = (IDS, "another_value_is_another_id");
 const SAME_ID: Test = (IDS, "what_becomes_of_it");
+const LEFT: Test = (BOUNDARIES, "context_that_leaves_what_is_internal_is_told");
+const ODD_COPIES: Test = (SAMPLES, "to_copy_is_odd_for_who_makes_spans");
+const REFUSED: Test = (SAMPLES, "values_that_are_as_valid_as_others_are_refused");
 const UNSEEN: Test = (CODES, "what_cannot_be_seen_is_said");
 
 const fn row(code: &'static str, fires: Test, quiet: &'static [(&'static str, Test)]) -> Evidence {
@@ -89,7 +93,7 @@ pub(crate) const EVIDENCE: &[Evidence] = &[
     row(
         "parent_id_not_updated",
         (PIPELINE, "forwarding_is_continued_or_passed_through"),
-        &[("a new parent-id", PARTS)],
+        &[("a new parent-id", PARTS), ("a warning only for who makes spans on other calls", ODD_COPIES)],
     ),
     row(
         "traceparent_malformed",
@@ -218,23 +222,50 @@ pub(crate) const EVIDENCE: &[Evidence] = &[
     row("header_changed", ANOTHER_ID, &[]),
     row(
         "valid_traceparent_rejected",
-        SEVERAL,
-        &[("a boundary where every trace is restarted", (ACCEPTANCE, "what_is_as_valid_is_accepted"))],
+        REFUSED,
+        &[
+            ("a boundary where every trace is restarted", (ACCEPTANCE, "what_is_as_valid_is_accepted")),
+            ("strangers that come in elsewhere, or whose library writes Traceparent", REFUSED),
+        ],
     ),
     row(
         "parent_id_reused",
-        SEVERAL,
-        &[("calls under one span, retries, counters", (PARENT_IDS, "an_id_for_every_trace"))],
+        (SAMPLES, "one_parent_id_in_many_traces"),
+        &[
+            ("counters, half an id, replicas", (PARENT_IDS, "an_id_for_every_trace")),
+            (
+                "calls under one span, retries, a client's fixed id that is copied",
+                (SAMPLES, "one_parent_id_in_many_calls_of_a_trace"),
+            ),
+        ],
     ),
     row(
         "trace_id_reused",
-        SEVERAL,
-        &[("jobs, sessions, many calls of one request", (ROOTS, "a_trace_for_every_request"))],
+        (SAMPLES, "one_trace_for_all_requests"),
+        &[
+            ("many calls of one request", (ROOTS, "requests_that_may_be_related")),
+            (
+                "sessions, steps of one work, messages that are pushed",
+                (SAMPLES, "one_trace_for_requests_that_belong_together"),
+            ),
+            ("a job beside requests", (SAMPLES, "one_trace_of_a_batch_job")),
+        ],
     ),
     row(
         "trace_id_not_random",
-        SEVERAL,
-        &[("64-bit ids, a time in front, sampled ids", (RANDOMNESS, "ids_that_count_are_told_from_random_ones"))],
+        (SAMPLES, "trace_ids_that_count"),
+        &[
+            ("64-bit ids, a time in front, sampled ids", (RANDOMNESS, "ids_that_count_are_told_from_random_ones")),
+            (
+                "ids that a client counts, or whose origin is not known",
+                (SAMPLES, "trace_ids_that_count_and_are_not_the_services"),
+            ),
+        ],
+    ),
+    row(
+        "trace_context_sent_externally",
+        LEFT,
+        &[("nobody asked; what is internal or on the machine; ids that are no context", LEFT)],
     ),
     row("tls_not_visible", (KERNEL, "tls"), &[]),
     row("http2_not_visible", (KERNEL, "http2"), &[]),

@@ -1,6 +1,8 @@
 //! Values of `traceparent` that are refused although they are as valid as those that are not.
 //!
-//! White space around the value cannot be judged: it is gone before anything looks at fields.
+//! White space around the value cannot be judged: it is gone before anything looks at fields. Nor can the name
+//! `Traceparent` as some libraries write it: who is restarted may be a matter of who it is, and not of the library that
+//! all of those strangers use. Other casings, and later versions, nobody but a test or a new library writes.
 
 use super::super::format::Fields;
 use super::super::w3c::TraceParent;
@@ -8,6 +10,8 @@ use super::Fate;
 
 /// Samples of each kind that make it certain.
 const ENOUGH: u8 = 8;
+const PLAIN: &[u8] = b"traceparent";
+const CANONICAL: &[u8] = b"Traceparent";
 
 /// A way in which a valid value is not plain, and how often which fate met it.
 #[derive(Debug, Default)]
@@ -27,12 +31,13 @@ pub(super) struct Acceptance {
 impl Acceptance {
     /// In which way the value differs from those that are accepted, if it was refused for that.
     pub(super) fn rejected(&mut self, head: Fields<'_>, value: &TraceParent, fate: Fate) -> Option<&'static str> {
-        let (met, form) = match (value.version, is_lower_case(head)) {
-            (0, true) => (&mut self.plain, None),
-            (0, false) => (&mut self.name_casing, Some("name_casing")),
-            (_, true) => (&mut self.future_version, Some("future_version")),
+        let (met, form) = match (value.version, name(head)) {
+            (0, PLAIN) => (&mut self.plain, None),
+            (_, CANONICAL) => return None,
+            (0, _) => (&mut self.name_casing, Some("name_casing")),
+            (_, PLAIN) => (&mut self.future_version, Some("future_version")),
             // Which of the two would be the reason?
-            (_, false) => return None,
+            (..) => return None,
         };
         let count = if fate == Fate::Continued { &mut met.continued } else { &mut met.restarted };
         *count = count.saturating_add(1);
@@ -42,8 +47,9 @@ impl Acceptance {
     }
 }
 
-fn is_lower_case(head: Fields<'_>) -> bool {
-    head.0.iter().all(|(name, _)| !name.eq_ignore_ascii_case(b"traceparent") || **name == *b"traceparent")
+/// Of the field, as it was written.
+fn name<'a>(head: Fields<'a>) -> &'a [u8] {
+    head.0.iter().find(|(name, _)| name.eq_ignore_ascii_case(PLAIN)).map_or(PLAIN, |(name, _)| name)
 }
 
 #[cfg(test)]
@@ -76,7 +82,9 @@ mod tests {
             &[("traceparent", 0, Restarted), ("traceparent", 1, Restarted)][..],
             &[plain, ("traceparent", 0, Restarted), ("traceparent", 1, Restarted)],
             &[plain, ("traceparent", 1, Restarted), ("traceparent", 1, Continued)],
-            &[plain, ("Traceparent", 1, Restarted)],
+            &[plain, ("TraceParent", 1, Restarted)],
+            // Strangers, all of whom use one library.
+            &[plain, ("Traceparent", 0, Restarted)],
             &[("traceparent", 1, Restarted)],
         ] {
             assert_eq!(fires(legal), Vec::<&str>::new(), "{legal:?}");

@@ -11,7 +11,7 @@ const SAMPLES: usize = 32;
 /// Bits that never change.
 const FIXED: u32 = 24;
 
-/// The latest ids of a service.
+/// The latest ids of a process.
 #[derive(Debug, Default)]
 pub(super) struct Generator {
     ids: [u64; SAMPLES],

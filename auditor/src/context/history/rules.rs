@@ -14,9 +14,10 @@ pub static VALID_TRACEPARENT_REJECTED: Rule = Rule {
     on_call: "{who} continues other traces on {from} but restarted one whose traceparent is as valid ({reason}) on {call}",
     on_request: "",
     meaning: "The service continues traces of a client, on the same routes, and always restarts those whose traceparent is \
-              valid but not plain: of a version above 00, or with capital letters in the name of the header. Names have \
-              no case, and of a later version the fields of version 00 have to be tried. Reported after several samples \
-              of both, from one client.",
+              valid but not plain: of a version above 00, or with odd capital letters in the name of the header \
+              (TraceParent; Traceparent is what many libraries write, and says nothing). Names have no case, and of a \
+              later version the fields of version 00 have to be tried. Reported after eight samples of both, from one \
+              client.",
     looks_like: "Two traces of one user action, but only for some callers: those that were updated or use another library.",
     causes: &[
         "The version is compared with \"00\"",
@@ -59,11 +60,13 @@ pub static TRACE_ID_REUSED: Rule = Rule {
     name: "trace_id_reused",
     severity: Warning,
     spec: "w3c-trace-context-2 §trace-id",
-    on_call: "{who} started on {call} the trace of other requests again, for {from}",
+    on_call: "{who} received {from} without context, and made {call} in the trace of requests that it has nothing in \
+              common with",
     on_request: "",
     meaning: "The service received requests without context that have nothing in common, and gave all of them one \
-              trace-id. Reported after four requests that share no session, credential or id, and not for traces in \
-              which calls were made outside of any request, as those of a job.",
+              trace-id. Reported after sixteen requests in a row, at least four of them of other routes than the \
+              rest, that share no session, credential or id, and not for traces in which calls were made outside of any \
+              request, as those of a job, or for one with a body, which may hold a context.",
     looks_like: "One trace that never ends, with thousands of spans of different users.",
     causes: &[
         "A span that is opened at start and never closed, so that every request becomes a part of it",
@@ -86,7 +89,8 @@ pub static TRACE_ID_NOT_RANDOM: Rule = Rule {
     on_request: "",
     meaning: "The service makes trace-ids of which too few bits change: of the right-most 56, which should be random, at \
               least 24 are the same in 32 ids. What stands in front of them may be anything: the time in ids of X-Ray, \
-              the zeroes in front of 64-bit ids.",
+              the zeroes in front of 64-bit ids. Only traces are looked at that were started for requests without \
+              context and without a body that could hold one.",
     looks_like: "Samplers that decide by the trace-id keep everything or nothing; two services come to one id, and their \
                  traces are mixed.",
     causes: &[

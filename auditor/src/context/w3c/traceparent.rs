@@ -1,6 +1,8 @@
 //! The grammar of `traceparent`: `version "-" trace-id "-" parent-id "-" flags`, lower-case hex. A version
 //! above 00 may be longer if a `-` follows.
 
+use super::mutation::SAMPLED;
+
 /// Length of a version 00 value.
 const LEN: usize = 55;
 
@@ -58,6 +60,11 @@ pub struct TraceParent {
 }
 
 impl TraceParent {
+    /// The sampled flag.
+    pub fn is_sampled(&self) -> bool {
+        self.flags & SAMPLED != 0
+    }
+
     /// Parses a field value; surrounding optional whitespace is not part of it.
     ///
     /// # Errors

@@ -77,12 +77,16 @@ pub static PARENT_ID_NOT_UPDATED: Rule = Rule {
     on_call: "{who} forwarded traceparent of {from} unchanged on {call}",
     on_request: "",
     meaning: "The service forwarded traceparent byte for byte. Legal, and the trace stays whole: but the service makes \
-              no span, so the time spent in it is charged to its caller.",
+              no span, so the time spent in it is charged to its caller. A warning where other calls of the process have \
+              parent-ids of their own and calls like this one never do: they go past the instrumentation.",
     looks_like: "The service is missing from the trace; its callees hang directly below its caller.",
-    causes: &["A proxy or a service that copies headers without being instrumented"],
+    causes: &[
+        "A proxy or a service that copies headers without being instrumented",
+        "Where other calls are updated: a second HTTP client that is not instrumented, and headers that are copied by hand",
+    ],
     fix: &[
         "Nothing, if it is meant to be invisible",
-        "Otherwise instrument it, e.g. the OpenTelemetry module of nginx",
+        "Otherwise instrument it, e.g. the OpenTelemetry module of nginx, or the client that makes the call",
     ],
 };
 

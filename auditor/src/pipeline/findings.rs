@@ -1,0 +1,120 @@
+//! From verdicts to findings: what they say, how bad they are, and when they are certain.
+
+use super::back::{Back, Hop};
+use super::lines::{self, Answer, Evidence};
+use crate::audit::{Boundaries, Code, Found, Outcome, Severity, dropped};
+use crate::context::w3c::{self, rules};
+use crate::context::{Selection, format};
+use crate::pair::{ClassRef, Suspicion};
+use crate::report::{Correlation, Line, Mark, Occurrence, fingerprint, round4};
+
+impl Back {
+    /// A class is certain: its earlier calls count as well.
+    pub(super) fn convict(
+        &mut self,
+        class: &ClassRef,
+        suspicion: Suspicion,
+        confidence: f64,
+        (mark, mut found): (Mark, Occurrence),
+        out: &mut Vec<Line>,
+    ) {
+        for (other, mut earlier) in self.suspects.pop(&(class.group, class.route)).unwrap_or_default() {
+            if let Some(edge) = &earlier.edge {
+                self.edges.confirm(edge, suspicion, earlier.count);
+            }
+            let unknown = self.totals.hops.entry(Outcome::Unknown).or_default();
+            *unknown = unknown.saturating_sub(earlier.count);
+            *self.totals.hops.entry(Outcome::of(suspicion)).or_default() += earlier.count;
+            self.totals.suspected = self.totals.suspected.saturating_sub(earlier.count);
+            if other == mark {
+                earlier.absorb(found);
+                found = earlier;
+            } else {
+                if let Some(correlation) = &mut earlier.line.finding.correlation {
+                    correlation.confidence = round4(confidence);
+                }
+                self.found(other, earlier, out);
+            }
+        }
+        self.found(mark, found, out);
+    }
+
+    /// A finding on a call.
+    pub(super) fn occurrence(
+        &self,
+        hop: &Hop,
+        found: &Found,
+        outcome: Outcome,
+        answer: Answer,
+        correlation: Option<Correlation>,
+    ) -> (Mark, Occurrence) {
+        // Only what the pairing stands for is named: a broken value needs no request to be broken.
+        let parent = hop.pairing.parent.as_deref().filter(|_| correlation.is_some());
+        let (method, route) = parent.map_or(("", ""), |parent| (&*parent.target.method, &*parent.target.route));
+        let outbound = &hop.edge.outbound;
+        let destination = hop.destination.to_string();
+        let code = Code(found.fault.rule);
+        let edge = [method, route, &outbound.method, &outbound.route];
+        let fingerprint = fingerprint(found, &hop.edge.service, &edge, &destination);
+        let (severity, why) = self.severity(hop, found);
+        let mut line = Evidence {
+            found,
+            severity,
+            selection: &self.config.selection,
+            outcome: Some(outcome),
+            formats: &hop.verdict.formats,
+            fingerprint,
+            received: parent.map(|parent| &parent.carried),
+            sent: Some(&hop.sent),
+            correlation,
+            inbound: parent,
+            destination: Some(&hop.destination),
+            attributes: lines::call(&hop.request, outbound, &hop.destination, answer),
+            resource: hop.resource.clone(),
+        }
+        .line();
+        line.message += &why;
+        let how = match outcome {
+            Outcome::Dropped => Some(Suspicion::Dropped),
+            Outcome::Restarted => Some(Suspicion::Restarted),
+            _ => None,
+        };
+        let time = hop.request.time;
+        let edge = Some(hop.edge.clone());
+        ((fingerprint, severity), Occurrence { line, code, severity, edge, how, count: 1, seen: (time, time) })
+    }
+
+    /// How bad a finding is on this call, and why, if not just as bad as its rule.
+    fn severity(&self, hop: &Hop, found: &Found) -> (Severity, String) {
+        let rule = found.fault.rule;
+        let request = hop.pairing.parent.as_ref().map(|parent| &parent.endpoints);
+        let crossed = self.config.boundaries.crossed(&hop.destination, &hop.request.endpoints, request);
+        if let (Some(place), Some(severity)) = (crossed, Boundaries::severity(rule, &self.config.selection)) {
+            return (severity, format!(", across the trust boundary {place}"));
+        }
+        match self.samples.severity(rule, &hop.pairing, &hop.edge.outbound, &hop.destination) {
+            Some(severity) => (severity, ", although the process sets parent-ids of its own on other calls".to_owned()),
+            None => (rule.severity, String::new()),
+        }
+    }
+
+    pub(super) fn found(&mut self, mark: Mark, occurrence: Occurrence, out: &mut Vec<Line>) {
+        *self.totals.findings.entry((occurrence.code, occurrence.severity)).or_default() += occurrence.count;
+        if occurrence.severity >= self.config.min_severity {
+            let mut ready = Vec::new();
+            self.fold.add(self.now, mark, occurrence, &mut ready);
+            self.write(ready, out);
+        }
+    }
+}
+
+/// What a suspicion comes to when it is certain.
+pub(super) fn accusation(hop: &Hop, suspicion: Suspicion, selection: &Selection) -> Found {
+    let (format, rule) = match (suspicion, hop.pairing.parent.as_deref()) {
+        (Suspicion::Dropped, Some(parent)) => dropped(&parent.carried, selection),
+        (Suspicion::Dropped, None) => (w3c::NAME, &rules::DROPPED),
+        (Suspicion::Restarted, _) => (w3c::NAME, &rules::RESTARTED),
+        (Suspicion::NotStarted, _) => (w3c::NAME, &rules::NOT_STARTED),
+    };
+    Found { format, fault: format::Fault { rule, reason: None, detail: None } }
+}
