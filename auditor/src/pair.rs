@@ -304,7 +304,7 @@ impl Pairer {
         let (losses, seq) = (self.losses > 0, self.next_class);
         let Some(process) = self.process(pid) else { return Pairing::unpaired(request.process) };
         process.linger(now);
-        let call = Call { now, execution, child, outbound };
+        let call = Call { now, execution, outbound };
         let candidates = process.candidates(now, execution, child);
         let candidates = process.narrowed(candidates, &request.head.affinity);
         let seen = process.suspect(&call, &candidates, losses, seq);

@@ -1,8 +1,8 @@
 //! The children that a process forked for its requests.
 //!
-//! What runs in a child that was born while its thread served one request was caused by that request: no timer forks on
-//! a thread that is busy. But a child may stay, and then its calls find whatever request comes later. So a child belongs
-//! to the request that it was first seen with.
+//! What runs in a child that was born while its thread served one request may have been caused by that request. But a
+//! child may stay, and then its calls find whatever request comes later. So a child belongs to the request that it was
+//! first seen with.
 
 use std::num::NonZeroUsize;
 

@@ -57,8 +57,9 @@ const LOG_BOUND: f64 = 50.0;
 const LOSS_PENALTY: f64 = 7.0;
 /// Losses cost no more than this together.
 const LOSS_FLOOR: f64 = -20.0;
-/// As much evidence as a call ever is, in ln E: what a process calls that exists for one request, or that was forked for
-/// one, or what carries its name. A user's token is none: work that goes on for users who are away carries it as well.
+/// As much evidence as a call ever is, in ln E: what a process calls that exists for one request, or what carries its
+/// name. A user's token is none: work that goes on for users who are away carries it as well. Nor is a child that was
+/// forked meanwhile: the thread of an event loop has requests open while it forks for a timer.
 const WITNESS: f64 = 1.6;
 /// What speaks for calls following the requests of a route must be this many times likelier than chance, for the route to
 /// be a rival of another.
@@ -394,8 +395,7 @@ impl Class {
         self.hits += 1;
     }
 
-    /// The call carries the name of its request, or was made by a child that was forked for it: background work does
-    /// not, and is not.
+    /// The call carries the name of its request: background work does not.
     pub(super) fn witnessed(&mut self) {
         for log in &mut self.process_log {
             *log = (*log + WITNESS).min(LOG_BOUND);

@@ -30,7 +30,6 @@ pub(super) struct Call<'a> {
     pub(super) now: BootNs,
     /// What made it, or what forked the child that did.
     pub(super) execution: Execution,
-    pub(super) child: Option<Child>,
     pub(super) outbound: &'a Outbound<'a>,
 }
 
@@ -266,9 +265,7 @@ impl Process {
             let made = if chosen.named.is_told() { Made::Suspect } else { Made::Perhaps };
             let used = held.bump(class_seq, made);
             class.assign(call.now, held, used);
-            // Each request once: it may go on calling, or fork what does.
-            let forked = call.child.is_some() && candidates.is_of_thread() && used == 1;
-            if (candidates.named || forked) && first == First::No {
+            if candidates.named && first == First::No {
                 class.witnessed();
             }
             seen.suspect = Some(Suspect { suspicion, key, class: class_seq, chosen, route });

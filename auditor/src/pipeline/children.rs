@@ -1,6 +1,7 @@
 //! Services that fork for their requests, through the pipeline without the kernel.
 
 use super::script::{MS, START, Say, Script, context};
+use super::worlds::Dice;
 
 #[test]
 fn a_child_process_drops_for_its_parent() {
@@ -42,17 +43,36 @@ fn always_busy(requests: u64, child: impl Fn(u32) -> Say) -> super::script::Ran 
 
 #[test]
 fn a_child_is_forked_for_the_request_of_its_thread() {
-    let ran = always_busy(60, |child| Say::new(child, child, "GET /stock").below(&[(1, 10)]));
-    assert_eq!(ran.count("traceparent_dropped"), 12);
+    let ran = always_busy(300, |child| Say::new(child, child, "GET /stock").below(&[(1, 10)]));
+    assert_eq!(ran.count("traceparent_dropped"), 60);
     // By a script, and that for the request.
-    let ran = always_busy(60, |child| Say::new(child, child, "GET /stock").below(&[(child + 5000, 1), (1, 10)]));
-    assert_eq!(ran.count("traceparent_dropped"), 12);
+    let ran = always_busy(300, |child| Say::new(child, child, "GET /stock").below(&[(child + 5000, 1), (1, 10)]));
+    assert_eq!(ran.count("traceparent_dropped"), 60);
 }
 
 #[test]
 fn what_a_child_left_behind_calls_is_nobodys() {
     let ran = always_busy(300, |child| Say::new(child, child, "GET /stock").below(&[(900, 900), (1, 10)]));
     assert_eq!(ran.codes(), Vec::<&str>::new());
+}
+
+#[test]
+fn what_an_event_loop_forks_while_requests_are_open_may_be_a_timers() {
+    // One long poll after the other, on the only thread; jobs that are started at any time.
+    for (poll, mean) in [(1000, 300), (1000, 500), (5000, 2000), (30_000, 10_000)] {
+        let mut script = Script::default();
+        for n in 0..200 {
+            script.receive(n * poll * MS, (poll - 5) * MS, Say::new(1, 10, "GET /poll").with(context(n, 0)));
+        }
+        let (mut dice, mut time, mut child) = (Dice::new(poll), 0, 1000);
+        while time < 200 * poll * MS {
+            time += dice.pause(mean * MS);
+            child += 1;
+            let curl = Say::new(child, child, "GET /stock").below(&[(1, 10)]).born(START + time);
+            script.call(time, curl);
+        }
+        assert_eq!(script.run().codes(), Vec::<&str>::new(), "{poll} {mean}");
+    }
 }
 
 #[test]
