@@ -133,7 +133,9 @@ fn cut<'a>(received: &List<'a>, sent: &List<'_>) -> Option<&'a str> {
     let (last, before) = sent.members.split_last()?;
     let whole = received.members.get(before.len())?;
     let same = received.members.starts_with(before) && whole.key == last.key;
-    let shorter = whole.text.len() > last.text.len() && whole.text.starts_with(last.text);
+    // Who drops properties does not cut.
+    let rest = whole.text.strip_prefix(last.text).map(<[u8]>::trim_ascii_start).unwrap_or_default();
+    let shorter = !rest.is_empty() && !rest.starts_with(b";");
     let ended = received.members.len() > sent.members.len() && !before.is_empty() && sent.length >= SHORTEST_CUT;
     (same && shorter && ended).then_some(whole.key)
 }

@@ -73,10 +73,13 @@ fn what_became_of_the_list() {
 #[test]
 fn members_survive_while_there_is_room() {
     let long = format!("a=1,b={},c=3", "v".repeat(90));
+    let listed = format!("a={},b=2;ttl=30,c=3", "v".repeat(64));
     for (received, sent, code) in [
         ("a=1,b=2", "b=2", "baggage_member_removed"),
         ("a=1,b=2", "me=3", "baggage_member_removed"),
         (&long, &long[..70], "baggage_member_truncated"),
+        // Only listed keys go on, and no properties.
+        (&listed, &listed[..70], "baggage_member_removed"),
     ] {
         assert_eq!(faults(received, sent), [code], "{received} {sent}");
     }
