@@ -67,12 +67,12 @@ impl Samples {
         let faults = match (parent, pairing.method) {
             (Some(parent), Method::TraceId) => {
                 self.history.root(hash(pairing.service), value.trace_id, None);
-                [self.went_on(sample, parent, value), None]
+                [self.went_on(sample, parent, value), None, None]
             }
             (Some(parent), Method::Thread | Method::Coroutine | Method::ChildProcess) if alone => {
                 self.made_for(sample, parent, value, selection)
             }
-            _ => [self.history.root(hash(pairing.service), value.trace_id, None), None],
+            _ => [self.history.root(hash(pairing.service), value.trace_id, None), None, None],
         };
         faults.into_iter().flatten().map(|fault| Found { format: w3c::NAME, fault }).collect()
     }
@@ -100,19 +100,20 @@ impl Samples {
         parent: &Inbound,
         value: &TraceParent,
         selection: &Selection,
-    ) -> [Option<Fault>; 2] {
+    ) -> [Option<Fault>; 3] {
         let process = hash(sample.pairing.service);
         let bare = sample.pairing.parents == Parents::Absent && parent.carried.fields().0.is_empty();
         if bare && BODILESS.contains(&&*parent.target.method) {
             let origin = Origin { id: parent.id.0, route: hash(&parent.target), affinity: &parent.affinity };
             let reused = self.history.root(process, value.trace_id, Some(origin));
-            return [reused, self.history.generated(process, value.trace_id)];
+            let parent_reused = self.history.parent_set(hash(sample.service), value);
+            return [reused, self.history.generated(process, value.trace_id), parent_reused];
         }
         self.history.root(process, value.trace_id, None);
-        let Some(received) = parent.carried.w3c.valid() else { return [None, None] };
+        let Some(received) = parent.carried.w3c.valid() else { return [None, None, None] };
         let compared = W3C.compare(parent.carried.fields(), sample.sent.fields(), selection.level);
         let restarted = compared.status == Status::Restarted;
-        [restarted.then(|| self.received(sample, parent, received, Fate::Restarted)).flatten(), None]
+        [restarted.then(|| self.received(sample, parent, received, Fate::Restarted)).flatten(), None, None]
     }
 
     fn received(&mut self, sample: &Sample<'_>, parent: &Inbound, value: &TraceParent, fate: Fate) -> Option<Fault> {

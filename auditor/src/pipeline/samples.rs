@@ -61,6 +61,14 @@ fn one_parent_id_in_many_traces() {
 }
 
 #[test]
+fn one_parent_id_in_traces_of_its_own() {
+    let ran = served(50, bare, |n, say| say.with(value(random(n), FIXED, 1))).run();
+    assert_eq!((ran.codes(), ran.count("parent_id_reused")), (vec!["parent_id_reused"], 48));
+    // Stored with the trace that it goes on with, by what is not for the request.
+    is_quiet(&served(50, bare, |n, say| say.with(made(n / 10, 1000 + n / 10))));
+}
+
+#[test]
 fn one_parent_id_in_many_calls_of_a_trace() {
     let mut script = Script::default();
     for n in 0..50 {

@@ -17,8 +17,8 @@ NOTES = {
     "may be discarded.",
     "should": "Members missing at the end of a list, or large ones, may have been cut for their length: told at level info.",
     "span": "Calls under one span rightly share its id, and nothing shows how many spans there were.",
-    "history": "A miss: one parent-id in several traces is a fault (`parent_id_reused`), but it takes several calls to see, "
-    "and such rules are not part of `run` yet.",
+    "history": "A miss: one parent-id in several traces that a service starts is a fault (`parent_id_reused`), and only "
+    "told where the requests can have brought none: a body, which those of the suite have, may hold a context.",
     "kind": "A miss: the request has a fault of the same kind, and the call is taken to pass it on.",
     "name": "A miss: whether what a call carries came from a field with a wrong name is not looked at.",
     "alone": "A miss: the list of a new trace is compared with that of the request only if a traceparent came with it.",
