@@ -42,7 +42,7 @@ impl Hop<'_> {
         let mut found: Vec<Found> = Vec::new();
         let state = |carried: &Carried| carried.fields().values("tracestate").any(|value| !value.is_empty());
         let state_lost = state(received) && !state(sent);
-        let across = translate::faults(&received.named, &sent.named, state_lost).into_iter();
+        let across = translate::faults(&received.named, main, &sent.named, state_lost).into_iter();
         let across = across.chain(agreement::introduced(&received.named, &sent.named));
         found.extend(across.map(|fault| Found { format: main, fault }));
         let mut ended: Vec<Named> = Vec::new();

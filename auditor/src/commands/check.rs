@@ -18,7 +18,8 @@ const ROWS: usize = 1000;
 /// Losing more than this share of the records leaves nothing to conclude from.
 const TOLERATED_LOSS: f64 = 0.01;
 /// What can only be said of a call that was seen whole and came from a request with context.
-const JUDGED: [Outcome; 4] = [Outcome::Continued, Outcome::PassedThrough, Outcome::Restarted, Outcome::Dropped];
+const JUDGED: [Outcome; 5] =
+    [Outcome::Continued, Outcome::PassedThrough, Outcome::Translated, Outcome::Restarted, Outcome::Dropped];
 
 pub(crate) fn run(args: &Check, log_level: LogLevel) -> Result<ExitCode, Failure> {
     let settings = session::settings(&args.services, &args.judge, &args.headers)?;

@@ -71,7 +71,8 @@ impl Carried {
             return;
         }
         let Some(reading) = format.read(self.fields(), selection.level) else { return };
-        let (identity, sound) = (reading.identity, reading.faults.is_empty());
+        let sound = reading.faults.iter().all(|fault| w3c::rules::is_of_state(fault.rule));
+        let identity = reading.identity;
         self.named.extend(identity.map(|identity| Named { format: format.name(), identity }));
         let lost = format.compare(self.fields(), Fields(&[]), selection.level).status;
         match (lost, identity, self.presence) {

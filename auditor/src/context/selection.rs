@@ -35,8 +35,11 @@ pub enum SelectionError {
 /// See the module.
 #[derive(Clone)]
 pub struct Selection {
-    /// In the order of [`FORMATS`], then one for every header of the user.
+    /// Those that are told of, in the order of [`FORMATS`], with one for every header of the user; then the others, for a
+    /// trace that goes on in any of them has not ended.
     pub formats: Arc<[&'static dyn Format]>,
+    /// So many of them are told of.
+    told: usize,
     /// Level of W3C Trace Context.
     pub level: Level,
 }
@@ -55,13 +58,20 @@ impl Selection {
                 selected.push(Box::leak(Box::new(Header::named(&name))));
             }
         }
-        Ok(Self { formats: selected.into(), level })
+        let told = selected.len();
+        let others = FORMATS.into_iter().filter(|format| !selected.iter().any(|other| other.name() == format.name()));
+        let formats = selected.iter().copied().chain(others).collect();
+        Ok(Self { formats, told, level })
     }
 
-    /// Names of the fields that have to stay readable, lower case. Those of formats that are not selected are among them:
-    /// a recording can be replayed with others than it was made with.
+    /// Whether findings on this format are wanted.
+    pub fn tells(&self, format: &str) -> bool {
+        self.formats.iter().take(self.told).any(|told| told.name() == format)
+    }
+
+    /// Names of the fields that have to stay readable, lower case.
     pub fn fields(&self) -> impl Iterator<Item = &'static str> {
-        FORMATS.iter().chain(&*self.formats).flat_map(|format| format.fields()).copied()
+        self.formats.iter().flat_map(|format| format.fields()).copied()
     }
 
     /// What names of further such fields begin with.
@@ -72,7 +82,7 @@ impl Selection {
 
 impl Default for Selection {
     fn default() -> Self {
-        Self { formats: FORMATS.into(), level: Level::default() }
+        Self { formats: FORMATS.into(), told: FORMATS.len(), level: Level::default() }
     }
 }
 
@@ -118,7 +128,8 @@ mod tests {
 
     fn selected(formats: &[&str], headers: &[&str]) -> Result<Vec<&'static str>, SelectionError> {
         let selection = Selection::new(formats, headers, Level::Two)?;
-        Ok(selection.formats.iter().map(|format| format.name()).collect())
+        assert!(FORMATS.iter().all(|format| selection.formats.iter().any(|other| other.name() == format.name())));
+        Ok(selection.formats.iter().map(|format| format.name()).filter(|name| selection.tells(name)).collect())
     }
 
     #[test]

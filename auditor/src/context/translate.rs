@@ -92,8 +92,9 @@ pub fn fate(received: &Named, sent: &[Named]) -> Fate {
 
 /// What the service did to the traces that it received: each at most once, with the formats as detail.
 ///
+/// Of several formats in a request one is the `main` one: where it went on, whoever reads the others reads this one, too.
 /// `tracestate`: there was one in the request and there is none in the call.
-pub fn faults(received: &[Named], sent: &[Named], tracestate: bool) -> Vec<Fault> {
+pub fn faults(received: &[Named], main: &str, sent: &[Named], tracestate: bool) -> Vec<Fault> {
     let mut faults: Vec<Fault> = Vec::new();
     let mut add = |rule: &'static Rule, from: &str, to: &str| {
         if faults.iter().all(|fault| fault.rule.name != rule.name) {
@@ -102,9 +103,9 @@ pub fn faults(received: &[Named], sent: &[Named], tracestate: bool) -> Vec<Fault
     };
     for named in received {
         let (rule, to) = match fate(named, sent) {
-            Fate::Translated(to) => (&TRANSLATED, to),
+            Fate::Translated(to) if named.format == main => (&TRANSLATED, to),
             Fate::Truncated(to) => (&TRUNCATED, to),
-            Fate::Kept | Fate::Ended => continue,
+            Fate::Translated(_) | Fate::Kept | Fate::Ended => continue,
         };
         add(rule, named.format, to);
         if tracestate && named.format == W3C && to != W3C {
@@ -154,6 +155,8 @@ mod tests {
             (&[("b3", WIDE), ("jaeger", WIDE)], &[("xray", WIDE)], &[("format_translated", "b3 to xray")]),
             // Legal: all bits are in one of the formats, or there were no more.
             (&[("w3c", WIDE), ("datadog", NARROW)], &[("w3c", WIDE), ("datadog", NARROW)], &[]),
+            (&[("w3c", WIDE), ("b3", WIDE), ("datadog", NARROW)], &[("w3c", WIDE), ("b3", WIDE)], &[]),
+            (&[("w3c", WIDE), ("b3", WIDE)], &[("b3", WIDE)], &[("format_translated", "w3c to b3")]),
             (&[("b3", NARROW)], &[("b3", NARROW)], &[]),
             (&[("b3", NARROW)], &[("b3", NARROW), ("w3c", NARROW)], &[]),
             // It began as 64 bits, and somebody gave it the other half.
@@ -162,11 +165,11 @@ mod tests {
             (&[("w3c", WIDE)], &[("b3", 9)], &[]),
             (&[("w3c", WIDE)], &[], &[]),
         ] {
-            let faults = faults(&head(received), &head(sent), true);
+            let faults = faults(&head(received), received[0].0, &head(sent), true);
             let told: Vec<_> = faults.iter().map(|fault| (fault.rule.name, fault.detail.as_deref().unwrap())).collect();
             assert_eq!(told, expected, "{received:?} {sent:?}");
         }
-        let without = faults(&head(&[("w3c", WIDE)]), &head(&[("b3", WIDE)]), false);
+        let without = faults(&head(&[("w3c", WIDE)]), "w3c", &head(&[("b3", WIDE)]), false);
         assert_eq!(without.len(), 1);
     }
 }

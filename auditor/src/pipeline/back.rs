@@ -8,7 +8,7 @@ use std::time::Duration;
 use lru::LruCache;
 
 use super::config::Config;
-use super::findings::accusation;
+use super::findings::{accusation, kept_on_restart};
 use super::lines::{self, Answer, Evidence};
 use super::upkeep::KERNEL;
 use crate::audit::ignore::is_ignored;
@@ -22,8 +22,8 @@ use crate::record::{BootNs, Clock, LATEST, Process, ProcessId};
 use crate::report::address::{Destination, peer_ip};
 use crate::report::route::{Routes, space};
 use crate::report::{
-    AuditorInfo, BlindSpot, Call, Correlation, Counters, EdgeKey, Edges, Fate, Fold, LifecycleLine, Line, Mark,
-    Occurrence, Resource, SCHEMA_VERSION, Timeline, Totals, fingerprint, round4,
+    AuditorInfo, BlindSpot, Call, Correlation, Counters, EdgeKey, Edges, Fate, Fold, FormatCounts, LifecycleLine, Line,
+    Mark, Occurrence, Resource, SCHEMA_VERSION, Timeline, Totals, fingerprint, round4,
 };
 
 /// A call is judged when it is answered, or after this long.
@@ -294,7 +294,16 @@ impl Back {
                 }
                 .line();
                 let seen = (self.now, self.now);
-                let found = Occurrence { line, code, severity, edge: None, how: None, count: 1, seen };
+                let found = Occurrence {
+                    line,
+                    code,
+                    severity,
+                    edge: None,
+                    how: None,
+                    count: 1,
+                    seen,
+                    formats: FormatCounts::default(),
+                };
                 self.found((fingerprint, severity), found, out);
             }
         }
@@ -400,11 +409,17 @@ impl Back {
             confidence: round4(standing.confidence),
             candidates: hop.pairing.candidates,
         };
-        let (mark, found) = self.occurrence(&hop, &accusation, Outcome::of(suspicion), answer, Some(correlation));
+        let outcome = Outcome::of(suspicion);
+        let (mark, mut found) = self.occurrence(&hop, &accusation, outcome, answer, Some(correlation));
         if certain {
             self.convict(class, suspicion, standing.confidence, (mark, found), out);
+            for found in kept_on_restart(&hop, suspicion, &self.config.selection) {
+                let (mark, found) = self.occurrence(&hop, &found, outcome, answer, Some(correlation));
+                self.found(mark, found, out);
+            }
             return;
         }
+        found.formats.add(&hop.verdict.formats);
         if !self.suspects.contains(&(class.group, class.route))
             && self.suspects.push((class.group, class.route), BTreeMap::new()).is_some()
         {

@@ -3,10 +3,11 @@
 use super::back::{Back, Hop};
 use super::lines::{self, Answer, Evidence};
 use crate::audit::{Boundaries, Code, Found, Outcome, Severity, dropped};
-use crate::context::w3c::{self, rules};
+use crate::context::format::Format;
+use crate::context::w3c::{self, W3C, rules};
 use crate::context::{Selection, format};
 use crate::pair::{ClassRef, Suspicion};
-use crate::report::{Correlation, Line, Mark, Occurrence, fingerprint, round4};
+use crate::report::{Correlation, FormatCounts, Line, Mark, Occurrence, fingerprint, round4};
 
 impl Back {
     /// A class is certain: its earlier calls count as well.
@@ -20,7 +21,8 @@ impl Back {
     ) {
         for (other, mut earlier) in self.suspects.pop(&(class.group, class.route)).unwrap_or_default() {
             if let Some(edge) = &earlier.edge {
-                self.edges.confirm(edge, suspicion, earlier.count);
+                self.edges.confirm(edge, suspicion, earlier.count, &earlier.formats);
+                earlier.formats = FormatCounts::default();
             }
             let unknown = self.totals.hops.entry(Outcome::Unknown).or_default();
             *unknown = unknown.saturating_sub(earlier.count);
@@ -80,8 +82,9 @@ impl Back {
             _ => None,
         };
         let time = hop.request.time;
+        let formats = FormatCounts::default();
         let edge = Some(hop.edge.clone());
-        ((fingerprint, severity), Occurrence { line, code, severity, edge, how, count: 1, seen: (time, time) })
+        ((fingerprint, severity), Occurrence { line, code, severity, edge, how, count: 1, seen: (time, time), formats })
     }
 
     /// How bad a finding is on this call, and why, if not just as bad as its rule.
@@ -99,6 +102,9 @@ impl Back {
     }
 
     pub(super) fn found(&mut self, mark: Mark, occurrence: Occurrence, out: &mut Vec<Line>) {
+        if !self.config.selection.tells(occurrence.line.finding.format) {
+            return;
+        }
         *self.totals.findings.entry((occurrence.code, occurrence.severity)).or_default() += occurrence.count;
         if occurrence.severity >= self.config.min_severity {
             let mut ready = Vec::new();
@@ -117,4 +123,14 @@ pub(super) fn accusation(hop: &Hop, suspicion: Suspicion, selection: &Selection)
         (Suspicion::NotStarted, _) => (w3c::NAME, &rules::NOT_STARTED),
     };
     Found { format, fault: format::Fault { rule, reason: None, detail: None } }
+}
+
+/// What a service that certainly started a trace of its own took over from the one that it received.
+pub(super) fn kept_on_restart(hop: &Hop, suspicion: Suspicion, selection: &Selection) -> Vec<Found> {
+    let Some(parent) = hop.pairing.parent.as_deref().filter(|_| suspicion == Suspicion::Restarted) else {
+        return Vec::new();
+    };
+    let compared = W3C.compare(parent.carried.fields(), hop.sent.fields(), selection.level);
+    let kept = compared.faults.into_iter().filter(|fault| fault.rule.name == rules::STATE_KEPT_ON_RESTART.name);
+    kept.map(|fault| Found { format: w3c::NAME, fault }).collect()
 }

@@ -2,7 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use super::Config;
 use super::script::{MS, Ran, Say, Script};
+use crate::context::Selection;
+use crate::context::format::Level;
+use crate::report::{Line, SummaryLine};
 
 const TRACE: u64 = 0x4bf9_2f35_77b3_4da6;
 
@@ -13,6 +17,7 @@ fn field(format: &str, n: u64, span: u64) -> Fields {
     let (high, low, span) = (TRACE, n + (1 << 40), span + (1 << 40));
     match format {
         "w3c" => vec![("traceparent", format!("00-{high:016x}{low:016x}-{span:016x}-01"))],
+        "another w3c" => vec![("traceparent", format!("00-{:016x}{low:016x}-{span:016x}-01", !high))],
         "tracestate" => vec![("tracestate", "rojo=00f067aa0ba902b7,congo=t61rcWkgMzE".to_owned())],
         "baggage" => vec![("baggage", "userId=alice,serverNode=DF%2028".to_owned())],
         "uberctx" => vec![("Uberctx-User", "alice".to_owned()), ("uberctx-tenant", "7".to_owned())],
@@ -41,14 +46,22 @@ fn carrying(mut say: Say, formats: &[&str], n: u64, span: u64) -> Say {
 }
 
 /// A server with a thread for each of fifty requests, which makes one call.
-fn served(received: &[&str], sent: &[&str]) -> Ran {
+fn script(received: &[&str], sent: &[&str]) -> Script {
     let mut script = Script::default();
     for n in 0..50 {
         let (time, tid) = (n * 20 * MS + n * 7919 % 13 * MS / 4, 10 + u32::try_from(n % 3).unwrap());
         script.receive(time, 10 * MS, carrying(Say::new(1, tid, "GET /cart"), received, n, 1));
         script.call(time + 2 * MS, carrying(Say::new(1, tid, "POST /charge"), sent, n, 2 + n));
     }
-    script.run()
+    script
+}
+
+fn served(received: &[&str], sent: &[&str]) -> Ran {
+    script(received, sent).run()
+}
+
+fn summaries(ran: &Ran) -> impl Iterator<Item = &SummaryLine> {
+    ran.lines.iter().filter_map(|line| if let Line::Summary(summary) = line { Some(&**summary) } else { None })
 }
 
 fn formats(ran: &Ran, code: &str) -> BTreeMap<&'static str, &'static str> {
@@ -202,4 +215,54 @@ fn a_load_balancers_id_is_nobodys_trace() {
         script.call(time + 2 * MS, Say::new(1, 10, "POST /charge"));
     }
     assert_eq!(script.run().codes(), ["trace_not_started"]);
+}
+
+fn config(formats: &[&str]) -> Config {
+    Config { selection: Selection::new(formats, &[""; 0], Level::default()).unwrap(), ..Config::default() }
+}
+
+#[test]
+fn formats_that_are_not_told_of_are_evidence() {
+    let all = ["w3c", "b3", "datadog", "baggage"];
+    let told = |formats: &[&str], sent: &[&str]| script(&all, sent).run_with(config(formats)).codes();
+    // The trace goes on, whoever asks.
+    assert_eq!(told(&["datadog"], &["w3c", "b3", "baggage"]), ["format_translated"]);
+    assert_eq!(told(&["w3c"], &["b3", "baggage"]), ["format_translated"]);
+    assert_eq!(told(&["b3"], &["b3"]), [""; 0]);
+    assert_eq!(told(&["baggage"], &["w3c"]), ["baggage_dropped"]);
+    assert_eq!(told(&["baggage"], &all), [""; 0]);
+    // Its end is told in a format that is asked for.
+    assert_eq!(told(&["b3"], &[]), ["b3_dropped"]);
+    assert_eq!(told(&["w3c", "b3"], &[]), ["traceparent_dropped"]);
+    // A trace that never was is W3C's to tell.
+    assert_eq!(script(&[], &[]).run_with(config(&["b3"])).codes(), [""; 0]);
+}
+
+#[test]
+fn a_translated_trace_is_covered() {
+    let ran = served(&["w3c", "b3"], &["b3"]);
+    assert!(summaries(&ran).count() > 0 && summaries(&ran).all(|summary| summary.coverage == Some(1.0)));
+}
+
+#[test]
+fn tracestate_alone_carries_no_trace() {
+    let ran = served(&["w3c", "tracestate", "b3"], &["tracestate"]);
+    assert_eq!(ran.codes(), ["traceparent_dropped", "tracestate_without_traceparent"]);
+    assert_eq!((ran.count("traceparent_dropped"), ran.hops("dropped")), (50, 50));
+    // And it is what came that a call is held against: not here.
+    assert_eq!(served(&["tracestate"], &[]).codes(), ["trace_not_started", "tracestate_without_traceparent"]);
+}
+
+#[test]
+fn members_of_others_do_not_belong_into_a_new_trace() {
+    let ran = served(&["w3c", "tracestate"], &["another w3c", "tracestate"]);
+    assert_eq!(ran.codes(), ["trace_restarted", "tracestate_kept_on_restart"]);
+    assert!(ran.count("tracestate_kept_on_restart") > 20);
+}
+
+#[test]
+fn every_call_of_an_edge_counts_for_its_formats() {
+    let ran = served(&["w3c", "b3"], &[]);
+    let dropped = |summary: &SummaryLine| summary.formats.as_ref().map_or(0, |formats| formats["b3"]["dropped"]);
+    assert_eq!((ran.hops("dropped"), summaries(&ran).map(dropped).sum::<u64>()), (50, 50));
 }

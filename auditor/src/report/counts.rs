@@ -68,7 +68,7 @@ impl Counts {
 
     /// Calls that carried the context on.
     pub(super) fn kept(&self) -> u64 {
-        self.of(Outcome::Continued) + self.of(Outcome::PassedThrough)
+        self.of(Outcome::Continued) + self.of(Outcome::PassedThrough) + self.of(Outcome::Translated)
     }
 
     /// Calls that carried the context on, of those whose request had one.

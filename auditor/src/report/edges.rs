@@ -139,9 +139,10 @@ impl Edges {
         }
     }
 
-    /// So many suspected calls of the edge are certain now.
-    pub fn confirm(&mut self, key: &EdgeKey, suspicion: Suspicion, count: u64) {
+    /// So many suspected calls of the edge are certain now, of these formats.
+    pub fn confirm(&mut self, key: &EdgeKey, suspicion: Suspicion, count: u64, formats: &FormatCounts) {
         if let Some(edge) = self.edges.peek_mut(key) {
+            edge.interval.formats.merge(formats);
             edge.interval.counts.confirm(suspicion, count);
             edge.total.confirm(suspicion, count);
         }

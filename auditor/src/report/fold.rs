@@ -7,6 +7,7 @@ use lru::LruCache;
 use siphasher::sip::SipHasher13;
 
 use super::edges::EdgeKey;
+use super::formats::FormatCounts;
 use super::line::FindingLine;
 use crate::audit::{Code, Found, Severity};
 use crate::context::w3c;
@@ -30,6 +31,8 @@ pub struct Occurrence {
     pub count: u64,
     /// First and last time.
     pub seen: (BootNs, BootNs),
+    /// What became of each format, where the edge does not count it yet.
+    pub formats: FormatCounts,
 }
 
 impl Occurrence {
@@ -37,7 +40,9 @@ impl Occurrence {
     pub fn absorb(&mut self, later: Self) {
         let (count, first) = (self.count + later.count, self.seen.0.min(later.seen.0));
         let last = self.seen.1.max(later.seen.1);
-        *self = Self { count, seen: (first, last), ..later };
+        let mut formats = std::mem::take(&mut self.formats);
+        formats.merge(&later.formats);
+        *self = Self { count, seen: (first, last), formats, ..later };
     }
 }
 

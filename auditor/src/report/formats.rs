@@ -20,6 +20,13 @@ impl FormatCounts {
         }
     }
 
+    /// Calls that were counted elsewhere.
+    pub fn merge(&mut self, other: &Self) {
+        for (format, count) in &other.0 {
+            *self.0.entry(*format).or_default() += count;
+        }
+    }
+
     /// As the output shows them; `None` where the outcomes of the edge say all of it: nothing but W3C was seen.
     pub fn info(&self) -> Option<FormatsInfo> {
         let others = self.0.keys().any(|(format, _)| *format != W3C.name());

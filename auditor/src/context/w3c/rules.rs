@@ -41,3 +41,8 @@ pub static ALL: [&Rule; 28] = [
     &STATE_TRUNCATED_EARLY,
     &STATE_EMPTY,
 ];
+
+/// Whether the rule is about `tracestate`, which by itself names no trace.
+pub fn is_of_state(rule: &Rule) -> bool {
+    rule.name.starts_with("tracestate_")
+}
