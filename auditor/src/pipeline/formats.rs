@@ -153,6 +153,52 @@ fn two_traces_in_one_call() {
     assert_eq!(ran.hops("continued"), 20);
 }
 
+/// Fields of several formats, each of a trace of its own, or with other changes.
+fn fields(all: &[(&str, u64, u64)]) -> Fields {
+    all.iter().flat_map(|&(format, n, span)| field(format, n, span)).collect()
+}
+
+/// As [`served`], with any fields.
+fn served_with(received: impl Fn(u64) -> Fields, sent: impl Fn(u64) -> Fields) -> Ran {
+    let mut script = Script::default();
+    for n in 0..50 {
+        let say = |target| Say::new(1, 10, target);
+        script.receive(n * 20 * MS, 10 * MS, Say { fields: received(n), ..say("GET /cart") });
+        script.call(n * 20 * MS + 2 * MS, Say { fields: sent(n), ..say("POST /charge") });
+    }
+    script.run()
+}
+
+/// Codes of findings about calls.
+fn about_calls(ran: &Ran) -> Vec<&'static str> {
+    let inbound = |code: &str| ran.findings(code).iter().all(|finding| finding.finding.direction == "inbound");
+    ran.codes().into_iter().filter(|code| !inbound(code)).collect()
+}
+
+#[test]
+fn of_two_traces_that_come_together_one_goes_on() {
+    const OTHER: u64 = 7_000_000;
+    for other in ["datadog", "b3", "jaeger"] {
+        // As Datadog's tracers choose, and composite propagators.
+        let ran = served_with(
+            |n| fields(&[("w3c", n, 1), (other, OTHER + n, 1)]),
+            |n| fields(&[("w3c", OTHER + n, 100 + n), (other, OTHER + n, 100 + n)]),
+        );
+        assert_eq!((about_calls(&ran), ran.hops("continued")), (vec![], 50), "{other}");
+    }
+}
+
+#[test]
+fn a_valid_id_beside_an_invalid_one_may_go_on() {
+    let invalid = |n| {
+        let mut fields = fields(&[("w3c", n, 1), ("b3", n, 1)]);
+        fields[0].1.push_str("-more");
+        fields
+    };
+    let ran = served_with(invalid, |n| fields(&[("w3c", n, 100 + n), ("b3", n, 100 + n)]));
+    assert_eq!(about_calls(&ran), [""; 0]);
+}
+
 /// A request of the one trace, with this list, or the call that is made for it.
 fn of_one_trace(target: &'static str, tid: u32, span: u64, state: &str) -> Say {
     let mut say = carrying(Say::new(1, tid, target), &["w3c"], 1, span);
