@@ -189,6 +189,21 @@ fn of_two_traces_that_come_together_one_goes_on() {
 }
 
 #[test]
+fn a_denial_alone_is_enough() {
+    let unsampled = |n| {
+        let mut fields = fields(&[("b3", n, 1)]);
+        fields[0].1.truncate(50);
+        fields[0].1.push('0');
+        fields
+    };
+    for name in ["b3", "x-b3-sampled"] {
+        let ran = served_with(unsampled, |_| vec![(name, "0".to_owned())]);
+        assert_eq!(ran.codes(), [""; 0], "{name}");
+    }
+    assert_eq!(served_with(unsampled, |_| vec![]).codes(), ["b3_dropped"]);
+}
+
+#[test]
 fn a_valid_id_beside_an_invalid_one_may_go_on() {
     let invalid = |n| {
         let mut fields = fields(&[("w3c", n, 1), ("b3", n, 1)]);
