@@ -237,6 +237,36 @@ fn a_call_is_held_against_its_own_of_many_requests_with_one_trace() {
 }
 
 #[test]
+fn of_more_requests_with_one_trace_than_are_told_apart_nothing_is_said() {
+    for width in [8, 40] {
+        let mut script = Script::default();
+        for n in 0..10 * width {
+            let (round, time) = (n / width, n / width * 1000 * MS + n % width * MS);
+            let say = |target, span| {
+                let mut say = carrying(Say::new(1, 10, target), &["w3c"], round, span);
+                say.fields.push(("tracestate", format!("rojo=1,congo={n}")));
+                say
+            };
+            script.receive(time, 200 * MS, say("GET /cart", n));
+            script.call(time + 100 * MS, say("POST /charge", 5000 + n));
+        }
+        assert_eq!(script.run().codes(), [""; 0], "{width}");
+    }
+}
+
+#[test]
+fn what_was_received_a_while_ago_may_be_copied() {
+    let mut script = Script::default();
+    for n in 0..40 {
+        let fields = vec![("baggage", "a=1 2".to_owned()), ("tracestate", "a=1".to_owned())];
+        let say = |target| Say { fields: fields.clone(), ..Say::new(1, 10, target) };
+        script.receive(n * 5000 * MS, MS, say("POST /jobs"));
+        script.call(n * 5000 * MS + 3000 * MS, say("POST /render"));
+    }
+    assert_eq!(about_calls(&script.run()), [""; 0]);
+}
+
+#[test]
 fn what_holds_for_one_of_several_parents_is_not_told() {
     // An event loop with two requests of the trace open; those of the one that began first come without a list, or with.
     for (first, codes) in [("", &[][..]), ("rojo=1", &["tracestate_dropped"])] {
