@@ -198,8 +198,8 @@ pub(crate) struct Services {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "What is audited")]
 pub(crate) struct Headers {
-    /// Audit this header, too: it is to go on as it was received. Findings never show its value, but a recording holds
-    /// it: name it when you record, and again on replay. Repeatable.
+    /// Audit this header, too: where the trace goes on, it is to go on as it was received. Findings never show its value,
+    /// but a recording holds it: name it when you record, and again on replay. Repeatable.
     #[arg(long, env = "AUDITOR_HEADER", value_name = "NAME", value_delimiter = ',')]
     pub(crate) header: Vec<String>,
 }
@@ -215,7 +215,8 @@ impl Headers {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Judgement and output")]
 pub(crate) struct Judge {
-    /// Formats to audit, by name, with commas between them. A wrong name lists them.
+    /// Formats to report on, by name, with commas between them; a trace that goes on in another one has not ended. A wrong
+    /// name lists them.
     #[arg(long, env = "AUDITOR_FORMATS", default_value = "all", value_name = "LIST", value_delimiter = ',')]
     pub(crate) formats: Vec<String>,
     /// Level of W3C Trace Context to audit against; 1 has no random flag.
@@ -338,7 +339,10 @@ mod tests {
 
     #[test]
     fn what_is_audited() {
-        let names = |selection: &Selection| selection.formats.iter().map(|format| format.name()).collect::<Vec<_>>();
+        let names = |selection: &Selection| {
+            let names = selection.formats.iter().map(|format| format.name());
+            names.filter(|name| selection.tells(name)).collect::<Vec<_>>()
+        };
         let all = audited(&[]).unwrap();
         assert_eq!((names(&all), all.level), (names(&Selection::default()), Level::Two));
         let some = ["--formats", "b3,w3c", "--header", "X-Tenant", "--header", "x-a,x-b", "--spec-level", "1"];

@@ -361,6 +361,7 @@ impl Pairer {
             parents,
             parent,
             others: Vec::new(),
+            may_copy: true,
             claimed,
             confidence,
             suspect,
@@ -401,7 +402,7 @@ impl Pairer {
         let above: Vec<_> = above.filter_map(|a| Some((*self.by_tgid.peek(&a.tgid)?, execution(a.tid, 0)))).collect();
         for (pid, execution) in std::iter::once(own).chain(above) {
             let Some(process) = self.process(pid) else { continue };
-            let Some(ByTrace { parent, others, count }) = process.by_trace(sent, execution) else { continue };
+            let Some(ByTrace { parent, others, count, may_copy }) = process.by_trace(sent, execution) else { continue };
             process.linger(now);
             process.called(execution, parent.execution);
             process.sent(now, request.id, outbound.hash(), Some(parent.id));
@@ -422,6 +423,7 @@ impl Pairer {
                 claimed: Some(parent.clone()),
                 parent: Some(parent),
                 others,
+                may_copy,
                 suspect: None,
             });
         }

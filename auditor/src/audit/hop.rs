@@ -5,7 +5,7 @@ use super::judge::{Found, faults};
 use crate::context::format::{Cargo, Fault, Format, Status};
 use crate::context::identity::Named;
 use crate::context::translate::{self, Fate};
-use crate::context::w3c::rules::{DROPPED, RESTARTED};
+use crate::context::w3c::rules::{DROPPED, INVALID_REUSED, RESTARTED};
 use crate::context::{Carried, Selection, agreement};
 use crate::rule::Rule;
 
@@ -49,7 +49,9 @@ impl Hop<'_> {
         for format in sent.formats(Some(received), self.selection) {
             let name = format.name();
             let compared = format.compare(received.fields(), sent.fields(), self.selection.level);
+            let goes_on = self.goes_on(name);
             let lost = match (format.cargo(), compared.status) {
+                (Cargo::Trace, Status::Restarted) if goes_on => None,
                 (Cargo::Trace, status) => self.ended(name, &mut ended).and_then(|()| end(format, status)),
                 // What belongs to the trace is not told of apart from its end.
                 (_, Status::Dropped) if lives => format.dropped(),
@@ -59,7 +61,10 @@ impl Hop<'_> {
             let mismatch = found.iter().any(|found| found.fault.rule.name == agreement::MISMATCH.name);
             let lost = lost.filter(|rule| !(mismatch && rule.name == RESTARTED.name));
             let lost = lost.map(|rule| Fault { rule, reason: None, detail: None });
-            found.extend(lost.into_iter().chain(compared.faults).map(|fault| Found { format: name, fault }));
+            let faults = lost.into_iter().chain(compared.faults);
+            // The id that another format names was not taken from the value that is invalid.
+            let faults = faults.filter(|fault| !(goes_on && fault.rule.name == INVALID_REUSED.name));
+            found.extend(faults.map(|fault| Found { format: name, fault }));
         }
         found.extend(faults(sent, Some(received), self.selection));
         Some((outcome, found))
@@ -77,8 +82,16 @@ impl Hop<'_> {
         };
         match translate::fate(named, &self.sent.named) {
             Fate::Translated(to) | Fate::Truncated(to) if to != main.name() => Outcome::Translated,
+            Fate::Ended if self.goes_on(main.name()) => Outcome::Continued,
             _ => status(main),
         }
+    }
+
+    /// Whether what the call names in this format is a trace that was received, in whatever format: of two that come
+    /// together only one can go on.
+    fn goes_on(&self, format: &str) -> bool {
+        let sent = self.sent.named.iter().find(|named| named.format == format);
+        sent.is_some_and(|sent| self.received.named.iter().any(|named| named.identity.same_trace(&sent.identity)))
     }
 
     /// Whether the trace that was received in this format ended here, and no other format has told so.

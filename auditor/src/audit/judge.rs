@@ -57,6 +57,9 @@ pub fn judge(pairing: &Pairing, sent: &Carried, selection: &Selection) -> Verdic
                 (Hop { received: &other.carried, sent, selection }).judge().map_or_else(Vec::new, |(_, f)| f);
             findings.retain(|found| of_other.iter().any(|other| found.is_like(other)));
         }
+        if pairing.may_copy {
+            findings.clear();
+        }
         return Verdict { formats, findings, ..Verdict::plain(outcome) };
     }
     let findings = made(pairing, sent, selection);
@@ -97,12 +100,14 @@ fn made(pairing: &Pairing, sent: &Carried, selection: &Selection) -> Vec<Found> 
     let all = faults(sent, None, selection);
     match pairing.parents {
         // Nothing was received that it could have been copied from.
-        Parents::None => all,
+        Parents::None if !pairing.may_copy => all,
         _ if by_execution && parent.is_some_and(|p| p.carried.whole) => {
             faults(sent, parent.map(|p| &p.carried), selection)
         }
         // A valid context is no copy of a broken one, and neither is none.
-        Parents::Valid | Parents::Absent => all.into_iter().filter(|found| is_parents(&found.fault)).collect(),
+        Parents::None | Parents::Valid | Parents::Absent => {
+            all.into_iter().filter(|found| is_parents(&found.fault)).collect()
+        }
         // Of one that was seen whole it would have been found.
         Parents::Unclear if pairing.method == Method::TraceId || parent.is_some_and(|p| p.carried.whole) => {
             let received = parent.map(|p| &p.carried);

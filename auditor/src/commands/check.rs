@@ -22,7 +22,9 @@ const JUDGED: [Outcome; 5] =
     [Outcome::Continued, Outcome::PassedThrough, Outcome::Translated, Outcome::Restarted, Outcome::Dropped];
 
 pub(crate) fn run(args: &Check, log_level: LogLevel) -> Result<ExitCode, Failure> {
-    let settings = session::settings(&args.services, &args.judge, &args.headers)?;
+    let mut settings = session::settings(&args.services, &args.judge, &args.headers)?;
+    // What makes it fail is shown.
+    settings.back.min_severity = settings.back.min_severity.min(args.fail_on.severity());
     let kernel = session::attach(&args.capture, log_level)?;
     let mut gate =
         Gate { outputs: Outputs::stdout(Full::Drop)?, hops: BTreeMap::new(), records: 0, blind: BTreeSet::new() };

@@ -30,6 +30,8 @@ pub struct Carried {
     pub presence: Presence,
     /// It was seen whole.
     pub whole: bool,
+    /// It carries none because none is to be recorded, and says so.
+    pub denied: bool,
     /// Formats of the selection of which there is a field.
     present: u64,
     /// The one that a finding about the trace is about, and of which its loss is a fault.
@@ -49,6 +51,7 @@ impl Carried {
             named: Vec::new(),
             presence: if whole { Presence::Absent } else { Presence::Unclear },
             whole,
+            denied: false,
             present,
             main: None,
             fields: head.fields.clone(),
@@ -73,6 +76,7 @@ impl Carried {
         let Some(reading) = format.read(self.fields(), selection.level) else { return };
         let sound = reading.faults.iter().all(|fault| w3c::rules::is_of_state(fault.rule));
         let identity = reading.identity;
+        self.denied |= reading.denied;
         self.named.extend(identity.map(|identity| Named { format: format.name(), identity }));
         let lost = format.compare(self.fields(), Fields(&[]), selection.level).status;
         match (lost, identity, self.presence) {

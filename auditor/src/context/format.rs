@@ -67,6 +67,8 @@ pub struct Reading {
     pub faults: Vec<Fault>,
     /// The values as evidence: ids and flags as they are, what users may have put there by its key only, cut.
     pub evidence: String,
+    /// It names no trace, and says that nothing is to be recorded.
+    pub denied: bool,
 }
 
 impl Reading {

@@ -67,7 +67,8 @@ impl Format for TraceFormat {
     fn read(&self, head: Fields<'_>, _: Level) -> Option<Reading> {
         let parsed = (self.parse)(head)?;
         let faults = parsed.fault.into_iter().collect();
-        Some(Reading { identity: parsed.identity, faults, evidence: evidence(head, self.fields, self.show) })
+        let denied = parsed.identity.is_none() && parsed.sampled == Some(false);
+        Some(Reading { identity: parsed.identity, faults, evidence: evidence(head, self.fields, self.show), denied })
     }
 
     fn compare(&self, received: Fields<'_>, sent: Fields<'_>, _: Level) -> Comparison {

@@ -156,7 +156,11 @@ mod tests {
             // Legal: all bits are in one of the formats, or there were no more.
             (&[("w3c", WIDE), ("datadog", NARROW)], &[("w3c", WIDE), ("datadog", NARROW)], &[]),
             (&[("w3c", WIDE), ("b3", WIDE), ("datadog", NARROW)], &[("w3c", WIDE), ("b3", WIDE)], &[]),
-            (&[("w3c", WIDE), ("b3", WIDE)], &[("b3", WIDE)], &[("format_translated", "w3c to b3")]),
+            (
+                &[("w3c", WIDE), ("b3", WIDE)],
+                &[("b3", WIDE)],
+                &[("format_translated", "w3c to b3"), ("tracestate_lost_in_translation", "w3c to b3")],
+            ),
             (&[("b3", NARROW)], &[("b3", NARROW)], &[]),
             (&[("b3", NARROW)], &[("b3", NARROW), ("w3c", NARROW)], &[]),
             // It began as 64 bits, and somebody gave it the other half.

@@ -71,7 +71,7 @@ impl Format for W3c {
             debug: false,
         });
         let evidence = evidence(&context, &state, &faults);
-        Some(Reading { identity, faults, evidence })
+        Some(Reading { identity, faults, evidence, denied: false })
     }
 
     fn compare(&self, received: Fields<'_>, sent: Fields<'_>, level: Level) -> Comparison {

@@ -24,6 +24,8 @@ impl Suspicion {
     /// What a call that carries this may be suspected of.
     pub(super) fn of(sent: &Carried) -> &'static [Self] {
         match sent.presence {
+            // B3: ids are not needed where nobody records.
+            Presence::Absent if sent.denied => &[],
             Presence::Absent => &[Self::Dropped, Self::NotStarted],
             Presence::Valid => &[Self::Restarted],
             Presence::Unclear => &[],

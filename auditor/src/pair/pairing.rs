@@ -90,6 +90,9 @@ pub struct Pairing {
     pub parent: Option<Arc<Inbound>>,
     /// Of one trace with it, and may have made the call as well: what is held against the service must hold for each.
     pub others: Vec<Arc<Inbound>>,
+    /// A request that is none of these may have brought what the call carries: there were more of one trace than are told
+    /// apart, or it has ended.
+    pub may_copy: bool,
     /// The very request that made it, for all that is known now; `None`: none did, or nobody knows.
     pub claimed: Option<Arc<Inbound>>,
     /// That this is right, 0 to 1.
@@ -123,6 +126,7 @@ impl Pairing {
             parents: Parents::None,
             parent: None,
             others: Vec::new(),
+            may_copy: false,
             claimed: None,
             confidence: 0.0,
             suspect: None,

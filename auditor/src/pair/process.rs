@@ -117,6 +117,16 @@ pub(super) struct ByTrace {
     pub(super) parent: Arc<Inbound>,
     pub(super) others: Vec<Arc<Inbound>>,
     pub(super) count: usize,
+    /// See [`Pairing::may_copy`](super::Pairing::may_copy).
+    pub(super) may_copy: bool,
+}
+
+/// Requests with one trace-id.
+#[derive(Debug, Default)]
+struct SameTrace {
+    ids: Vec<ExchangeId>,
+    /// One that was at work is not among them any more.
+    forgotten: bool,
 }
 
 /// State of one process that receives requests.
@@ -128,7 +138,7 @@ pub(super) struct Process {
     pub(super) open: Open,
     pub(super) threads: LruCache<Execution, Thread>,
     pub(super) held: HashMap<ExchangeId, Held>,
-    traces: HashMap<TraceKey, Vec<ExchangeId>>,
+    traces: HashMap<TraceKey, SameTrace>,
     recent: VecDeque<(BootNs, ExchangeId)>,
     /// Requests that ended less than [`REACH`] ago, oldest first.
     pub(super) lingering: VecDeque<(BootNs, ExchangeId)>,
@@ -216,11 +226,14 @@ impl Process {
         }
         self.kinds.insert(kind);
         for key in TraceKey::of(&inbound.carried) {
-            let ids = self.traces.entry(key).or_default();
-            if ids.len() == SAME_TRACE {
-                ids.remove(0);
+            let same = self.traces.entry(key).or_default();
+            if same.ids.len() == SAME_TRACE {
+                let works = |id| self.held.get(id).is_some_and(|held| held.open || held.lingers);
+                let idle = same.ids.iter().position(|id| !works(id));
+                same.forgotten |= idle.is_none();
+                same.ids.remove(idle.unwrap_or(0));
             }
-            ids.push(id);
+            same.ids.push(id);
         }
         self.held.insert(id, held);
         evicted
@@ -381,9 +394,9 @@ impl Process {
         self.leave_for_good(now, id);
         let Some(held) = self.held.remove(&id) else { return };
         for key in TraceKey::of(&held.inbound.carried) {
-            if let Some(ids) = self.traces.get_mut(&key) {
-                ids.retain(|other| *other != id);
-                if ids.is_empty() {
+            if let Some(same) = self.traces.get_mut(&key) {
+                same.ids.retain(|other| *other != id);
+                if same.ids.is_empty() {
                     self.traces.remove(&key);
                 }
             }
@@ -397,7 +410,8 @@ impl Process {
     /// thread, then the latest. With it those that may have made it as well, and how many there are in all.
     pub(super) fn by_trace(&self, sent: &Carried, execution: Execution) -> Option<ByTrace> {
         let keys = TraceKey::of(sent);
-        let ids: BTreeSet<ExchangeId> = keys.iter().filter_map(|key| self.traces.get(key)).flatten().copied().collect();
+        let same = || keys.iter().filter_map(|key| self.traces.get(key));
+        let ids: BTreeSet<ExchangeId> = same().flat_map(|same| &same.ids).copied().collect();
         // Neither half an id nor a hash is proof, and an inbound that carries the id is not one that carries the broken
         // value.
         let matches =
@@ -416,6 +430,7 @@ impl Process {
             parent: best.inbound.clone(),
             others: others.map(|held| held.inbound.clone()).collect(),
             count: matches.len(),
+            may_copy: !by_thread && !repeats(best) && same().any(|same| same.forgotten),
         })
     }
 

@@ -166,6 +166,67 @@ fn two_traces_in_one_call() {
     assert_eq!(ran.hops("continued"), 20);
 }
 
+/// Fields of several formats, each of a trace of its own, or with other changes.
+fn fields(all: &[(&str, u64, u64)]) -> Fields {
+    all.iter().flat_map(|&(format, n, span)| field(format, n, span)).collect()
+}
+
+/// As [`served`], with any fields.
+fn served_with(received: impl Fn(u64) -> Fields, sent: impl Fn(u64) -> Fields) -> Ran {
+    let mut script = Script::default();
+    for n in 0..50 {
+        let say = |target| Say::new(1, 10, target);
+        script.receive(n * 20 * MS, 10 * MS, Say { fields: received(n), ..say("GET /cart") });
+        script.call(n * 20 * MS + 2 * MS, Say { fields: sent(n), ..say("POST /charge") });
+    }
+    script.run()
+}
+
+/// Codes of findings about calls.
+fn about_calls(ran: &Ran) -> Vec<&'static str> {
+    let inbound = |code: &str| ran.findings(code).iter().all(|finding| finding.finding.direction == "inbound");
+    ran.codes().into_iter().filter(|code| !inbound(code)).collect()
+}
+
+#[test]
+fn of_two_traces_that_come_together_one_goes_on() {
+    const OTHER: u64 = 7_000_000;
+    for other in ["datadog", "b3", "jaeger"] {
+        // As Datadog's tracers choose, and composite propagators.
+        let ran = served_with(
+            |n| fields(&[("w3c", n, 1), (other, OTHER + n, 1)]),
+            |n| fields(&[("w3c", OTHER + n, 100 + n), (other, OTHER + n, 100 + n)]),
+        );
+        assert_eq!((about_calls(&ran), ran.hops("continued")), (vec![], 50), "{other}");
+    }
+}
+
+#[test]
+fn a_denial_alone_is_enough() {
+    let unsampled = |n| {
+        let mut fields = fields(&[("b3", n, 1)]);
+        fields[0].1.truncate(50);
+        fields[0].1.push('0');
+        fields
+    };
+    for name in ["b3", "x-b3-sampled"] {
+        let ran = served_with(unsampled, |_| vec![(name, "0".to_owned())]);
+        assert_eq!(ran.codes(), [""; 0], "{name}");
+    }
+    assert_eq!(served_with(unsampled, |_| vec![]).codes(), ["b3_dropped"]);
+}
+
+#[test]
+fn a_valid_id_beside_an_invalid_one_may_go_on() {
+    let invalid = |n| {
+        let mut fields = fields(&[("w3c", n, 1), ("b3", n, 1)]);
+        fields[0].1.push_str("-more");
+        fields
+    };
+    let ran = served_with(invalid, |n| fields(&[("w3c", n, 100 + n), ("b3", n, 100 + n)]));
+    assert_eq!(about_calls(&ran), [""; 0]);
+}
+
 /// A request of the one trace, with this list, or the call that is made for it.
 fn of_one_trace(target: &'static str, tid: u32, span: u64, state: &str) -> Say {
     let mut say = carrying(Say::new(1, tid, target), &["w3c"], 1, span);
@@ -186,6 +247,36 @@ fn a_call_is_held_against_its_own_of_many_requests_with_one_trace() {
         let ran = script.run();
         assert_eq!((ran.codes(), ran.hops("continued")), (codes.to_vec(), 60));
     }
+}
+
+#[test]
+fn of_more_requests_with_one_trace_than_are_told_apart_nothing_is_said() {
+    for width in [8, 40] {
+        let mut script = Script::default();
+        for n in 0..10 * width {
+            let (round, time) = (n / width, n / width * 1000 * MS + n % width * MS);
+            let say = |target, span| {
+                let mut say = carrying(Say::new(1, 10, target), &["w3c"], round, span);
+                say.fields.push(("tracestate", format!("rojo=1,congo={n}")));
+                say
+            };
+            script.receive(time, 200 * MS, say("GET /cart", n));
+            script.call(time + 100 * MS, say("POST /charge", 5000 + n));
+        }
+        assert_eq!(script.run().codes(), [""; 0], "{width}");
+    }
+}
+
+#[test]
+fn what_was_received_a_while_ago_may_be_copied() {
+    let mut script = Script::default();
+    for n in 0..40 {
+        let fields = vec![("baggage", "a=1 2".to_owned()), ("tracestate", "a=1".to_owned())];
+        let say = |target| Say { fields: fields.clone(), ..Say::new(1, 10, target) };
+        script.receive(n * 5000 * MS, MS, say("POST /jobs"));
+        script.call(n * 5000 * MS + 3000 * MS, say("POST /render"));
+    }
+    assert_eq!(about_calls(&script.run()), [""; 0]);
 }
 
 #[test]
