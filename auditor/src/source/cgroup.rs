@@ -33,6 +33,13 @@ pub fn subtree(path: &str) -> Result<Subtree, String> {
     Ok(Subtree { id: metadata.ino(), level })
 }
 
+/// cgroup id of a process; nothing where there is no v2 hierarchy, or no such process.
+pub fn id_of(pid: u32) -> Option<u64> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
+    let path = text.lines().find_map(|line| line.strip_prefix("0::/"))?;
+    Some(std::fs::metadata(mount_point()?.join(path)).ok()?.ino())
+}
+
 /// The directory that `path` names, and its depth below `mount`. Both without `..` and links: the depth is compared
 /// with that of tasks.
 fn below(mount: &Path, path: &str) -> Result<(PathBuf, u64), String> {

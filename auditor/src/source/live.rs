@@ -11,6 +11,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::kernel::Kernel;
+use super::process::Descent;
 use super::rewriters::Rewriters;
 use super::{node, process};
 use crate::record::{ProcessId, Record, Tick};
@@ -120,7 +121,8 @@ impl Live {
             if !self.known.contains(&spot.process) {
                 // What its data records say of `exec` is not known here; the first of them describes it again.
                 self.known.put(spot.process, u32::MAX);
-                let process = process::describe(spot.process, &process::comm(spot.process.tgid), &[], time);
+                let process =
+                    process::describe(spot.process, &process::comm(spot.process.tgid), &Descent::default(), time);
                 take(Record::Process(Box::new(process)))?;
             }
             take(Record::Blind(spot))?;
@@ -153,8 +155,8 @@ fn drain(
                     // After an `exec` it is another program.
                     && known.put(data.process, data.exec_id) != Some(data.exec_id)
                 {
-                    let process =
-                        process::describe(data.process, &data.comm, &data.ancestors.map(|task| task.tgid), data.time);
+                    let descent = Descent { ancestors: data.ancestors.map(|task| task.tgid), cgroup: data.cgroup };
+                    let process = process::describe(data.process, &data.comm, &descent, data.time);
                     take(Record::Process(Box::new(process)))?;
                 }
                 take(record)?;

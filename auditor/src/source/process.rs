@@ -3,6 +3,9 @@
 use std::fs;
 use std::path::Path;
 
+use auditor_ebpf::wire;
+
+use super::cgroup;
 use super::command_line::{MASK, redact};
 use crate::record::{BootNs, Process, ProcessId};
 
@@ -16,12 +19,17 @@ const INTERPRETERS: &[&str] = &["python", "node", "ruby", "perl", "php", "bash",
 /// Reads what is known of a process.
 ///
 /// One that has already ended no longer says what it ran, nor where. What processes inherit is then read from the nearest
-/// of its `ancestors` (their pids, nearest first) that lives; of the program only `comm` is left.
-pub fn describe(id: ProcessId, comm: &[u8; 16], ancestors: &[u32], time: BootNs) -> Process {
+/// of its ancestors that lives, if that is in the same cgroup: a container's first process inherits nothing from whoever
+/// starts containers. Of the program only `comm` is left.
+pub fn describe(id: ProcessId, comm: &[u8; 16], descent: &Descent, time: BootNs) -> Process {
     let comm = String::from_utf8_lossy(comm).trim_end_matches('\0').to_owned();
     // A process that reused the pid is another one: believe nothing of it.
     let own = Living::read(id.tgid, |start| same_tick(start, id.start_ns));
-    let nearest = || ancestors.iter().find_map(|pid| Living::read(*pid, |start| !later_tick(start, id.start_ns)));
+    let nearest = || {
+        let lives = |pid: &u32| Some((*pid, Living::read(*pid, |start| !later_tick(start, id.start_ns))?));
+        let (pid, living) = descent.ancestors.iter().find_map(lives)?;
+        (cgroup::id_of(pid) == Some(descent.cgroup)).then_some(living)
+    };
     let inherited = own.is_none().then(nearest).flatten();
     let (executable, arguments) = own.as_ref().map_or((None, &[][..]), |own| (own.executable.clone(), &own.arguments));
     let executable = executable.unwrap_or(comm);
@@ -34,6 +42,15 @@ pub fn describe(id: ProcessId, comm: &[u8; 16], ancestors: &[u32], time: BootNs)
         .unwrap_or_else(|| script_name(&executable, arguments).unwrap_or_else(|| executable.clone()));
     let command_line = clip(arguments.join(" ").trim_end(), COMMAND_LINE_CAP);
     Process { id, time, service, executable, command_line, cgroup, container_id }
+}
+
+/// Where a process comes from, as the kernel knows it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Descent {
+    /// Pids, nearest first; 0 past init.
+    pub ancestors: [u32; wire::ANCESTORS],
+    /// cgroup v2 id.
+    pub cgroup: u64,
 }
 
 /// What a process that has not ended says of itself.
@@ -215,9 +232,9 @@ mod tests {
         let text = String::from_utf8_lossy(&stat).into_owned();
         let ticks: u64 = text.rsplit_once(") ").expect("stat").1.split(' ').nth(19).expect("22").parse().expect("n");
         let id = ProcessId { tgid: std::process::id(), start_ns: ticks * 10_000_000 };
-        let process = describe(id, b"comm\0\0\0\0\0\0\0\0\0\0\0\0", &[], 7);
+        let process = describe(id, b"comm\0\0\0\0\0\0\0\0\0\0\0\0", &Descent::default(), 7);
         assert!(process.command_line.contains(&process.executable), "{process:?}");
-        let other = describe(ProcessId { start_ns: 1, ..id }, b"comm\0\0\0\0\0\0\0\0\0\0\0\0", &[], 7);
+        let other = describe(ProcessId { start_ns: 1, ..id }, b"comm\0\0\0\0\0\0\0\0\0\0\0\0", &Descent::default(), 7);
         assert_eq!((other.executable.as_str(), other.command_line.as_str()), ("comm", ""));
     }
 
@@ -233,13 +250,20 @@ mod tests {
             std::thread::yield_now();
         }
         let id = ProcessId { tgid: child.id(), start_ns: (started + 1) * TICK_NS };
-        let describe = |id, ancestors: &[u32]| describe(id, b"wget\0\0\0\0\0\0\0\0\0\0\0\0", ancestors, 7);
-        let process = describe(id, &[u32::MAX, parent.id()]);
-        assert_eq!((process.service.as_str(), process.executable.as_str()), ("shop", "wget"));
-        assert_eq!(describe(id, &[]).service, "wget");
+        let cgroup = cgroup::id_of(parent.id()).expect("cgroup v2 is mounted");
+        let describe = |id, above: u32, cgroup| {
+            let mut descent = Descent { cgroup, ..Descent::default() };
+            (descent.ancestors[0], descent.ancestors[1]) = (u32::MAX, above);
+            let process = describe(id, b"wget\0\0\0\0\0\0\0\0\0\0\0\0", &descent, 7);
+            (process.service, process.executable)
+        };
+        let known = |service: &str| (service.to_owned(), "wget".to_owned());
+        assert_eq!(describe(id, parent.id(), cgroup), known("shop"));
+        assert_eq!(describe(id, 0, cgroup), known("wget"));
+        // As of a container, whose first process was forked by what is outside.
+        assert_eq!(describe(id, parent.id(), cgroup + 1), known("wget"));
         // Who started later is no ancestor, whatever its pid.
-        let earlier = ProcessId { start_ns: 0, ..id };
-        assert_eq!(describe(earlier, &[parent.id()]).service, "wget");
+        assert_eq!(describe(ProcessId { start_ns: 0, ..id }, parent.id(), cgroup), known("wget"));
         for process in [&mut child, &mut parent] {
             let _ = process.kill();
             let _ = process.wait();
