@@ -35,9 +35,10 @@ use std::num::NonZeroUsize;
 
 use super::clock::{Clock, smoothed};
 use super::early::{Early, Unsettled};
+use super::evidence::{Evidence, LOG_BOUND};
 use super::follow::{Follow, Found, Moment};
 use super::inbound::{Execution, Held};
-use super::rhythm::{Ended, Rhythm};
+use super::rhythm::Rhythm;
 use super::scope::{Counts, Kind, LANES, Scope};
 use crate::exchange::ExchangeId;
 use crate::record::BootNs;
@@ -50,9 +51,6 @@ const THREAD_WEIGHT: f64 = 0.45;
 const ROUTE_WEIGHT: f64 = 0.1;
 const HIT_RATE: f64 = 0.99;
 const FRACTION: (f64, f64) = (0.2, 0.99);
-const PRIOR_ODDS: f64 = 100.0;
-/// Bounds of ln E.
-const LOG_BOUND: f64 = 50.0;
 /// What a loss costs a class, in ln E: more than the records that are missing could have said for the service.
 const LOSS_PENALTY: f64 = 7.0;
 /// Losses cost no more than this together.
@@ -67,52 +65,8 @@ const FOLLOWS: f64 = 2.0;
 /// And it must account for this share of them. Where one request comes after the other, each route is now and then the
 /// next after one that goes on calling.
 const MOST: f64 = 0.5;
-/// Fewest calls that make an accusation.
-const MIN_HITS: u64 = 5;
 const THREADS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(63);
 const ROUTES: NonZeroUsize = NonZeroUsize::MIN.saturating_add(63);
-
-/// How a class stands.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Standing {
-    /// That its calls come from requests, 0 to 1.
-    pub confidence: f64,
-    /// Enough calls, not just a timer in step with the requests.
-    pub solid: bool,
-}
-
-/// What speaks for a class. That of several processes of one service adds up: each is a test of its own.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Evidence {
-    /// Of the likelihood ratio.
-    log: f64,
-    hits: u64,
-    is_clockwork: bool,
-    ended: Ended,
-}
-
-impl Evidence {
-    pub(super) fn add(&mut self, other: Self) {
-        self.log += other.log;
-        self.hits += other.hits;
-        self.is_clockwork |= other.is_clockwork;
-        self.ended.add(other.ended);
-    }
-
-    /// The same, for as long as the service runs.
-    pub(super) fn keep(&mut self, other: Self) {
-        self.add(other);
-        self.log = self.log.clamp(-LOG_BOUND, LOG_BOUND);
-        self.ended.fade();
-    }
-
-    pub(super) fn standing(&self) -> Standing {
-        Standing {
-            confidence: 1.0 / (1.0 + PRIOR_ODDS * (-self.log).exp()),
-            solid: self.hits >= MIN_HITS && !self.is_clockwork && self.ended.are_covered(),
-        }
-    }
-}
 
 /// The evidence on one class.
 #[derive(Clone, Debug)]

@@ -6,7 +6,7 @@ use std::num::NonZeroUsize;
 
 use lru::LruCache;
 
-use super::class::Evidence;
+use super::evidence::Evidence;
 use crate::record::ProcessId;
 
 /// Processes that are asked one by one: the latest, and as many more as these still have requests to answer.
@@ -66,5 +66,50 @@ impl Replicas {
     /// What such processes said.
     pub(super) fn said(&self, epoch: u64, about: &About) -> Evidence {
         self.said.peek(about).filter(|_| self.epoch == epoch).copied().unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pid(tgid: u32) -> ProcessId {
+        ProcessId { tgid, start_ns: 1 }
+    }
+
+    #[test]
+    fn who_still_has_to_answer_is_asked() {
+        let mut replicas = Replicas::new();
+        let busy = |process: ProcessId| process.tgid > 10;
+        assert!((0..ASKED as u32).all(|n| replicas.push(pid(n), busy).is_empty()));
+        let retired: Vec<_> =
+            (100..120).flat_map(|n| replicas.push(pid(n), busy)).map(|process| process.tgid).collect();
+        assert_eq!(retired, (0..=10).collect::<Vec<_>>());
+        for n in 200..200 + 2 * BUSY as u32 {
+            replicas.push(pid(n), |_| true);
+            assert!(replicas.asked().count() <= BUSY);
+        }
+    }
+
+    #[test]
+    fn what_was_said_is_kept_until_records_are_lost() {
+        const ABOUT: About = (7, Some(1));
+        let said = Evidence { log: 30.0, hits: 4, ..Evidence::default() };
+        let mut replicas = Replicas::new();
+        replicas.keep(0, [(ABOUT, said), (ABOUT, said)]);
+        let kept = |replicas: &Replicas, epoch| {
+            let evidence = replicas.said(epoch, &ABOUT);
+            (evidence.log, evidence.hits)
+        };
+        assert_eq!(kept(&replicas, 0), (50.0, 8));
+        // Of a timer nothing but what speaks for the service.
+        for (log, kept_log) in [(9.0, 50.0), (-9.0, 41.0)] {
+            replicas.keep(0, [(ABOUT, Evidence { is_clockwork: true, log, ..said })]);
+            assert_eq!((kept(&replicas, 0), replicas.said(0, &ABOUT).is_clockwork), ((kept_log, 8), false));
+        }
+        assert_eq!(replicas.said(0, &(7, None)).hits, 0);
+        assert_eq!(kept(&replicas, 1), (0.0, 0));
+        replicas.keep(1, [(ABOUT, said)]);
+        assert_eq!(kept(&replicas, 1), (30.0, 4));
     }
 }
