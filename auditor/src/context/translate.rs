@@ -14,7 +14,7 @@ pub static TRANSLATED: Rule = Rule {
     on_call: "{who} received a trace on {from} and sent it on in another format ({detail}) on {call}",
     on_request: "",
     meaning: "The service received a trace in one format and sent the same trace, whole, in another one and not in its \
-              own. Legal, and the trace goes on for whoever reads the other format. Whoever reads only the first one \
+              own. Of several formats that came together the first counts, W3C before the others. Legal, and the trace goes on for whoever reads the other format. Whoever reads only the first one \
               starts anew.",
     looks_like: "Nothing, if the receivers read the format; otherwise every one of them shows a trace of its own.",
     causes: &[

@@ -125,11 +125,11 @@ pub(super) fn accusation(hop: &Hop, suspicion: Suspicion, selection: &Selection)
     Found { format, fault: format::Fault { rule, reason: None, detail: None } }
 }
 
-/// What a service that certainly started a trace of its own took over from the one that it received.
+/// What a service that certainly started a trace of its own took over from the one that it received, where it is known
+/// which one that was.
 pub(super) fn kept_on_restart(hop: &Hop, suspicion: Suspicion, selection: &Selection) -> Vec<Found> {
-    let Some(parent) = hop.pairing.parent.as_deref().filter(|_| suspicion == Suspicion::Restarted) else {
-        return Vec::new();
-    };
+    let known = suspicion == Suspicion::Restarted && hop.pairing.candidates == 1;
+    let Some(parent) = hop.pairing.parent.as_deref().filter(|_| known) else { return Vec::new() };
     let compared = W3C.compare(parent.carried.fields(), hop.sent.fields(), selection.level);
     let kept = compared.faults.into_iter().filter(|fault| fault.rule.name == rules::STATE_KEPT_ON_RESTART.name);
     kept.map(|fault| Found { format: w3c::NAME, fault }).collect()

@@ -349,6 +349,15 @@ fn members_of_others_do_not_belong_into_a_new_trace() {
     let ran = served(&["w3c", "tracestate"], &["another w3c", "tracestate"]);
     assert_eq!(ran.codes(), ["trace_restarted", "tracestate_kept_on_restart"]);
     assert!(ran.count("tracestate_kept_on_restart") > 20);
+    // Of many requests that are open on a thread nobody knows whose members they are.
+    let mut script = Script::default();
+    for n in 0..300 {
+        let (time, carries) = (n * 20 * MS + n * 7919 % 13 * MS, ["w3c", "tracestate"]);
+        script.receive(time, 90 * MS, carrying(Say::new(1, 10, "GET /cart"), &carries, n, 1));
+        let call = carrying(Say::new(1, 10, "POST /charge"), &["another w3c", "tracestate"], n, 2 + n);
+        script.call(time + 2 * MS, call);
+    }
+    assert_eq!(script.run().codes(), ["trace_restarted"]);
 }
 
 #[test]

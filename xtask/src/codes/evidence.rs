@@ -15,6 +15,7 @@ const CODES: &str = "auditor/tests/codes.rs";
 const PIPELINE: &str = "auditor/src/pipeline/tests.rs";
 const BOUNDARIES: &str = "auditor/src/pipeline/boundaries.rs";
 const SAMPLES: &str = "auditor/src/pipeline/samples.rs";
+const FORMATS: &str = "auditor/src/pipeline/formats.rs";
 const INNOCENTS: &str = "auditor/src/pipeline/innocents.rs";
 const IGNORE: &str = "auditor/src/audit/ignore.rs";
 const W3C: &str = "auditor/src/context/w3c/tests.rs";
@@ -140,7 +141,7 @@ pub(crate) const EVIDENCE: &[Evidence] = &[
     row("tracestate_without_traceparent", VALUES, &[("names that mean something else", VALUES)]),
     row(
         "tracestate_kept_on_restart",
-        (LISTS, "lists_of_a_trace_that_ended"),
+        (FORMATS, "members_of_others_do_not_belong_into_a_new_trace"),
         &[("what a vendor writes into every list", (LISTS, "lists_of_a_trace_that_ended"))],
     ),
     row(
