@@ -2,8 +2,8 @@
 //!
 //! A rule of this kind blames one service for what it saw of many calls, so only calls count whose request is known: it
 //! is the only one open on the thread or coroutine, or of the parent process, that made the call, and the process keeps to
-//! its threads; or the call carries its trace. And a request counts as one without context only if nothing else can have brought it one: it has no field
-//! of any format, and no body (messages that are pushed over HTTP often carry theirs there).
+//! its threads; or the call carries its trace. And a request counts as one without context only if nothing else can have
+//! brought it one: it has no field of any format, and no body (messages that are pushed over HTTP often carry theirs there).
 
 use std::hash::{Hash, Hasher};
 
@@ -67,14 +67,14 @@ impl Samples {
         let faults = match (parent, pairing.method) {
             (Some(parent), Method::TraceId) => {
                 self.history.root(hash(pairing.service), value.trace_id, None);
-                [self.went_on(sample, parent, value), None, None]
+                Vec::from_iter(self.went_on(sample, parent, value))
             }
             (Some(parent), Method::Thread | Method::Coroutine | Method::ChildProcess) if alone => {
                 self.made_for(sample, parent, value, selection)
             }
-            _ => [self.history.root(hash(pairing.service), value.trace_id, None), None, None],
+            _ => Vec::from_iter(self.history.root(hash(pairing.service), value.trace_id, None)),
         };
-        faults.into_iter().flatten().map(|fault| Found { format: w3c::NAME, fault }).collect()
+        faults.into_iter().map(|fault| Found { format: w3c::NAME, fault }).collect()
     }
 
     /// It carries the trace of its request.
@@ -100,20 +100,23 @@ impl Samples {
         parent: &Inbound,
         value: &TraceParent,
         selection: &Selection,
-    ) -> [Option<Fault>; 3] {
+    ) -> Vec<Fault> {
         let process = hash(sample.pairing.service);
         let bare = sample.pairing.parents == Parents::Absent && parent.carried.fields().0.is_empty();
         if bare && BODILESS.contains(&&*parent.target.method) {
             let origin = Origin { id: parent.id.0, route: hash(&parent.target), affinity: &parent.affinity };
-            let reused = self.history.root(process, value.trace_id, Some(origin));
-            let parent_reused = self.history.parent_set(hash(sample.service), value);
-            return [reused, self.history.generated(process, value.trace_id), parent_reused];
+            let faults = [
+                self.history.root(process, value.trace_id, Some(origin)),
+                self.history.generated(process, value.trace_id),
+                self.history.parent_set(hash(sample.service), value),
+            ];
+            return faults.into_iter().flatten().collect();
         }
         self.history.root(process, value.trace_id, None);
-        let Some(received) = parent.carried.w3c.valid() else { return [None, None, None] };
+        let Some(received) = parent.carried.w3c.valid() else { return Vec::new() };
         let compared = W3C.compare(parent.carried.fields(), sample.sent.fields(), selection.level);
         let restarted = compared.status == Status::Restarted;
-        [restarted.then(|| self.received(sample, parent, received, Fate::Restarted)).flatten(), None, None]
+        Vec::from_iter(restarted.then(|| self.received(sample, parent, received, Fate::Restarted)).flatten())
     }
 
     fn received(&mut self, sample: &Sample<'_>, parent: &Inbound, value: &TraceParent, fate: Fate) -> Option<Fault> {
