@@ -6,10 +6,10 @@ Prints "listening ADDR" and ends when its standard input does.
 """
 
 import http.client
-import http.server
 import os
 import sys
-import threading
+
+import serving
 
 FORMATS, BACKEND = sys.argv[1].split(","), int(sys.argv[2])
 
@@ -46,9 +46,7 @@ def written(wanted, received):
     }.get(wanted, lambda: carried_on(received, wanted))()
 
 
-class Handler(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
+class Handler(serving.Handler):
     def do_GET(self):
         headers = {}
         for wanted in FORMATS:
@@ -59,25 +57,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             connection.getresponse().read()
         finally:
             connection.close()
-        self.send_response(200)
-        self.send_header("Content-Length", "3")
-        self.end_headers()
-        self.wfile.write(b"ok\n")
-
-    def log_message(self, *_arguments):
-        pass
+        self.answer(b"ok\n")
 
 
-class Server(http.server.ThreadingHTTPServer):
-    request_queue_size = 128
-    daemon_threads = True
-
-
-def main():
-    server = Server(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    print(f"listening 127.0.0.1:{server.server_address[1]}", flush=True)
-    sys.stdin.read()
-
-
-main()
+serving.serve(Handler)

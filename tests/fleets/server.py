@@ -5,13 +5,13 @@ Prints "listening ADDR" and ends when its standard input does.
 """
 
 import http.client
-import http.server
 import os
 import subprocess
 import sys
-import threading
 import urllib.request
 import uuid
+
+import serving
 
 MODE, CLIENT, BACKEND = sys.argv[1], sys.argv[2], int(sys.argv[3])
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -51,30 +51,10 @@ def call_cgi(headers):
 CALL = {"http.client": call_http_client, "urllib": call_urllib, "cgi": call_cgi}[CLIENT]
 
 
-class Handler(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
+class Handler(serving.Handler):
     def do_GET(self):
         CALL(outgoing(self.headers.get("traceparent")))
-        self.send_response(200)
-        self.send_header("Content-Length", "3")
-        self.end_headers()
-        self.wfile.write(b"ok\n")
-
-    def log_message(self, *_arguments):
-        pass
+        self.answer(b"ok\n")
 
 
-class Server(http.server.ThreadingHTTPServer):
-    request_queue_size = 128
-    daemon_threads = True
-
-
-def main():
-    server = Server(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    print(f"listening 127.0.0.1:{server.server_address[1]}", flush=True)
-    sys.stdin.read()
-
-
-main()
+serving.serve(Handler)

@@ -5,13 +5,15 @@ Prints "listening ADDR" and ends when its standard input does.
 """
 
 import http.client
-import http.server
 import json
+import pathlib
 import sys
-import threading
 import urllib.parse
 
 from propagation import SERVICES
+
+sys.path.append(str(pathlib.Path(__file__).parent.parent))
+import serving  # noqa: E402
 
 PROPAGATION = SERVICES[sys.argv[1]]()
 
@@ -31,33 +33,13 @@ def call(url, body, headers):
         connection.close()
 
 
-class Handler(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
+class Handler(serving.Handler):
     def do_POST(self):
         calls = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         context = PROPAGATION.extract(self.headers.items())
         for wanted in calls:
             call(wanted["url"], json.dumps(wanted["arguments"]).encode(), PROPAGATION.inject(context))
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", "2")
-        self.end_headers()
-        self.wfile.write(b"[]")
-
-    def log_message(self, *_arguments):
-        pass
+        self.answer(b"[]", "application/json")
 
 
-class Server(http.server.ThreadingHTTPServer):
-    daemon_threads = True
-
-
-def main():
-    server = Server(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    print(f"listening 127.0.0.1:{server.server_address[1]}", flush=True)
-    sys.stdin.read()
-
-
-main()
+serving.serve(Handler)
