@@ -6,7 +6,8 @@ use std::sync::{Arc, Barrier, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crate::http::{Addr, Connection, HeaderStyle, ReadStyle, Stream, TraceParent, WriteStyle};
+use crate::http::{Connection, HeaderStyle, ReadStyle, TraceParent, WriteStyle};
+use crate::socket::{Addr, Stream};
 
 /// What a request carries after its head.
 #[derive(Clone, Debug, Default)]

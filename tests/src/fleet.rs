@@ -8,9 +8,9 @@ use std::time::Duration;
 use crate::audit::{Audit, Dropped, To};
 use crate::auditor::Auditor;
 use crate::client::Load;
-use crate::http::{Addr, Stream};
 use crate::kernel::children;
 use crate::process::{PATIENCE, Service, TempDir, eventually};
+use crate::socket::{Addr, Stream};
 
 /// A file of `tests/fleets`, or of the directory that `AUDITOR_FLEETS` names: where it lies gets into recordings.
 pub fn source(name: &str) -> PathBuf {

@@ -1,5 +1,5 @@
 //! What the kernel tests are made of: HTTP services and clients whose every socket operation is chosen here
-//! ([`http`], [`server`], [`client`]), guards for the processes that a test starts ([`process`], [`auditor`]), and
+//! ([`socket`], [`http`], [`server`], [`client`]), guards for the processes that a test starts ([`process`], [`auditor`]), and
 //! what the auditor said, with the assertions on it ([`audit`]).
 //!
 //! Only the standard library and libc: the same programs run in the small virtual machines of `cargo xtask vm`.
@@ -14,6 +14,7 @@ pub mod kernel;
 mod once;
 pub mod process;
 pub mod server;
+pub mod socket;
 pub mod sys;
 pub mod truth;
 mod venv;

@@ -7,7 +7,7 @@ use std::sync::mpsc;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use crate::http::Addr;
+use crate::socket::Addr;
 use crate::sys;
 
 /// Longest wait for anything that should come at once: a machine under emulation is slow.

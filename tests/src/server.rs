@@ -6,7 +6,8 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::http::{Addr, Connection, Head, HeaderStyle, Listener, ReadStyle, Stream, TraceParent, WriteStyle};
+use crate::http::{Connection, Head, HeaderStyle, ReadStyle, TraceParent, WriteStyle};
+use crate::socket::{Addr, Listener, Stream};
 
 /// What the service does with the trace context it received when it calls others.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -8,8 +8,9 @@ use auditor_tests::audit::Audit;
 use auditor_tests::auditor::{Auditor, auditor_command};
 use auditor_tests::client::Load;
 use auditor_tests::fleet::{Nginx, source};
-use auditor_tests::http::{Connection, ReadStyle, Stream, TraceParent, WriteStyle};
+use auditor_tests::http::{Connection, ReadStyle, TraceParent, WriteStyle};
 use auditor_tests::process::{Service, TempDir, eventually, sibling};
+use auditor_tests::socket::Stream;
 use auditor_tests::sys::pass_all_messages;
 use serde_json::Value;
 

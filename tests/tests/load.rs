@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 
 use auditor_tests::auditor::Auditor;
 use auditor_tests::fleet::Nginx;
-use auditor_tests::http::{Addr, TraceParent};
+use auditor_tests::http::TraceParent;
 use auditor_tests::kernel::resident_kib;
 use auditor_tests::process::{Service, eventually};
+use auditor_tests::socket::Addr;
 
 /// How long wrk runs.
 const DURATION: Duration = Duration::from_secs(20);

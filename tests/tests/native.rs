@@ -8,9 +8,10 @@ use std::time::Duration;
 use auditor_tests::audit::{Dropped, To};
 use auditor_tests::auditor::{Auditor, auditor_command, auditor_path};
 use auditor_tests::client::{Body, Load};
-use auditor_tests::http::{Addr, HeaderStyle, WriteStyle};
+use auditor_tests::http::{HeaderStyle, WriteStyle};
 use auditor_tests::kernel::{best_hooks, bpf_program_ids, is_small, require_root};
 use auditor_tests::process::{PATIENCE, Service, TempDir, eventually};
+use auditor_tests::socket::Addr;
 
 with_both_hooks!(
     dropping_service_is_found,

@@ -5,8 +5,9 @@ use std::sync::mpsc::{Receiver, channel};
 
 use auditor_tests::client::{Body, Load};
 use auditor_tests::fleet::{Nginx, Treatment, interpreted};
-use auditor_tests::http::{Addr, Connection, Head, HeaderStyle, Listener, ReadStyle, TraceParent, WriteStyle};
+use auditor_tests::http::{Connection, Head, HeaderStyle, ReadStyle, TraceParent, WriteStyle};
 use auditor_tests::process::{Service, TempDir};
+use auditor_tests::socket::{Addr, Listener};
 
 /// A backend in this process that hands over every head it receives.
 fn observer() -> (Addr, Receiver<Head>) {

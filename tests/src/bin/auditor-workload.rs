@@ -6,8 +6,9 @@ use std::io::{Read, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use auditor_tests::http::{Addr, HeaderStyle, ReadStyle, WriteStyle};
+use auditor_tests::http::{HeaderStyle, ReadStyle, WriteStyle};
 use auditor_tests::server::{Call, Mode, Respond, Service};
+use auditor_tests::socket::Addr;
 use clap::Parser;
 
 /// A small HTTP service whose treatment of trace context is chosen.

@@ -10,7 +10,8 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::ledger::{Counter, Nth};
-use crate::http::{Connection, Head, ReadStyle, Stream, WriteStyle};
+use crate::http::{Connection, Head, ReadStyle, WriteStyle};
+use crate::socket::Stream;
 
 /// A running backend: one thread a connection, in this process.
 pub struct Backend {

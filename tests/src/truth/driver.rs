@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use super::ledger::{Counter, Request, Truth};
 use super::model::{Model, Route};
-use crate::http::{Connection, ReadStyle, Stream, TraceParent, WriteStyle, random};
+use crate::http::{Connection, ReadStyle, TraceParent, WriteStyle, random};
+use crate::socket::Stream;
 
 /// Most milliseconds that the backend is asked to take: three hexadecimal digits.
 const LONGEST: u64 = 0xfff;
