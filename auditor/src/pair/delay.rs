@@ -1,11 +1,10 @@
 //! Which open request caused a call, told by time alone: the last resort of the pairing.
 //!
-//! Requests of a route make nearly the same calls in nearly the same way (`totals`: how many of which kinds; `model`:
-//! in which order, and when). `history` lists the likeliest sets of calls that a request may have made, read from both
-//! of its ends: a call follows what started it closely, and a response the last answer. No two requests made the same
-//! call: `sample` draws, for many requests at once, who has which history. The share of the draws in which a request
-//! made a call is the confidence that it did, less where the model has left much open so far. So requests that make
-//! equal calls at the same time come out as the toss-up they are.
+//! Requests of a route make nearly the same calls in nearly the same way (`totals`: how many of which kinds; `trigger`:
+//! what sets each off, and how soon it follows; `model`: both, and what is rare). `history` lists the likeliest sets of
+//! calls that a request may have made. No two requests made the same call: `sample` draws, for many requests at once, who
+//! has which history. The share of the draws in which a request made a call is the confidence that it did, less where the
+//! model has left much open so far. So requests that make equal calls at the same time come out as the toss-up they are.
 //!
 //! A call is decided, in `settle`, once no candidate is open any more or after ten seconds, and learnt from after that.
 //! The first calls are held back until there are enough to learn from, in turns with guessing. Before that, `guess`
@@ -19,6 +18,7 @@ mod gap;
 mod guess;
 mod history;
 mod idle;
+mod mix;
 mod model;
 mod random;
 mod sample;
@@ -27,6 +27,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod totals;
+mod trigger;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
@@ -41,8 +42,6 @@ use table::{Call, Inbound, Slot, Table};
 
 /// Requests held. The oldest open one is forgotten when there are more.
 const REQUESTS: usize = 4096;
-/// Open requests when one comes from which on there are many: how long things take depends on it.
-const LOAD: usize = 3;
 /// Routes told apart.
 const ROUTES: usize = 64;
 
@@ -85,6 +84,8 @@ pub(super) struct Delays {
     /// By kind: time from a request to its call.
     delays: BTreeMap<u16, Gaps>,
     first: Option<BootNs>,
+    /// All times since then are multiples of it.
+    clock: BootNs,
     now: BootNs,
     /// Requests whose calls were clear without a model.
     anchors: u32,
@@ -97,11 +98,12 @@ impl Delays {
     fn tick(&mut self, now: BootNs) -> BootNs {
         let before = self.now;
         self.now = before.max(now);
-        if self.first.is_none() {
-            self.first = Some(now);
-        } else {
-            self.model.elapsed((self.now - before) as f64 / 1e9);
+        if let Some(first) = self.first {
+            self.clock = gcd(now.saturating_sub(first), self.clock);
+            self.model.elapsed((self.now - before) as f64 / 1e9, !self.open.is_empty());
             self.idle.passed(before, self.now, !self.open.is_empty());
+        } else {
+            self.first = Some(now);
         }
         self.now
     }
@@ -116,7 +118,7 @@ impl Delays {
             self.forget_oldest();
         }
         let route = number(&mut self.routes, route, ROUTES);
-        let slot = self.table.inbounds.insert(Inbound::new(id, route, now, self.open.len().min(LOAD) as u8));
+        let slot = self.table.inbounds.insert(Inbound::new(id, route, now));
         self.inbounds.insert(id, slot);
         self.open.insert((now, slot));
         self.recent.insert((now, slot));
@@ -157,6 +159,7 @@ impl Delays {
         }
         let kind = number(&mut self.kinds, target, KINDS);
         self.model.kinds = self.kinds.len() as u16;
+        self.model.sent(kind);
         let open = self.open.len() as u32;
         let (candidates, guess) = match parent {
             Some(inbound) => (vec![inbound], Some(inbound)),
@@ -222,13 +225,20 @@ impl Delays {
             && call.end.is_none()
         {
             call.end = Some(now);
-            self.model.answered(call.kind, now - call.start);
             let (guess, kind) = (call.guess, call.kind);
             if let Some(inbound) = guess {
                 self.seems_answered(inbound, kind);
             }
         }
     }
+}
+
+/// Greatest common divisor.
+fn gcd(mut a: u64, mut b: u64) -> u64 {
+    while b != 0 {
+        (a, b) = (b, a % b);
+    }
+    a
 }
 
 /// A small number for each of the first values; the others share the last.

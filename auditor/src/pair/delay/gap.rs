@@ -51,13 +51,18 @@ impl Default for Gaps {
 }
 
 impl Gaps {
-    pub(super) fn add(&mut self, time: u64) {
+    /// Adds an observation that counts as part of one; what was seen before counts half when it has become much.
+    pub(super) fn add(&mut self, time: u64, part: f32) {
         if let Some(bin) = self.bins.get_mut(bin(time)) {
-            *bin += 1.0;
+            *bin += part;
         }
-        self.total += 1.0;
+        self.total += part;
+        if self.total >= FORGET {
+            self.halve();
+        }
     }
 
+    /// What was seen counts half.
     pub(super) fn halve(&mut self) {
         self.bins.iter_mut().for_each(|bin| *bin /= 2.0);
         self.total /= 2.0;
@@ -67,12 +72,9 @@ impl Gaps {
         f64::from(self.total)
     }
 
-    pub(super) fn is_full(&self) -> bool {
-        self.total >= FORGET
-    }
-
-    /// Share of each bin, smoothed by a kernel that narrows as observations come in.
-    pub(super) fn smooth(&self) -> [f64; BINS] {
+    /// Share of each bin, smoothed by a kernel that narrows as observations come in. Times are multiples of `clock`
+    /// nanoseconds.
+    pub(super) fn smooth(&self, clock: u64) -> [f64; BINS] {
         let mut smooth = [0.0; BINS];
         let total = self.total().max(f64::MIN_POSITIVE);
         let deviation = BANDWIDTH.1.min(self.deviation().max(1.0) * NARROWING * total.powf(-0.2)).max(BANDWIDTH.0);
@@ -81,7 +83,8 @@ impl Gaps {
         let kernel: Vec<f64> =
             (-reach..=reach).map(|offset| (-0.5 * (offset as f64 / deviation).powi(2)).exp()).collect();
         let area: f64 = kernel.iter().sum::<f64>() * total;
-        for (at, count) in self.bins.iter().enumerate().filter(|(_, count)| **count > 0.0) {
+        let bins = self.blurred(clock as f64);
+        for (at, count) in bins.iter().enumerate().filter(|(_, count)| **count > 0.0) {
             for (offset, weight) in (-reach..=reach).zip(&kernel) {
                 // What falls over the edge stays at the edge.
                 let to = (at as isize + offset).clamp(0, BINS as isize - 1) as usize;
@@ -91,6 +94,25 @@ impl Gaps {
             }
         }
         smooth
+    }
+
+    /// The difference of two times by a coarse clock is anything up to one tick more or less. Taken at its word, things
+    /// that happen within one tick would seem to follow each other as closely as nothing else does.
+    fn blurred(&self, tick: f64) -> [f32; BINS] {
+        if tick <= GRAIN {
+            return self.bins;
+        }
+        let edge = |bin: usize| ((bin as f64 / PER_OCTAVE).exp2() - 1.0) * GRAIN;
+        let mut blurred = [0.0; BINS];
+        for (at, count) in self.bins.iter().enumerate().filter(|(_, count)| **count > 0.0) {
+            let middle = if at == 0 { 0.0 } else { (edge(at) + edge(at + 1)) / 2.0 };
+            let (low, high) = ((middle - tick).max(0.0), middle + tick);
+            for (bin, share) in blurred.iter_mut().enumerate() {
+                let shared = edge(bin + 1).min(high) - edge(bin).max(low);
+                *share += *count * (shared.max(0.0) / (high - low)) as f32;
+            }
+        }
+        blurred
     }
 
     /// Spread of the middle half, as the standard deviation of the normal distribution with that spread; in bins.

@@ -2,9 +2,8 @@
 //! step. What comes later may tell otherwise.
 
 use super::Delays;
-use super::history;
-use super::model::{Last, Next, State};
 use super::table::{Inbound, Slot};
+use super::trigger::{Step, Triggers};
 use crate::record::BootNs;
 
 /// Candidates for a call that are kept.
@@ -16,18 +15,22 @@ impl Delays {
         let mut weighed = Vec::new();
         for slot in candidates.iter().copied() {
             let Some(inbound) = self.table.inbounds.get(slot) else { continue };
-            let before = inbound.kinds.iter().find(|(other, _)| *other == kind).map_or(0, |(_, count)| *count);
-            let (last, since) = inbound.end.map_or((inbound.last, inbound.since), |end| (Last::Ended, end));
-            let state = State {
-                route: inbound.route,
-                made: inbound.made,
-                last,
-                waiting: inbound.waiting > 0 && inbound.end.is_none(),
-                ended: inbound.end.is_some(),
-                load: inbound.load,
+            let before_of_kind = inbound.kinds.iter().find(|(other, _)| *other == kind).map_or(0, |(_, count)| *count);
+            let since = |(at, kind): (BootNs, u16)| (kind, self.now.saturating_sub(at));
+            let (step, triggers) = match inbound.end {
+                Some(end) => {
+                    let came = self.now.saturating_sub(end);
+                    (Step::Late(kind), Triggers { came, ..Triggers::default() })
+                }
+                None => {
+                    let (called, got) = (inbound.called.map(since), inbound.got.map(since));
+                    let came = self.now.saturating_sub(inbound.start);
+                    let before = inbound.kinds.iter().map(|(_, count)| *count as u32).sum();
+                    (Step::Call(kind, before_of_kind), Triggers { came, called, got, before })
+                }
             };
-            let log = self.model.log(&state, Next::Call(kind), self.now.saturating_sub(since));
-            weighed.push((log + self.model.totals.another(inbound.route, kind, before), slot));
+            let log = self.model.log(inbound.route, step, &triggers);
+            weighed.push((log + self.model.totals.another(inbound.route, kind, before_of_kind), slot));
         }
         weighed.sort_by(|one, other| other.0.total_cmp(&one.0).then(one.1.cmp(&other.1)));
         if self.warm && weighed.len() > KEPT {
@@ -39,30 +42,26 @@ impl Delays {
 
     /// A request seems to have made a call.
     pub(super) fn seems_sent(&mut self, slot: Slot, kind: u16) {
-        self.happened(slot, Last::Called(kind), |inbound| {
-            inbound.waiting += 1;
-            let at = inbound.kinds.iter().position(|(other, _)| *other == kind).unwrap_or(inbound.kinds.len());
-            if at == inbound.kinds.len() {
-                inbound.kinds.push((kind, 0));
-            }
-            if let Some((_, count)) = inbound.kinds.get_mut(at) {
-                inbound.made = inbound.made.wrapping_add(history::token(*count, kind));
-                *count += 1;
+        self.happened(slot, |inbound, now| {
+            inbound.called = Some((now, kind));
+            match inbound.kinds.iter_mut().find(|(other, _)| *other == kind) {
+                Some((_, count)) => *count += 1,
+                None => inbound.kinds.push((kind, 1)),
             }
         });
     }
 
     /// It seems to have received the answer.
     pub(super) fn seems_answered(&mut self, slot: Slot, kind: u16) {
-        self.happened(slot, Last::Got(kind), |inbound| inbound.waiting = inbound.waiting.saturating_sub(1));
+        self.happened(slot, |inbound, now| inbound.got = Some((now, kind)));
     }
 
-    fn happened(&mut self, slot: Slot, last: Last, change: impl FnOnce(&mut Inbound)) {
+    fn happened(&mut self, slot: Slot, change: impl FnOnce(&mut Inbound, BootNs)) {
         let now: BootNs = self.now;
         let Some(inbound) = self.table.inbounds.get_mut(slot).filter(|inbound| inbound.is_open()) else { return };
         self.recent.remove(&(inbound.since, slot));
-        (inbound.last, inbound.since) = (last, now);
-        change(inbound);
+        inbound.since = now;
+        change(inbound, now);
         self.recent.insert((now, slot));
     }
 }

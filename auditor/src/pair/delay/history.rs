@@ -1,12 +1,13 @@
 //! What a request may have done: the likeliest sets of calls that it can have made, each with the probability that a
 //! request goes that way.
 //!
-//! Two chains tell. Forwards, from the start: which call comes next, and how long after the last thing that happened to
-//! the request. Backwards, from the end: which answer came last, and how long before what followed. So a call that holds
-//! up the response is recognised by its end, and one that starts another by its start.
+//! Every call, and the response, follows something that happened to the request (`trigger`). That holds for the response
+//! as well: of the requests that may have made a call, it is the one that is answered when its calls are.
 
-use super::model::{Last, Model, Next, State, mix};
+use super::mix::mix;
+use super::model::Model;
 use super::table::{Call, Inbound};
+use super::trigger::{Step, Triggers};
 use crate::record::BootNs;
 
 /// Histories that are kept of a request.
@@ -15,7 +16,7 @@ const KEPT: usize = 72;
 const ABSURD: f64 = -9.0;
 /// Calls that a request can have made that are looked at: bits of a set.
 pub(super) const CHOICE: usize = 96;
-/// How many calls back the state of a request reaches. Bounds the cost of one that makes many.
+/// How many calls back what sets a step off is looked for. Bounds the cost of one that makes many.
 const REACH: usize = 12;
 
 /// Calls of a request, by their place in its list.
@@ -57,13 +58,13 @@ pub(super) fn histories(model: &Model, inbound: &Inbound, place: u32, calls: &[&
         more.clear();
         let mut another = [None; CHOICE];
         for history in &kept {
-            let (mut weight, made) = (history.weight, history.made);
-            take(inbound, calls, history.set, made, call, |state, next, time| weight += model.log(state, next, time));
+            let made = history.made;
             let before = count(calls, history.set, call.kind);
+            let (step, triggers) = step(inbound, calls, history.set, call, before);
+            let mut gain = model.log(inbound.route, step, &triggers) - chance;
             if let Some(another) = another.get_mut(before) {
-                weight += *another.get_or_insert_with(|| model.totals.another(inbound.route, call.kind, before));
+                gain += *another.get_or_insert_with(|| model.totals.another(inbound.route, call.kind, before));
             }
-            let gain = weight - history.weight - chance;
             if gain > ABSURD || call.proven {
                 let made = made.wrapping_add(token(before, call.kind));
                 more.push(History { set: history.set | bit, weight: history.weight + gain, made });
@@ -76,14 +77,11 @@ pub(super) fn histories(model: &Model, inbound: &Inbound, place: u32, calls: &[&
         prune(&mut kept);
     }
     for history in &mut kept {
-        let mut weight = history.weight;
-        finish(inbound, calls, history.set, history.made, |state, next, time, call| {
-            weight += model.log(state, next, time) - call.map_or(0.0, |call| model.takes(call));
-        });
-        if inbound.end.is_some() {
-            weight += model.totals.enough(inbound.route, &kinds(calls, history.set), history.made);
+        if let Some((step, triggers, early)) = response(inbound, calls, history.set) {
+            history.weight += model.log(inbound.route, step, &triggers) + model.early(inbound.route, early);
+            history.weight += model.nothing(inbound.route);
+            history.weight += model.totals.enough(inbound.route, &kinds(calls, history.set), history.made);
         }
-        history.weight = weight;
     }
     kept.sort_by(|one, other| other.weight.total_cmp(&one.weight));
     kept
@@ -118,103 +116,74 @@ fn kinds(calls: &[&Call], set: Set) -> Vec<(u16, usize)> {
     kinds
 }
 
-/// Visits the steps that lead to a call after those of `set`.
-fn take(
-    inbound: &Inbound,
-    calls: &[&Call],
-    set: Set,
-    made: u64,
-    call: &Call,
-    mut visit: impl FnMut(&State, Next, u64),
-) {
-    let late = inbound.end.filter(|end| call.start > *end);
-    let Some(end) = late else {
-        let (state, since) = state(inbound, calls, set, made, call.start);
-        return visit(&state, Next::Call(call.kind), call.start - since);
-    };
-    let before = bits(set).next_back().and_then(|at| calls.get(at)).filter(|before| before.start > end);
-    if before.is_none() {
-        let (state, _) = state(inbound, calls, set, made, end);
-        visit(&state, Next::End, 0);
-    }
-    let (last, since) = before.map_or((Last::Ended, end), |before| (Last::Called(before.kind), before.start));
-    let state = State { route: inbound.route, made, last, waiting: false, ended: true, load: inbound.load };
-    visit(&state, Next::Call(call.kind), call.start - since);
-}
-
-/// State of a request that made the calls of a set, before something happens to it at `now`, and since when it is in it.
-fn state(inbound: &Inbound, calls: &[&Call], set: Set, made: u64, now: BootNs) -> (State, BootNs) {
-    let (mut last, mut since, mut waiting) = (Last::Came, inbound.start, false);
+/// What may set off what a request does at `now`, after the calls of a set.
+fn triggers(inbound: &Inbound, calls: &[&Call], set: Set, now: BootNs) -> Triggers {
+    let (mut called, mut got): (Option<(BootNs, u16)>, Option<(BootNs, u16)>) = (None, None);
     for call in bits(set).rev().take(REACH).filter_map(|at| calls.get(at)) {
-        if call.start > since || (call.start == since && last == Last::Came) {
-            (last, since) = (Last::Called(call.kind), call.start);
+        if called.is_none_or(|(last, _)| call.start > last) {
+            called = Some((call.start, call.kind));
         }
-        match call.end.filter(|end| *end <= now) {
-            Some(end) if end >= since => (last, since) = (Last::Got(call.kind), end),
-            Some(_) => {}
-            None => waiting = true,
-        }
+        let end = call.end.filter(|end| *end <= now);
+        got = end.filter(|end| got.is_none_or(|(last, _)| *end > last)).map(|end| (end, call.kind)).or(got);
     }
-    (State { route: inbound.route, made, last, waiting, ended: false, load: inbound.load }, since.min(now))
+    let since = |(at, kind): (BootNs, u16)| (kind, now.saturating_sub(at));
+    let came = now.saturating_sub(inbound.start);
+    Triggers { came, called: called.map(since), got: got.map(since), before: set.count_ones() }
 }
 
-/// Visits the steps at the end of a request that made the calls of a set, the ends of these calls backwards.
-fn finish(
-    inbound: &Inbound,
-    calls: &[&Call],
-    set: Set,
-    made: u64,
-    mut visit: impl FnMut(&State, Next, u64, Option<&Call>),
-) {
-    let Some(end) = inbound.end else { return };
-    let route = inbound.route;
-    let late = bits(set).next_back().and_then(|at| calls.get(at)).filter(|last| last.start > end);
-    if late.is_none() {
-        let (state, _) = state(inbound, calls, set, made, end);
-        visit(&state, Next::End, 0, None);
-    }
-    let last = late.map_or(Last::Ended, |call| Last::Called(call.kind));
-    visit(&State { route, made: 0, last, waiting: false, ended: true, load: inbound.load }, Next::Nothing, 0, None);
-    let answered = |at: &usize| calls.get(*at).and_then(|call| call.end).is_some_and(|answer| answer <= end);
-    let mut left: Set = bits(set).rev().take(REACH).filter(answered).fold(0, |left, at| left | 1 << at);
-    let mut remaining = 0u64;
-    for call in bits(left).filter_map(|at| calls.get(at)) {
-        remaining = remaining.wrapping_add(mix(u64::from(call.kind)));
-    }
-    let (mut last, mut before) = (Last::Over, end);
-    while let Some((answer, at, call)) = bits(left)
-        .filter_map(|at| calls.get(at).map(|call| (call.end.unwrap_or(end), at, *call)))
-        .max_by_key(|it| (it.0, it.1))
-    {
-        let state = State { route, made: remaining, last, waiting: false, ended: false, load: inbound.load };
-        visit(&state, Next::Call(call.kind), before.saturating_sub(answer), Some(call));
-        left &= !(1 << at);
-        remaining = remaining.wrapping_sub(mix(u64::from(call.kind)));
-        (last, before) = (Last::Before(call.kind), answer);
+/// The same for a call after the response.
+fn late_triggers(end: BootNs, calls: &[&Call], set: Set, now: BootNs) -> Triggers {
+    let last = bits(set).next_back().and_then(|at| calls.get(at)).filter(|last| last.start > end);
+    let called = last.map(|last| (last.kind, now.saturating_sub(last.start)));
+    Triggers { came: now.saturating_sub(end), called, ..Triggers::default() }
+}
+
+/// The step that a call is, after those of `set`.
+fn step(inbound: &Inbound, calls: &[&Call], set: Set, call: &Call, before: usize) -> (Step, Triggers) {
+    match inbound.end.filter(|end| call.start > *end) {
+        Some(end) => (Step::Late(call.kind), late_triggers(end, calls, set, call.start)),
+        None => (Step::Call(call.kind, before), triggers(inbound, calls, set, call.start)),
     }
 }
 
-/// Adds what a request did to a model, if it made the calls of a set. `believed` tells which steps are.
-pub(super) fn learn(
-    model: &mut Model,
-    inbound: &Inbound,
-    calls: &[&Call],
-    set: Set,
-    believed: impl Fn(&State, Next) -> bool,
-) {
-    let (mut made, mut before) = (0u64, 0);
-    let mut visit = |state: &State, next: Next, time: u64| {
-        if believed(state, next) {
-            model.add(state, next, time);
-        }
-    };
+/// The response: the step, and whether some call had no answer yet.
+fn response(inbound: &Inbound, calls: &[&Call], set: Set) -> Option<(Step, Triggers, bool)> {
+    let end = inbound.end?;
+    let (mut before, mut made, mut early) = (0, 0u64, false);
     for at in bits(set) {
-        let Some(call) = calls.get(at) else { continue };
-        take(inbound, calls, before, made, call, &mut visit);
+        let Some(call) = calls.get(at).filter(|call| call.start <= end) else { continue };
         made = made.wrapping_add(token(count(calls, before, call.kind), call.kind));
         before |= 1 << at;
+        early |= call.end.is_none_or(|answer| answer > end);
     }
-    finish(inbound, calls, set, made, |state, next, time, _| visit(state, next, time));
+    Some((Step::End(made), triggers(inbound, calls, before, end), early))
+}
+
+/// Adds what a request did to a model, if it made the calls of a set. `early`: also if it was answered before its calls
+/// were; `late`: also what it did after that.
+pub(super) fn learn(model: &mut Model, inbound: &Inbound, calls: &[&Call], set: Set, early: bool, late: bool) {
+    let (mut made, mut before, mut steps) = (0u64, 0, Vec::new());
+    for at in bits(set) {
+        let Some(call) = calls.get(at) else { continue };
+        let nth = count(calls, before, call.kind);
+        steps.push(step(inbound, calls, before, call, nth));
+        made = made.wrapping_add(token(nth, call.kind));
+        before |= 1 << at;
+    }
+    if let Some((step, triggers, is_early)) = response(inbound, calls, set) {
+        steps.push((step, triggers));
+        if early || !is_early {
+            model.add_end(inbound.route, is_early);
+        }
+        if late {
+            model.add_nothing(inbound.route);
+        }
+    }
+    for (step, triggers) in steps {
+        if late || !matches!(step, Step::Late(_)) {
+            model.add(inbound.route, step, &triggers);
+        }
+    }
     model.totals.add(inbound.route, &kinds(calls, set), made);
     model.learnt();
 }

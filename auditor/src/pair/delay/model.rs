@@ -1,176 +1,58 @@
-//! What a request does next, and when: learnt per state of a request, from fine to coarse.
-//!
-//! A request is a chain of steps: it makes a call, makes another, is answered. The next step and the time to it, from
-//! the last thing that happened to the request (it came, made a call, got an answer), depend on its state. Of a state
-//! seen often the own observations count, of one seen seldom those of a coarser one.
+//! What the requests of a process do: which calls they make (`totals`), and when (`trigger`).
 
 use std::collections::BTreeMap;
 
-use super::gap::{self, BINS, Gaps};
-use super::table::Call;
 use super::totals::Totals;
+use super::trigger::{Follow, Step, Triggers};
 
 /// Kinds of calls (destinations) told apart, and routes; what comes later shares the last one.
 pub(super) const KINDS: usize = 64;
-/// States held per process.
-const STATES: usize = 1024;
-/// Of detail.
-const LEVELS: u8 = 4;
-/// Weight of the coarser state, in observations; for the coarsest, of knowing nothing. Measured: less, and what was
-/// guessed wrong is learnt and confirmed.
-const COARSE: f64 = 50.0;
-const NOTHING: f64 = 100.0;
 /// Requests after which the past counts half for the first time, and again whenever their number has doubled: the first
 /// were understood worst.
 const AGE: u32 = 100;
-/// Probability that a request goes on to call after it was answered, before anything was seen.
+/// Share of the requests that call after they were answered, before any was seen; of those that are answered before
+/// their calls are. And how many requests these expectations weigh.
 const LATE: f64 = 0.005;
-/// The same for ending before a call is answered, relative to other steps.
-const EARLY: f64 = 0.01;
+const EARLY: f64 = 0.005;
+const EXPECTED: f64 = 100.0;
 
-/// The last thing that happened to a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Last {
-    Came,
-    Called(u16),
-    Got(u16),
-    Ended,
-    /// Backwards: it ended, or before that it got the answer to such a call.
-    Over,
-    Before(u16),
-}
+/// Least time, in seconds, that a rate is measured over.
+const LEAST: f64 = 0.1;
 
-/// What it does next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Next {
-    Call(u16),
-    /// It ends; when, the way backwards tells.
-    End,
-    /// Nothing more, after the end.
-    Nothing,
-}
-
-impl Next {
-    fn is_timeless(self) -> bool {
-        matches!(self, Self::End | Self::Nothing)
-    }
-}
-
-/// State of a request between two steps.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct State {
-    pub(super) route: u16,
-    /// Hash of the calls it has made, in any order; on the way backwards, of those that are left.
-    pub(super) made: u64,
-    pub(super) last: Last,
-    /// Some call has no answer.
-    pub(super) waiting: bool,
-    pub(super) ended: bool,
-    /// Requests that were open when it came.
-    pub(super) load: u8,
-}
-
-impl State {
-    /// Key of a level, from fine (0) to coarse.
-    fn key(&self, level: u8) -> u64 {
-        let last = match self.last {
-            Last::Came => 1,
-            Last::Called(kind) => 0x100 | u64::from(kind),
-            Last::Got(kind) => 0x200 | u64::from(kind),
-            Last::Ended => 2,
-            Last::Over => 3,
-            Last::Before(kind) => 0x300 | u64::from(kind),
-        };
-        let back = matches!(self.last, Last::Over | Last::Before(_));
-        let flags = u64::from(self.waiting) << 40 | u64::from(self.ended) << 41 | u64::from(back) << 42;
-        let coarse = u64::from(self.route) << 16 | flags | u64::from(level) << 50;
-        match level {
-            0 => mix(coarse | last | u64::from(self.load) << 54).wrapping_add(if self.ended {
-                0
-            } else {
-                mix(self.made)
-            }),
-            1 => mix(coarse | last).wrapping_add(if self.ended { 0 } else { mix(self.made) }),
-            2 => mix(coarse | last),
-            _ => mix(coarse),
-        }
-    }
-
-    fn tier(&self) -> Tier {
-        Tier { ended: self.ended, waiting: self.waiting }
-    }
-}
-
-/// Spreads the bits of a key.
-pub(super) fn mix(key: u64) -> u64 {
-    let key = (key ^ (key >> 31)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    let key = (key ^ (key >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    key ^ (key >> 32)
-}
-
-/// What matters about a state of which nothing is known.
-#[derive(Clone, Copy, Debug)]
-struct Tier {
-    ended: bool,
-    waiting: bool,
-}
-
+/// What requests of a route do rarely.
 #[derive(Clone, Debug, Default)]
-struct Node {
-    total: f64,
-    /// Log of the weight of the coarser state.
-    shrink: f64,
-    nexts: Vec<(Next, Gaps)>,
-    /// Blended with the coarser states: log density per second by bin.
-    tables: Vec<(Next, Box<[f64; BINS]>)>,
+struct Rare {
+    /// Answered; of them, before their calls.
+    ends: f64,
+    early: f64,
+    /// Calls after the response, by kind; requests that made none (more).
+    late: BTreeMap<u16, f64>,
+    nothing: f64,
 }
 
 /// What the requests of a process do.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Model {
-    index: std::collections::HashMap<u64, u32, Plain>,
-    nodes: Vec<(Node, Option<u32>, Tier)>,
     pub(super) kinds: u16,
     pub(super) totals: Totals,
+    follow: Follow,
+    rare: BTreeMap<u16, Rare>,
     /// Calls found to have no parent, by kind.
     background: BTreeMap<u16, f64>,
+    /// All calls.
+    calls: BTreeMap<u16, f64>,
     seconds: f64,
-    /// By kind: how often it is called, how long that takes, and the log of the two as densities per second.
-    calls: BTreeMap<u16, (Gaps, f64, Box<[f64; BINS]>)>,
+    /// Of these, with open requests.
+    busy: f64,
     fresh: u32,
     next_age: u32,
     trained: u32,
 }
 
-/// Keys are mixed already.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Plain(u64);
-
-impl std::hash::Hasher for Plain {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = mix(self.0 ^ u64::from(*byte));
-        }
-    }
-    fn write_u64(&mut self, key: u64) {
-        self.0 = key;
-    }
-}
-
-impl std::hash::BuildHasher for Plain {
-    type Hasher = Self;
-    fn build_hasher(&self) -> Self {
-        Self(0)
-    }
-}
-
 impl Model {
     pub(super) fn clear(&mut self) {
-        self.index.clear();
-        self.nodes.clear();
+        self.follow.clear();
+        self.rare.clear();
         self.background.clear();
         self.totals = Totals::default();
         (self.trained, self.next_age) = (0, 0);
@@ -181,85 +63,58 @@ impl Model {
     }
 
     /// Log density of the next step, per second.
-    pub(super) fn log(&self, state: &State, next: Next, time: u64) -> f64 {
-        let mut shrink = 0.0;
-        let bin = if next.is_timeless() { 0 } else { gap::bin(time) };
-        for level in 0..LEVELS {
-            let Some((node, _, _)) = self.index.get(&state.key(level)).and_then(|at| self.nodes.get(*at as usize))
-            else {
-                continue;
-            };
-            if let Some((_, table)) = node.tables.iter().find(|(of, _)| *of == next) {
-                return shrink + table.get(bin).copied().unwrap_or(f64::NEG_INFINITY);
+    pub(super) fn log(&self, route: u16, step: Step, triggers: &Triggers) -> f64 {
+        let log = self.follow.log(route, step, triggers);
+        match step {
+            Step::Late(kind) => {
+                let (rare, share) = (self.rare.get(&route), LATE / f64::from(self.kinds.max(1)));
+                let seen = rare.and_then(|rare| rare.late.get(&kind)).copied().unwrap_or_default();
+                log + ((seen + EXPECTED * share) / (rare.map_or(0.0, Rare::after) + EXPECTED)).ln()
             }
-            shrink += node.shrink;
-        }
-        shrink + self.base(state.tier(), next, bin)
-    }
-
-    /// Before anything was seen: any step, at any order of magnitude of the time, but no request ends before its calls.
-    fn base(&self, tier: Tier, next: Next, bin: usize) -> f64 {
-        let kinds = f64::from(self.kinds.max(1));
-        let share = match (tier.ended, next) {
-            (false, Next::Call(_)) => 1.0 / (kinds + 1.0),
-            (false, _) if tier.waiting => EARLY / (kinds + 1.0),
-            (false, _) => 1.0 / (kinds + 1.0),
-            (true, Next::Call(_)) => LATE / kinds,
-            (true, _) => 1.0 - LATE,
-        };
-        if next.is_timeless() { share.ln() } else { share.ln() + gap::any(bin) }
-    }
-
-    pub(super) fn add(&mut self, state: &State, next: Next, time: u64) {
-        let mut parent = None;
-        for level in (0..LEVELS).rev() {
-            let key = state.key(level);
-            let at = match self.index.get(&key) {
-                Some(at) => *at,
-                None if self.nodes.len() >= STATES => return,
-                None => {
-                    let at = self.nodes.len() as u32;
-                    self.nodes.push((Node::default(), parent, state.tier()));
-                    self.index.insert(key, at);
-                    at
-                }
-            };
-            parent = Some(at);
-            let Some((node, _, _)) = self.nodes.get_mut(at as usize) else { return };
-            node.total += 1.0;
-            let place = match node.nexts.iter().position(|(of, _)| *of == next) {
-                Some(place) => place,
-                None => {
-                    node.nexts.push((next, Gaps::default()));
-                    node.nexts.len() - 1
-                }
-            };
-            if let Some((_, gaps)) = node.nexts.get_mut(place) {
-                gaps.add(time);
-                if gaps.is_full() {
-                    node.total /= 2.0;
-                    node.nexts.iter_mut().for_each(|(_, gaps)| gaps.halve());
-                }
-            }
+            Step::Call(..) | Step::End(_) => log,
         }
     }
 
-    /// A call was answered, whoever made it.
-    pub(super) fn answered(&mut self, kind: u16, time: u64) {
-        let new = || (Gaps::default(), 0.0, Box::new([0.0; BINS]));
-        self.calls.entry(kind).or_insert_with(new).0.add(time);
+    /// Log probability that a request is answered before its calls are, or not.
+    pub(super) fn early(&self, route: u16, early: bool) -> f64 {
+        let (seen, ends) = self.rare.get(&route).map_or((0.0, 0.0), |rare| (rare.early, rare.ends));
+        let share = (seen + EXPECTED * EARLY) / (ends + EXPECTED);
+        if early { share.ln() } else { (-share).ln_1p() }
     }
 
-    /// Log of the calls of a kind per second: how likely one comes at some moment by chance.
+    /// Log probability that it makes no call (any more) after the response.
+    pub(super) fn nothing(&self, route: u16) -> f64 {
+        let (seen, after) = self.rare.get(&route).map_or((0.0, 0.0), |rare| (rare.nothing, rare.after()));
+        ((seen + EXPECTED * (1.0 - LATE)) / (after + EXPECTED)).ln()
+    }
+
+    pub(super) fn add(&mut self, route: u16, step: Step, triggers: &Triggers) {
+        self.follow.add(route, step, triggers);
+        if let Step::Late(kind) = step {
+            *self.rare.entry(route).or_default().late.entry(kind).or_default() += 1.0;
+        }
+    }
+
+    /// A request was answered, before its calls were or not.
+    pub(super) fn add_end(&mut self, route: u16, early: bool) {
+        let rare = self.rare.entry(route).or_default();
+        rare.ends += 1.0;
+        rare.early += f64::from(u8::from(early));
+    }
+
+    /// It made no call (any more) after that.
+    pub(super) fn add_nothing(&mut self, route: u16) {
+        self.rare.entry(route).or_default().nothing += 1.0;
+    }
+
+    /// A call was sent, whoever made it.
+    pub(super) fn sent(&mut self, kind: u16) {
+        *self.calls.entry(kind).or_default() += 1.0;
+    }
+
+    /// Log of the calls of a kind per second with open requests: how likely one comes at some moment by chance.
     pub(super) fn chance(&self, kind: u16) -> f64 {
-        self.calls.get(&kind).map_or(0.0, |(_, chance, _)| *chance)
-    }
-
-    /// Log density, per second, of the time that a call took, whoever made it.
-    pub(super) fn takes(&self, call: &Call) -> f64 {
-        let bin = gap::bin(call.end.unwrap_or(call.start).saturating_sub(call.start));
-        let table = self.calls.get(&call.kind).map(|(_, _, table)| table);
-        table.and_then(|table| table.get(bin)).copied().unwrap_or_else(|| gap::any(bin))
+        (self.calls.get(&kind).copied().unwrap_or_default().max(1.0) / self.busy.max(LEAST)).ln()
     }
 
     /// A call has no parent.
@@ -267,8 +122,10 @@ impl Model {
         *self.background.entry(kind).or_default() += 1.0;
     }
 
-    pub(super) fn elapsed(&mut self, seconds: f64) {
+    /// Time passed, while requests were open or not.
+    pub(super) fn elapsed(&mut self, seconds: f64, busy: bool) {
         self.seconds += seconds;
+        self.busy += if busy { seconds } else { 0.0 };
     }
 
     /// Calls of a kind per second that were found to have no parent.
@@ -289,54 +146,31 @@ impl Model {
         }
         self.next_age = self.trained.saturating_mul(2);
         self.totals.age();
-        for (node, _, _) in &mut self.nodes {
-            node.total /= 2.0;
-            node.nexts.iter_mut().for_each(|(_, gaps)| gaps.halve());
-        }
+        self.follow.age();
+        self.rare.values_mut().for_each(Rare::age);
     }
 
     pub(super) fn is_stale(&self) -> bool {
         self.fresh > (self.trained / 20).max(8)
     }
 
-    /// Makes what was added count.
-    pub(super) fn refresh(&mut self) {
+    /// Makes what was added count. Times are multiples of `clock` nanoseconds.
+    pub(super) fn refresh(&mut self, clock: u64) {
         self.fresh = 0;
         self.totals.refresh();
-        for (gaps, chance, table) in self.calls.values_mut() {
-            *chance = (gaps.total() / self.seconds.max(1.0)).ln();
-            for (bin, (log, share)) in table.iter_mut().zip(gaps.smooth()).enumerate() {
-                let any = NOTHING * gap::any(bin).exp();
-                *log = ((gaps.total() * share / gap::width(bin) + any) / (gaps.total() + NOTHING)).ln();
-            }
-        }
-        // Coarse states come before the fine ones under them.
-        for at in 0..self.nodes.len() {
-            let Some((node, parent, ended)) = self.nodes.get(at) else { return };
-            let parent = parent.and_then(|parent| self.nodes.get(parent as usize)).map(|(node, _, _)| node);
-            let is_coarsest = parent.is_none();
-            let tables = node.nexts.iter().map(|(next, gaps)| {
-                let weight = if parent.is_none() { NOTHING } else { COARSE };
-                let mut table = Box::new([0.0; BINS]);
-                let smooth = gaps.smooth();
-                let coarse = parent.and_then(|parent| parent.tables.iter().find(|(of, _)| of == next));
-                for (bin, (log, share)) in table.iter_mut().zip(smooth).enumerate() {
-                    let (share, width) = if next.is_timeless() { (1.0, 1.0) } else { (share, gap::width(bin)) };
-                    let coarse = match coarse {
-                        Some((_, table)) => table.get(bin).copied().unwrap_or_default(),
-                        None => self.base(*ended, *next, bin),
-                    };
-                    let own = gaps.total() * share / width;
-                    *log = ((own + weight * coarse.exp()) / (node.total + weight)).ln();
-                }
-                (*next, table)
-            });
-            let tables = tables.collect();
-            if let Some((node, _, _)) = self.nodes.get_mut(at) {
-                node.tables = tables;
-                let weight = if is_coarsest { NOTHING } else { COARSE };
-                node.shrink = (weight / (weight + node.total)).ln();
-            }
+        self.follow.refresh(clock);
+    }
+}
+
+impl Rare {
+    /// Steps after the response.
+    fn after(&self) -> f64 {
+        self.nothing + self.late.values().sum::<f64>()
+    }
+
+    fn age(&mut self) {
+        for count in [&mut self.ends, &mut self.early, &mut self.nothing].into_iter().chain(self.late.values_mut()) {
+            *count /= 2.0;
         }
     }
 }

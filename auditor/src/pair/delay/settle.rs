@@ -2,7 +2,7 @@
 
 use super::candidates::LATE;
 use super::history::{self, History};
-use super::model::{Model, Next};
+use super::model::Model;
 use super::sample::{self, Game};
 use super::table::{Call, Inbound, Slot, Table};
 use super::{Decision, Delays};
@@ -16,8 +16,8 @@ const AROUND: usize = 256;
 const DEADLINE: BootNs = 10_000_000_000;
 const PENDING: usize = 2048;
 /// The first model is learnt from so many calls, or from what there is after so long; in so many rounds.
-const WARM: usize = 384;
-const WARM_UP: BootNs = 5_000_000_000;
+const WARM: usize = 640;
+const WARM_UP: BootNs = 10_000_000_000;
 const ROUNDS: u32 = 8;
 const PLAY: usize = 5;
 /// Requests that have ended and may still make a call.
@@ -97,7 +97,7 @@ impl Delays {
                     self.model.add_background(call.kind);
                 }
             }
-            self.model.refresh();
+            self.model.refresh(self.clock);
             ended.iter().for_each(|slot| {
                 self.table.inbounds.get_mut(*slot).into_iter().for_each(|inbound| inbound.histories = None);
             });
@@ -158,7 +158,7 @@ impl Delays {
                 }
             }
             if let Some(inbound) = call.owner.and_then(|owner| self.table.inbounds.get(owner)) {
-                self.delays.entry(call.kind).or_default().add(call.start.saturating_sub(inbound.start));
+                self.delays.entry(call.kind).or_default().add(call.start.saturating_sub(inbound.start), 1.0);
             } else {
                 self.model.add_background(call.kind);
             }
@@ -238,7 +238,7 @@ impl Delays {
         }
         self.model.age();
         if self.model.is_stale() {
-            self.model.refresh();
+            self.model.refresh(self.clock);
         }
     }
 }
@@ -264,8 +264,6 @@ fn learn(model: &mut Model, table: &Table, slot: Slot, alone: bool) {
             guessed |= inbound.end.is_some_and(|end| call.start > end) && !call.proven;
         }
     }
-    history::learn(model, inbound, &calls, set, |state, next| {
-        let early = next == Next::End && state.waiting;
-        !(early && inbound.shared) && !(state.ended && (guessed || inbound.shared || inbound.followed))
-    });
+    let late = !(guessed || inbound.shared || inbound.followed);
+    history::learn(model, inbound, &calls, set, !inbound.shared, late);
 }

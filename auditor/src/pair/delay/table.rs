@@ -1,7 +1,6 @@
 //! Requests and calls of a process, while they matter.
 
 use super::history::History;
-use super::model::Last;
 use crate::exchange::ExchangeId;
 use crate::record::BootNs;
 
@@ -71,19 +70,16 @@ pub(super) struct Inbound {
     pub(super) puzzles: u32,
     /// Forgotten while it was open.
     pub(super) lost: bool,
-    /// What it seems to have done so far: the last thing and when, how many calls of which kinds and the hash of them,
-    /// how many without an answer.
-    pub(super) last: Last,
+    /// What it seems to have done so far: when something last happened to it, when it made its last call and got its last
+    /// answer and of which kind, how many calls of which kinds.
     pub(super) since: BootNs,
+    pub(super) called: Option<(BootNs, u16)>,
+    pub(super) got: Option<(BootNs, u16)>,
     pub(super) kinds: Vec<(u16, usize)>,
-    pub(super) made: u64,
-    pub(super) waiting: u32,
-    /// Requests open when it came, a few at most.
-    pub(super) load: u8,
 }
 
 impl Inbound {
-    pub(super) fn new(id: ExchangeId, route: u16, start: BootNs, load: u8) -> Self {
+    pub(super) fn new(id: ExchangeId, route: u16, start: BootNs) -> Self {
         Self {
             id,
             route,
@@ -95,12 +91,10 @@ impl Inbound {
             followed: false,
             puzzles: 0,
             lost: false,
-            last: Last::Came,
             since: start,
+            called: None,
+            got: None,
             kinds: Vec::new(),
-            made: 0,
-            waiting: 0,
-            load,
         }
     }
 
