@@ -25,4 +25,4 @@ pub use fold::{Fold, Mark, Occurrence, fingerprint};
 pub use formats::{FormatCounts, FormatsInfo};
 pub use line::*;
 pub use time::Timeline;
-pub use totals::Totals;
+pub use totals::{NO_FORMAT, Totals};

@@ -8,7 +8,8 @@ use std::time::Duration;
 use lru::LruCache;
 
 use super::config::Config;
-use super::findings::{accusation, kept_on_restart};
+use super::degraded::Degradation;
+use super::findings::{accusation, format_of, kept_on_restart};
 use super::lines::{self, Answer, Evidence};
 use super::upkeep::KERNEL;
 use crate::audit::ignore::is_ignored;
@@ -62,6 +63,7 @@ pub struct Back {
     pub(super) interval_start: BootNs,
     pub(super) next_stats: BootNs,
     pub(super) evicted: Counters,
+    pub(super) degradation: Degradation,
     claims: Option<Vec<Claim>>,
 }
 
@@ -87,6 +89,7 @@ impl Back {
             interval_start: 0,
             next_stats: 0,
             evicted: Counters::new(),
+            degradation: Degradation::default(),
             claims: None,
             config,
         }
@@ -133,6 +136,7 @@ impl Back {
                 self.advance(tick.time, out);
                 let named = KERNEL.iter().zip(tick.counters).map(|(name, count)| ((*name).to_owned(), count));
                 self.stages.insert("kernel".to_owned(), named.collect());
+                self.watch(out);
             }
         }
         for claim in self.pairer.decided(self.now, tick) {
@@ -198,6 +202,7 @@ impl Back {
             ),
             auditor: None,
             totals: Some(self.totals.info()),
+            degraded: None,
         })));
     }
 
@@ -229,6 +234,7 @@ impl Back {
                 host_name: clock.host_name.clone(),
             }),
             totals: None,
+            degraded: None,
         })));
         self.clock = Some(clock);
     }
@@ -378,6 +384,9 @@ impl Back {
         };
         *self.totals.hops.entry(outcome).or_default() += 1;
         self.totals.suspected += u64::from(suspicion.is_some());
+        if hop.verdict.suspicion.is_none() {
+            self.totals.settle(outcome, format_of(&hop, &self.config.selection), 1);
+        }
         let transport = lines::transport(&hop.request.endpoints);
         if let Some((key, edge)) = self.edges.count(&hop.edge, &hop.resource, transport, outcome, suspicion) {
             out.push(self.summary(key, &edge));
@@ -412,6 +421,7 @@ impl Back {
         let outcome = Outcome::of(suspicion);
         let (mark, mut found) = self.occurrence(&hop, &accusation, outcome, answer, Some(correlation));
         if certain {
+            self.totals.settle(outcome, accusation.format, 1);
             self.convict(class, suspicion, standing.confidence, (mark, found), out);
             for found in kept_on_restart(&hop, suspicion, &self.config.selection) {
                 let (mark, found) = self.occurrence(&hop, &found, outcome, answer, Some(correlation));

@@ -5,9 +5,9 @@ use super::lines::{self, Answer, Evidence};
 use crate::audit::{Boundaries, Code, Found, Outcome, Severity, dropped};
 use crate::context::format::Format;
 use crate::context::w3c::{self, W3C, rules};
-use crate::context::{Selection, format};
+use crate::context::{Carried, Presence, Selection, format};
 use crate::pair::{ClassRef, Suspicion};
-use crate::report::{Correlation, FormatCounts, Line, Mark, Occurrence, fingerprint, round4};
+use crate::report::{Correlation, FormatCounts, Line, Mark, NO_FORMAT, Occurrence, fingerprint, round4};
 
 impl Back {
     /// A class is certain: its earlier calls count as well.
@@ -27,6 +27,7 @@ impl Back {
             let unknown = self.totals.hops.entry(Outcome::Unknown).or_default();
             *unknown = unknown.saturating_sub(earlier.count);
             *self.totals.hops.entry(Outcome::of(suspicion)).or_default() += earlier.count;
+            self.totals.settle(Outcome::of(suspicion), earlier.line.finding.format, earlier.count);
             self.totals.suspected = self.totals.suspected.saturating_sub(earlier.count);
             if other == mark {
                 earlier.absorb(found);
@@ -123,6 +124,14 @@ pub(super) fn accusation(hop: &Hop, suspicion: Suspicion, selection: &Selection)
         (Suspicion::NotStarted, _) => (w3c::NAME, &rules::NOT_STARTED),
     };
     Found { format, fault: format::Fault { rule, reason: None, detail: None } }
+}
+
+/// The format that says what became of the trace: of the request, if it carried anything, else of the call.
+pub(super) fn format_of(hop: &Hop, selection: &Selection) -> &'static str {
+    let received = hop.pairing.parent.as_deref().map(|parent| &parent.carried);
+    let carries = |carried: &&Carried| carried.presence != Presence::Absent;
+    let told = received.filter(carries).or(Some(&hop.sent).filter(carries));
+    told.map_or(NO_FORMAT, |carried| carried.main(selection).name())
 }
 
 /// What a service that certainly started a trace of its own took over from the one that it received, where it is known

@@ -5,13 +5,18 @@ use std::collections::BTreeMap;
 use super::line::TotalsInfo;
 use crate::audit::{Code, Outcome, Severity};
 
+/// Stands for the format of calls that carry nothing, for requests that carried nothing.
+pub const NO_FORMAT: &str = "none";
+
 /// Totals of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
     /// Occurrences by code and severity, whatever `min_severity` lets through.
     pub findings: BTreeMap<(Code, Severity), u64>,
-    /// Calls by outcome.
+    /// Calls by outcome. What only looks faulty counts as `unknown` until it is certain.
     pub hops: BTreeMap<Outcome, u64>,
+    /// The same without those that only look faulty, by the format that says so: each number only grows.
+    pub settled: BTreeMap<(Outcome, &'static str), u64>,
     /// Calls that look faulty without certainty; `unknown` in `hops`.
     pub suspected: u64,
     /// Requests that were received.
@@ -25,6 +30,13 @@ pub struct Totals {
 }
 
 impl Totals {
+    /// Counts calls whose outcome will not change any more. `format`: the one that the trace came in first, else the one
+    /// that it was started in.
+    pub(crate) fn settle(&mut self, outcome: Outcome, format: &'static str, count: u64) {
+        let format = if outcome == Outcome::Absent { NO_FORMAT } else { format };
+        *self.settled.entry((outcome, format)).or_default() += count;
+    }
+
     /// The worst that was found.
     pub fn worst(&self) -> Option<Severity> {
         self.findings.keys().map(|(_, severity)| *severity).max()
