@@ -2,6 +2,7 @@
 
 mod boundaries;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use auditor::context::format::Level;
 use auditor::context::{Selection, SelectionError};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::metrics::address;
 use boundaries::BoundaryArgs;
 
 /// Audits trace-context propagation: which hop received traceparent and did not forward it.
@@ -80,6 +82,10 @@ pub(crate) struct Run {
     /// Where the lines go: `-` is stdout, anything else a file (appended to, created with mode 0600). Repeatable.
     #[arg(long, short, default_value = "-", value_name = "-|PATH")]
     pub(crate) output: Vec<PathBuf>,
+    /// Answer at http://ADDRESS/metrics (OpenMetrics or Prometheus text), /healthz and /readyz. A port alone is on
+    /// loopback; port 0: a free one, which stderr tells.
+    #[arg(long, env = "AUDITOR_METRICS_ADDR", value_name = "[ADDRESS:]PORT", value_parser = address)]
+    pub(crate) metrics_addr: Option<SocketAddr>,
 }
 
 #[derive(Debug, Args)]

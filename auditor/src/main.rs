@@ -4,6 +4,7 @@
 mod cli;
 mod commands;
 mod exit;
+mod metrics;
 
 use std::process::ExitCode;
 

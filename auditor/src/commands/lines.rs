@@ -8,7 +8,7 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use auditor::report::Line;
 
 use crate::exit::{Failure, stderr};
+use crate::metrics::OutputState;
 
 /// Lines that wait for one output.
 const QUEUE: usize = 8192;
@@ -48,13 +49,14 @@ pub(crate) struct Outputs {
     full: Full,
     /// At the end of a run there is time: until then full queues are waited for.
     deadline: Option<Instant>,
-    /// Outputs whose thread still writes.
-    alive: Arc<AtomicUsize>,
-    dropped: u64,
 }
 
 struct Output {
     name: String,
+    /// Lines for which its queue had no room.
+    dropped: u64,
+    /// Its thread still writes.
+    alive: Arc<AtomicBool>,
     queue: SyncSender<Arc<str>>,
     /// What became of it, once its thread ends.
     end: Receiver<io::Result<()>>,
@@ -63,7 +65,7 @@ struct Output {
 impl Outputs {
     /// Opens them: `-` is stdout, anything else a file that is appended to.
     pub(crate) fn open(paths: &[PathBuf], full: Full) -> Result<Self, Failure> {
-        let mut outputs = Self { outputs: Vec::new(), full, deadline: None, alive: Arc::default(), dropped: 0 };
+        let mut outputs = Self { outputs: Vec::new(), full, deadline: None };
         for path in paths {
             let name = path.display().to_string();
             let (name, file) = match name.as_str() {
@@ -84,19 +86,19 @@ impl Outputs {
     fn start(&mut self, name: String, file: File) -> Result<(), Failure> {
         let (queue, lines) = sync_channel(QUEUE);
         let (ended, end) = sync_channel(1);
-        let (alive, whose) = (Arc::clone(&self.alive), name.clone());
-        self.alive.fetch_add(1, Ordering::Relaxed);
+        let alive = Arc::new(AtomicBool::new(true));
+        let (lives, whose) = (Arc::clone(&alive), name.clone());
         let writer = move || {
             let result = write_all(file, &lines);
             if let Err(error) = &result {
                 stderr(format_args!("auditor: {whose}: {error}"));
             }
-            alive.fetch_sub(1, Ordering::Relaxed);
+            lives.store(false, Ordering::Relaxed);
             // Nobody waits for it when the run had to end without it.
             let _ = ended.send(result);
         };
         thread::Builder::new().name("output".into()).spawn(writer).map_err(Failure::io("starting"))?;
-        self.outputs.push(Output { name, queue, end });
+        self.outputs.push(Output { name, dropped: 0, alive, queue, end });
         Ok(())
     }
 
@@ -106,7 +108,8 @@ impl Outputs {
             let mut line = line.to_json();
             line.push('\n');
             let line: Arc<str> = line.into();
-            for output in &self.outputs {
+            let told = self.outputs.iter().any(|output| output.dropped > 0);
+            for output in &mut self.outputs {
                 let lost = match self.full {
                     Full::Drop => !queued(&output.queue, &line, self.deadline),
                     Full::Wait => {
@@ -115,7 +118,7 @@ impl Outputs {
                         false
                     }
                 };
-                if lost && self.dropped == 0 {
+                if lost && !told {
                     let name = output.name.clone();
                     // Not here: stderr may go where this output goes.
                     let _ = thread::Builder::new().spawn(move || {
@@ -125,15 +128,21 @@ impl Outputs {
                         ));
                     });
                 }
-                self.dropped += u64::from(lost);
+                output.dropped += u64::from(lost);
             }
         }
-        if self.alive.load(Ordering::Relaxed) == 0 { Written::Closed } else { Written::Yes }
+        let lives = self.outputs.iter().any(|output| output.alive.load(Ordering::Relaxed));
+        if lives { Written::Yes } else { Written::Closed }
     }
 
-    /// Lines that were dropped for want of room.
-    pub(crate) fn dropped(&self) -> u64 {
-        self.dropped
+    /// What each says of itself.
+    pub(crate) fn states(&self) -> Vec<OutputState> {
+        let state = |output: &Output| OutputState {
+            name: output.name.clone(),
+            dropped: output.dropped,
+            up: output.alive.load(Ordering::Relaxed),
+        };
+        self.outputs.iter().map(state).collect()
     }
 
     /// The source has ended: from now on full queues are waited for, but not for long.

@@ -6,12 +6,18 @@ use super::lines::{Full, Outputs};
 use super::session;
 use crate::cli::{LogLevel, Run};
 use crate::exit::Failure;
+use crate::metrics;
 
 pub(crate) fn run(args: &Run, log_level: LogLevel) -> Result<ExitCode, Failure> {
     let settings = session::settings(&args.services, &args.judge, &args.headers)?;
     let mut outputs = Outputs::open(&args.output, Full::Drop)?;
+    // Before anything is attached: an address in use ends it.
+    let board = args.metrics_addr.map(metrics::start).transpose()?;
     let kernel = session::attach(&args.capture, log_level)?;
-    session::audit(kernel, args.duration, settings, &mut outputs)?;
+    if let Some(board) = &board {
+        board.attached(session::capture(&args.capture, &kernel, &settings));
+    }
+    session::audit(kernel, args.duration, settings, &mut outputs, board.as_deref())?;
     outputs.finish()?;
     Ok(ExitCode::SUCCESS)
 }

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::Duration;
 
-use auditor::pipeline::{Filter, Pipeline, Settings};
+use auditor::pipeline::{Filter, OutputHealth, Pipeline, Settings};
 use auditor::record::Record;
 use auditor::report::Line;
 use auditor::source::kernel::{Hooks, Kernel, Options, Selection};
@@ -15,6 +15,7 @@ use auditor::source::{cgroup, node, privilege};
 use super::lines::{Outputs, Written};
 use crate::cli::{Capture, Headers, HooksArg, Judge, LogLevel, Services};
 use crate::exit::Failure;
+use crate::metrics::{self, Board, Snapshot};
 
 /// Processes whose description is not read again.
 pub(crate) const KNOWN_PROCESSES: NonZeroUsize = NonZeroUsize::new(8192).unwrap();
@@ -42,13 +43,28 @@ pub(crate) fn attach(capture: &Capture, log_level: LogLevel) -> Result<Kernel, F
             HooksArg::Syscall => Some(Hooks::Syscall),
         },
         selection: Selection { pids: capture.pid.clone(), comms: capture.comm.clone(), cgroups },
-        ring_bytes: capture.buffer.next_power_of_two() << 20,
+        ring_bytes: ring_bytes(capture),
         log_level: kernel_log_level(log_level),
     })?;
     if !privilege::can_inspect_processes(privilege::effective()) {
         log::warn!("without CAP_SYS_PTRACE other users' processes are named by their command only");
     }
     Ok(kernel)
+}
+
+/// Size of the ring buffer as the flags say.
+fn ring_bytes(capture: &Capture) -> u32 {
+    capture.buffer.next_power_of_two() << 20
+}
+
+/// How it is attached, for who asks.
+pub(crate) fn capture(capture: &Capture, kernel: &Kernel, settings: &Settings) -> metrics::Capture {
+    metrics::Capture {
+        hooks: kernel.hooks().as_str(),
+        kernel: node::kernel_release(),
+        ring_bytes: ring_bytes(capture).into(),
+        bounds: settings.bounds().to_vec(),
+    }
 }
 
 /// What is worth knowing before a selection of pids turns out to have selected nothing.
@@ -119,23 +135,34 @@ pub(crate) fn audit(
     duration: Option<Duration>,
     settings: Settings,
     sink: &mut impl Take,
+    board: Option<&Board>,
 ) -> Result<(Pipeline, Stopped), Failure> {
     let runtime = runtime()?;
     let masking = node::run_masking().map_err(Failure::io("making a key"))?;
     let mut pipeline = Pipeline::new(Settings { masking, ..settings });
     let mut lines = Vec::new();
+    let mut latest = None;
+    let busy = |time| board.iter().for_each(|board| board.was_busy(time));
     let stopped = runtime
-        .block_on(live::run(kernel, duration, KNOWN_PROCESSES, |record| {
-            if matches!(record, Record::Tick(_)) {
+        .block_on(live::run(kernel, duration, KNOWN_PROCESSES, busy, |record| {
+            let tick = matches!(record, Record::Tick(_)).then(|| record.time());
+            if tick.is_some() {
                 count_dropped(&mut pipeline, sink);
+            } else if record.seq().is_some() {
+                latest = latest.max(Some(record.time()));
             }
             pipeline.push(record, &mut lines);
+            if let (Some(board), Some(now)) = (board, tick) {
+                let idle = latest.map(|latest| Duration::from_nanos(now.saturating_sub(latest)));
+                board.ticked(Snapshot::of(&pipeline, sink.outputs().states(), idle));
+            }
             match flush(&mut lines, sink) {
                 Written::Yes => ControlFlow::Continue(()),
                 Written::Closed => ControlFlow::Break(()),
             }
         }))
         .map_err(Failure::io("waiting for the kernel"))?;
+    board.iter().for_each(|board| board.stopping());
     if stopped != Stopped::Consumer {
         sink.outputs().hurry();
         count_dropped(&mut pipeline, sink);
@@ -146,7 +173,11 @@ pub(crate) fn audit(
 }
 
 fn count_dropped(pipeline: &mut Pipeline, sink: &mut impl Take) {
-    pipeline.set_stage_counters("output", [("dropped", sink.outputs().dropped())]);
+    let states = sink.outputs().states();
+    let dropped = states.iter().map(|output| output.dropped).sum();
+    pipeline.set_stage_counters("output", [("dropped", dropped)]);
+    let down = states.into_iter().filter(|output| !output.up).map(|output| output.name).collect();
+    pipeline.set_outputs(OutputHealth { dropped, down });
 }
 
 /// Passes lines on.

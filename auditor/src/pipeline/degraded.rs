@@ -178,12 +178,7 @@ impl Back {
                 message: format!("{words}{named}"),
                 auditor: None,
                 totals: None,
-                degraded: Some(DegradedInfo {
-                    cause: cause.as_str(),
-                    since: self.timeline.format(since),
-                    count,
-                    what,
-                }),
+                degraded: Some(DegradedInfo { cause: cause.as_str(), since: self.timeline.format(since), count, what }),
             })));
         }
     }
@@ -281,6 +276,9 @@ mod tests {
         world.back.evicted.insert("hops".into(), 1);
         world.back.evicted.insert("routes".into(), 1);
         let told = world.tick(1);
-        assert_eq!((told.len(), told[0].1.cause, told[0].1.what.as_slice()), (1, "table_full", &["hops".to_owned()][..]));
+        assert_eq!(
+            (told.len(), told[0].1.cause, told[0].1.what.as_slice()),
+            (1, "table_full", &["hops".to_owned()][..])
+        );
     }
 }

@@ -1,0 +1,138 @@
+//! Where the numbers of the run are pinned up for who asks.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use auditor::pipeline::{Cause, Pipeline};
+use auditor::report::{Counters, Totals};
+use prometheus_client::metrics::histogram::Histogram;
+
+/// Seconds from a few records to being far behind; none that the two formats write differently, such as 1 and 1.0.
+const BUSY: [f64; 9] = [0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 2.5];
+
+/// How the capture runs: what does not change once it does.
+#[derive(Clone, Debug)]
+pub(crate) struct Capture {
+    pub(crate) hooks: &'static str,
+    pub(crate) kernel: String,
+    /// Size of the ring buffer.
+    pub(crate) ring_bytes: u64,
+    /// Most entries of each table.
+    pub(crate) bounds: Vec<(&'static str, u64)>,
+}
+
+/// What an output says of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct OutputState {
+    pub(crate) name: String,
+    /// Lines that it had no room for.
+    pub(crate) dropped: u64,
+    /// Whether it takes lines.
+    pub(crate) up: bool,
+}
+
+/// The numbers of one moment.
+#[derive(Clone, Debug)]
+pub(crate) struct Snapshot {
+    pub(crate) stats: BTreeMap<String, Counters>,
+    pub(crate) totals: Totals,
+    pub(crate) blind_spots: BTreeMap<&'static str, u64>,
+    pub(crate) degraded: Vec<Cause>,
+    pub(crate) outputs: Vec<OutputState>,
+    /// When the latest record was made; `None` before the first.
+    pub(crate) last_record: Option<SystemTime>,
+    /// When all this was so.
+    pub(crate) time: SystemTime,
+}
+
+impl Snapshot {
+    /// What there is now. `idle`: since the latest record.
+    pub(crate) fn of(pipeline: &Pipeline, outputs: Vec<OutputState>, idle: Option<Duration>) -> Self {
+        let time = SystemTime::now();
+        Self {
+            stats: pipeline.stats(),
+            totals: pipeline.totals().clone(),
+            blind_spots: pipeline.blind_spots(),
+            degraded: pipeline.degraded().collect(),
+            outputs,
+            last_record: idle.and_then(|idle| time.checked_sub(idle)),
+            time,
+        }
+    }
+
+    /// A counter of a stage.
+    pub(crate) fn stat(&self, stage: &str, name: &str) -> u64 {
+        self.stats.get(stage).and_then(|stage| stage.get(name)).copied().unwrap_or(0)
+    }
+}
+
+/// How far the run is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    Attaching,
+    Running,
+    Stopping,
+}
+
+/// What who asks is told.
+#[derive(Clone, Debug)]
+pub(super) struct Pinned {
+    pub(super) phase: Phase,
+    /// When something was last pinned up.
+    pub(super) at: Instant,
+    pub(super) capture: Option<Arc<Capture>>,
+    pub(super) snapshot: Option<Arc<Snapshot>>,
+}
+
+/// Shared by what runs the pipeline and what answers. Nobody holds its lock for longer than a copy of a few pointers.
+#[derive(Debug)]
+pub(crate) struct Board {
+    pinned: Mutex<Pinned>,
+    /// How long the capture's thread was busy each time.
+    pub(super) busy: Histogram,
+    /// When this process began.
+    pub(super) started: SystemTime,
+}
+
+impl Board {
+    pub(super) fn new() -> Self {
+        let pinned = Pinned { phase: Phase::Attaching, at: Instant::now(), capture: None, snapshot: None };
+        let busy = Histogram::new(BUSY);
+        Self { pinned: Mutex::new(pinned), busy, started: SystemTime::now() }
+    }
+
+    /// Everything is attached.
+    pub(crate) fn attached(&self, capture: Capture) {
+        let mut pinned = self.lock();
+        (pinned.phase, pinned.at, pinned.capture) = (Phase::Running, Instant::now(), Some(Arc::new(capture)));
+    }
+
+    /// A second has passed.
+    pub(crate) fn ticked(&self, snapshot: Snapshot) {
+        let snapshot = Some(Arc::new(snapshot));
+        let mut pinned = self.lock();
+        pinned.at = Instant::now();
+        let old = std::mem::replace(&mut pinned.snapshot, snapshot);
+        drop(pinned);
+        drop(old);
+    }
+
+    /// The capture's thread was busy for so long: with a batch of records, or a tick.
+    pub(crate) fn was_busy(&self, time: Duration) {
+        self.busy.observe(time.as_secs_f64());
+    }
+
+    /// The run is coming to its end.
+    pub(crate) fn stopping(&self) {
+        self.lock().phase = Phase::Stopping;
+    }
+
+    pub(super) fn pinned(&self) -> Pinned {
+        self.lock().clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Pinned> {
+        self.pinned.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
