@@ -8,6 +8,7 @@ use std::time::Duration;
 use auditor::audit::Severity;
 use auditor::context::format::Level;
 use auditor::context::{Selection, SelectionError};
+use auditor::units::duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use boundaries::BoundaryArgs;
@@ -285,25 +286,6 @@ impl SeverityArg {
     }
 }
 
-/// `500ms`, `30s`, `5m`, `2h`, or plain seconds.
-fn duration(text: &str) -> Result<Duration, String> {
-    let unit_at = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(unit_at);
-    let number: f64 = number.trim().parse().map_err(|_| format!("{text:?} is not a duration such as 30s or 5m"))?;
-    let scale = match unit {
-        "ms" => 0.001,
-        "" | "s" => 1.0,
-        "m" => 60.0,
-        "h" => 3600.0,
-        "d" => 86400.0,
-        _ => return Err(format!("{unit:?} is not a unit of time; use ms, s, m, h or d")),
-    };
-    Duration::try_from_secs_f64(number * scale)
-        .ok()
-        .filter(|duration| *duration <= Duration::from_secs(10 * 365 * 86400))
-        .ok_or_else(|| format!("{text:?} is not a duration of zero to ten years"))
-}
-
 fn probability(text: &str) -> Result<f64, String> {
     match text.parse() {
         Ok(p) if (0.0..=1.0).contains(&p) => Ok(p),
@@ -351,16 +333,5 @@ mod tests {
         assert!(matches!(audited(&["--formats", "w3c,zipkin"]), Err(SelectionError::UnknownFormat(_))));
         assert!(matches!(audited(&["--header", "Cookie"]), Err(SelectionError::Credentials(_))));
         assert!(Cli::try_parse_from(["auditor", "replay", "file", "--spec-level", "3"]).is_err());
-    }
-
-    #[test]
-    fn durations() {
-        assert_eq!(duration("30s"), Ok(Duration::from_secs(30)));
-        assert_eq!(duration("1.5m"), Ok(Duration::from_secs(90)));
-        assert_eq!(duration("250ms"), Ok(Duration::from_millis(250)));
-        assert_eq!(duration("0"), Ok(Duration::ZERO));
-        for wrong in ["", "s", "-1s", "5 parsecs", "nan", "inf", "1e300h", "1s2s"] {
-            assert!(duration(wrong).is_err(), "{wrong}");
-        }
     }
 }
