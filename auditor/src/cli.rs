@@ -8,6 +8,7 @@ use std::time::Duration;
 use auditor::audit::Severity;
 use auditor::context::format::Level;
 use auditor::context::{Selection, SelectionError};
+use auditor::sink::Spec;
 use auditor::units::duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -78,9 +79,8 @@ pub(crate) struct Run {
     /// Stop after this long, such as 30s or 5m.
     #[arg(long, env = "AUDITOR_DURATION", value_parser = duration)]
     pub(crate) duration: Option<Duration>,
-    /// Where the lines go: `-` is stdout, anything else a file (appended to, created with mode 0600). Repeatable.
-    #[arg(long, short, default_value = "-", value_name = "-|PATH")]
-    pub(crate) output: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) output: Output,
 }
 
 #[derive(Debug, Args)]
@@ -125,8 +125,29 @@ pub(crate) struct Replay {
     pub(crate) services: Services,
     #[command(flatten)]
     pub(crate) judge: Judge,
+    #[command(flatten)]
+    pub(crate) output: Output,
     /// The recording; `-` reads stdin.
     pub(crate) file: PathBuf,
+}
+
+/// Where lines go.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Judgement and output")]
+pub(crate) struct Output {
+    /// Where lines go: `-` (stdout), a PATH (appended to, created with mode 0600), `syslog+unix:PATH`,
+    /// `syslog+udp://HOST[:PORT]`, `syslog+tcp://HOST[:PORT]`, `journald:`, `otlp+http://HOST[:PORT]`. Options come after
+    /// a `?`, with `&` between them: format=json|json-nested|ecs|otlp-json|text, queue=LINES; of files rotate=SIZE,
+    /// rotate-age=TIME and keep=FILES; of syslog facility=NAME. Repeatable.
+    #[arg(
+        long = "output",
+        short,
+        env = "AUDITOR_OUTPUT",
+        default_value = "-",
+        value_name = "OUTPUT",
+        value_delimiter = ','
+    )]
+    pub(crate) specs: Vec<Spec>,
 }
 
 #[derive(Debug, Args)]
@@ -238,6 +259,10 @@ pub(crate) struct Judge {
     /// How often the auditor's own counters are printed.
     #[arg(long, env = "AUDITOR_STATS_INTERVAL", default_value = "60s", value_parser = duration)]
     pub(crate) stats_interval: Duration,
+    /// Write at most so many findings a second (ten times as many at once); what is held back is in the count of a later
+    /// line. 0: no limit.
+    #[arg(long, env = "AUDITOR_MAX_FINDINGS_PER_SECOND", default_value = "20", value_name = "N")]
+    pub(crate) max_findings_per_second: u32,
     /// Only hops whose request came in on this local port. Repeatable.
     #[arg(long, value_name = "PORT")]
     pub(crate) port: Vec<u16>,
