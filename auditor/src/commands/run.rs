@@ -2,7 +2,8 @@
 
 use std::process::ExitCode;
 
-use super::lines::{Full, Outputs};
+use auditor::sink::Full;
+
 use super::session;
 use crate::cli::{LogLevel, Run};
 use crate::exit::Failure;
@@ -10,7 +11,7 @@ use crate::metrics;
 
 pub(crate) fn run(args: &Run, log_level: LogLevel) -> Result<ExitCode, Failure> {
     let settings = session::settings(&args.services, &args.judge, &args.headers)?;
-    let mut outputs = Outputs::open(&args.output, Full::Drop)?;
+    let mut outputs = session::outputs(&args.output.specs, Full::Drop)?;
     // Before anything is attached: an address in use ends it.
     let board = args.metrics_addr.map(metrics::start).transpose()?;
     let kernel = session::attach(&args.capture, log_level)?;

@@ -1,5 +1,6 @@
 //! What `run` and `check` share: capture, pipeline, lines.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -8,14 +9,14 @@ use std::time::Duration;
 use auditor::pipeline::{Filter, OutputHealth, Pipeline, Settings};
 use auditor::record::Record;
 use auditor::report::Line;
+use auditor::sink::{self, Full, Outputs, SinkCounters, Spec, Written};
 use auditor::source::kernel::{Hooks, Kernel, Options, Selection};
 use auditor::source::live::{self, Stopped};
 use auditor::source::{cgroup, node, privilege};
 
-use super::lines::{Outputs, Written};
 use crate::cli::{Capture, Headers, HooksArg, Judge, LogLevel, Services};
-use crate::exit::Failure;
-use crate::metrics::{self, Board, Snapshot};
+use crate::exit::{self, Failure};
+use crate::metrics::{self, Board, OutputState, Snapshot};
 
 /// Processes whose description is not read again.
 pub(crate) const KNOWN_PROCESSES: NonZeroUsize = NonZeroUsize::new(8192).unwrap();
@@ -98,6 +99,7 @@ pub(crate) fn settings(services: &Services, judge: &Judge, headers: &Headers) ->
     settings.back.summary_interval = judge.summary_interval;
     settings.back.stats_interval = judge.stats_interval;
     settings.back.min_confidence = judge.min_confidence;
+    settings.back.max_findings_per_second = judge.max_findings_per_second;
     settings.back.min_severity = judge.min_severity.severity();
     settings.back.boundaries = judge.boundaries.boundaries();
     settings.filter = filter(services, &judge.port)?;
@@ -108,6 +110,13 @@ pub(crate) fn settings(services: &Services, judge: &Judge, headers: &Headers) ->
 pub(crate) fn filter(services: &Services, ports: &[u16]) -> Result<Filter, Failure> {
     Filter::new(&services.exe, &services.unit, &services.container, ports)
         .map_err(|error| Failure::Usage(format!("--exe {error}")))
+}
+
+/// Opens the outputs, and from then on again on SIGUSR1.
+pub(crate) fn outputs(specs: &[Spec], full: Full) -> Result<Outputs, Failure> {
+    let outputs = Outputs::open(specs, full, |text| exit::stderr(text))?;
+    sink::reopen_on_sigusr1(outputs.monitor()).map_err(Failure::io("starting"))?;
+    Ok(outputs)
 }
 
 /// Takes the pipeline's lines.
@@ -154,7 +163,7 @@ pub(crate) fn audit(
             pipeline.push(record, &mut lines);
             if let (Some(board), Some(now)) = (board, tick) {
                 let idle = latest.map(|latest| Duration::from_nanos(now.saturating_sub(latest)));
-                board.ticked(Snapshot::of(&pipeline, sink.outputs().states(), idle));
+                board.ticked(Snapshot::of(&pipeline, states(sink.outputs()), idle));
             }
             match flush(&mut lines, sink) {
                 Written::Yes => ControlFlow::Continue(()),
@@ -173,11 +182,22 @@ pub(crate) fn audit(
 }
 
 fn count_dropped(pipeline: &mut Pipeline, sink: &mut impl Take) {
-    let states = sink.outputs().states();
-    let dropped = states.iter().map(|output| output.dropped).sum();
-    pipeline.set_stage_counters("output", [("dropped", dropped)]);
-    let down = states.into_iter().filter(|output| !output.up).map(|output| output.name).collect();
-    pipeline.set_outputs(OutputHealth { dropped, down });
+    let total = sink.outputs().monitor().total();
+    let counters = [("written", total.written), ("dropped", total.dropped), ("retried", total.retried)];
+    pipeline.set_stage_counters("output", counters.into_iter().chain([("errors", total.errors)]));
+    pipeline.set_outputs(OutputHealth { dropped: total.dropped, down: sink.outputs().monitor().down() });
+}
+
+/// What each output says of itself. While one is replaced there are two of a name.
+fn states(outputs: &Outputs) -> BTreeMap<String, OutputState> {
+    let down = outputs.monitor().down();
+    let mut states: BTreeMap<String, OutputState> = BTreeMap::new();
+    for (name, counters) in outputs.counters() {
+        let up = !down.contains(&name);
+        let state = states.entry(name).or_insert_with(|| OutputState { up, counters: SinkCounters::default() });
+        state.counters = state.counters.plus(counters);
+    }
+    states
 }
 
 /// Passes lines on.

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use auditor::pipeline::{Cause, Pipeline};
 use auditor::report::{Counters, Totals};
+use auditor::sink::SinkCounters;
 use prometheus_client::metrics::histogram::Histogram;
 
 /// Seconds from a few records to being far behind; none that the two formats write differently, such as 1 and 1.0.
@@ -23,13 +24,11 @@ pub(crate) struct Capture {
 }
 
 /// What an output says of itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct OutputState {
-    pub(crate) name: String,
-    /// Lines that it had no room for.
-    pub(crate) dropped: u64,
     /// Whether it takes lines.
     pub(crate) up: bool,
+    pub(crate) counters: SinkCounters,
 }
 
 /// The numbers of one moment.
@@ -39,7 +38,8 @@ pub(crate) struct Snapshot {
     pub(crate) totals: Totals,
     pub(crate) blind_spots: BTreeMap<&'static str, u64>,
     pub(crate) degraded: Vec<Cause>,
-    pub(crate) outputs: Vec<OutputState>,
+    /// By name.
+    pub(crate) outputs: BTreeMap<String, OutputState>,
     /// When the latest record was made; `None` before the first.
     pub(crate) last_record: Option<SystemTime>,
     /// When all this was so.
@@ -48,7 +48,7 @@ pub(crate) struct Snapshot {
 
 impl Snapshot {
     /// What there is now. `idle`: since the latest record.
-    pub(crate) fn of(pipeline: &Pipeline, outputs: Vec<OutputState>, idle: Option<Duration>) -> Self {
+    pub(crate) fn of(pipeline: &Pipeline, outputs: BTreeMap<String, OutputState>, idle: Option<Duration>) -> Self {
         let time = SystemTime::now();
         Self {
             stats: pipeline.stats(),

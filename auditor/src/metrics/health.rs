@@ -34,8 +34,8 @@ pub(super) fn ready(pinned: &Pinned, now: Instant) -> Answer {
         (Phase::Running, None) => return Ok("ready".to_owned()),
         (Phase::Running, Some(snapshot)) => snapshot,
     };
-    if !snapshot.outputs.is_empty() && snapshot.outputs.iter().all(|output| !output.up) {
-        let names: Vec<_> = snapshot.outputs.iter().map(|output| &*output.name).collect();
+    if !snapshot.outputs.is_empty() && snapshot.outputs.values().all(|output| !output.up) {
+        let names: Vec<_> = snapshot.outputs.keys().map(String::as_str).collect();
         return Err(format!("no output takes lines: {}", names.join(", ")));
     }
     let causes: Vec<_> = snapshot.degraded.iter().map(|cause| cause.as_str()).collect();
@@ -47,13 +47,15 @@ mod tests {
     use std::sync::Arc;
 
     use auditor::pipeline::Cause;
+    use auditor::sink::SinkCounters;
 
     use super::*;
     use crate::metrics::OutputState;
     use crate::metrics::render::tests::snapshot;
 
     fn pinned(phase: Phase, up: &[bool], degraded: &[Cause]) -> Pinned {
-        let outputs = up.iter().map(|up| OutputState { name: "stdout".into(), dropped: 0, up: *up }).collect();
+        let state = |up: &bool| OutputState { up: *up, counters: SinkCounters::default() };
+        let outputs = ["stdout", "syslog"].map(str::to_owned).into_iter().zip(up.iter().map(state)).collect();
         let snapshot = Arc::new(crate::metrics::Snapshot { outputs, degraded: degraded.to_vec(), ..snapshot() });
         Pinned { phase, at: Instant::now(), capture: None, snapshot: Some(snapshot) }
     }

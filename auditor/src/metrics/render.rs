@@ -207,10 +207,15 @@ fn tables(snapshot: &Snapshot, families: &mut Families<'_, '_>) -> fmt::Result {
 
 fn outputs(snapshot: &Snapshot, families: &mut Families<'_, '_>) -> fmt::Result {
     let of = |value: fn(&OutputState) -> u64| {
-        snapshot.outputs.iter().map(move |output| (vec![("sink", &*output.name)], value(output)))
+        snapshot.outputs.iter().map(move |(name, output)| (vec![("sink", name.as_str())], value(output)))
     };
-    families.counters("auditor_sink_dropped", "Lines that an output had no room for", of(|output| output.dropped))?;
     families.gauges("auditor_sink_up", "Whether an output takes lines", of(|output| output.up.into()))?;
+    families.counters("auditor_sink_written", "Lines that an output took", of(|output| output.counters.written))?;
+    let dropped = "Lines that found no room in the queue of an output, or were given up";
+    families.counters("auditor_sink_dropped", dropped, of(|output| output.counters.dropped))?;
+    families.counters("auditor_sink_errors", "Failed attempts to write", of(|output| output.counters.errors))?;
+    families.counters("auditor_sink_retries", "Attempts after a failure", of(|output| output.counters.retried))?;
+    families.gauges("auditor_sink_queued_lines", "Lines that wait", of(|output| output.counters.queue_len))?;
     let degraded = Cause::ALL.map(|cause| (vec![("cause", cause.as_str())], snapshot.degraded.contains(&cause).into()));
     families.gauges("auditor_degraded", "Whether the audit is worth less than it should be, by why", degraded)
 }
@@ -241,6 +246,7 @@ pub(super) mod tests {
 
     use auditor::audit::Severity;
     use auditor::report::Totals;
+    use auditor::sink::SinkCounters;
 
     use super::*;
 
@@ -257,7 +263,10 @@ pub(super) mod tests {
             },
             blind_spots: BTreeMap::from([("tls_not_visible", 2)]),
             degraded: vec![Cause::RecordsLost],
-            outputs: vec![OutputState { name: "file:/a\"b\\c\nd".into(), dropped: 9, up: false }],
+            outputs: BTreeMap::from([(
+                "file:/a\"b\\c\nd".to_owned(),
+                OutputState { up: false, counters: SinkCounters { dropped: 9, ..SinkCounters::default() } },
+            )]),
             last_record: Some(UNIX_EPOCH),
             time: UNIX_EPOCH,
         }

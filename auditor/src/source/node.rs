@@ -44,6 +44,11 @@ pub fn kernel_release() -> String {
     read_trimmed("/proc/sys/kernel/osrelease")
 }
 
+/// Name of the node.
+pub fn host_name() -> String {
+    read_trimmed("/proc/sys/kernel/hostname")
+}
+
 /// Whether this process is in the initial pid namespace, whose pids the kernel side reports and compares.
 ///
 /// # Errors
@@ -62,7 +67,7 @@ pub fn clock_record(hooks: &str) -> Clock {
     Clock {
         boot_ns: boot_now(),
         unix_ns: i64::try_from(clock(libc::CLOCK_REALTIME)).unwrap_or(i64::MAX),
-        host_name: read_trimmed("/proc/sys/kernel/hostname"),
+        host_name: host_name(),
         kernel: kernel_release(),
         hooks: hooks.to_owned(),
         auditor_version: env!("CARGO_PKG_VERSION").to_owned(),
