@@ -13,6 +13,7 @@ pub mod http;
 pub mod kernel;
 mod once;
 pub mod process;
+pub mod prometheus;
 pub mod server;
 pub mod socket;
 pub mod sys;

@@ -136,13 +136,15 @@ fn counted(tally: &mut Tally, command: &mut Command) -> Result<()> {
 }
 
 /// Programs and the Debian packages that have them.
-const TOOLS: [(&str, &str); 11] = [
+const TOOLS: [(&str, &str); 13] = [
     ("nginx", "nginx-light"),
     ("haproxy", "haproxy"),
     ("apache2", "apache2-bin"),
     ("javac", "default-jdk-headless"),
     ("wrk", "wrk"),
     ("curl", "curl"),
+    ("prometheus", "prometheus"),
+    ("promtool", "prometheus"),
     ("openssl", "openssl"),
     ("node", "nodejs"),
     ("python3", "python3-venv"),
@@ -161,7 +163,8 @@ fn tools(_: &mut Tally) -> Result<()> {
         println!("all there: {}", TOOLS.map(|(program, _)| program).join(", "));
         return Ok(());
     }
-    let new_services = ["nginx", "haproxy"].map(|name| (name, missing.iter().any(|(program, _)| *program == name)));
+    let new_services =
+        ["nginx", "haproxy", "prometheus"].map(|name| (name, missing.iter().any(|(program, _)| *program == name)));
     let packages: Vec<&str> = missing.iter().map(|(_, package)| *package).collect();
     shell::apt_install(&packages, "the tests' workloads")?;
     for (name, _) in new_services.iter().filter(|(_, is_new)| *is_new) {

@@ -150,7 +150,7 @@ fn stages(snapshot: &Snapshot, families: &mut Families<'_, '_>) -> fmt::Result {
     let discarded = DISCARDED.map(|(label, name)| (vec![("reason", label)], snapshot.stat("http", name)));
     families.counters(
         "auditor_http_discarded",
-        "Bytes that were no message head where one was due, in times",
+        "Times that bytes were no message head where one was due",
         discarded,
     )?;
     let unclear = ["lost", "truncated"]
@@ -307,6 +307,17 @@ pub(super) mod tests {
         // The number of series of a node is bounded by what the program knows, not by what it sees.
         let series = text.lines().filter(|line| !line.starts_with('#')).count();
         assert!(series < 220, "{series}");
+    }
+
+    #[test]
+    fn every_metric_is_listed() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/metrics.md");
+        let listed = std::fs::read_to_string(path).expect("docs/metrics.md is there");
+        let text = rendered(Format::Text);
+        let helps = text.lines().filter_map(|line| line.strip_prefix("# HELP ")?.split_once(' '));
+        let row = |(name, help): (&str, &str)| format!("`{name}` | {}", help.trim_end_matches('.'));
+        let missing: Vec<_> = helps.map(row).filter(|row| !listed.contains(row)).collect();
+        assert!(missing.is_empty(), "docs/metrics.md lacks:\n{}", missing.join("\n"));
     }
 
     #[test]
