@@ -20,16 +20,36 @@ pub(crate) use board::{Board, Capture, OutputState, Snapshot};
 
 use crate::exit::{Failure, stderr};
 
-/// Begins to answer at this address.
+/// An address that is ours. Who asks already waits.
+#[derive(Debug)]
+pub(crate) struct Bound {
+    listener: TcpListener,
+    address: SocketAddr,
+}
+
+/// Takes an address.
 ///
 /// # Errors
 /// When it is in use, or not one of this machine.
-pub(crate) fn start(address: SocketAddr) -> Result<Arc<Board>, Failure> {
-    let failure = || Failure::io(format!("--metrics-addr {address}"));
-    let listener = TcpListener::bind(address).map_err(failure())?;
-    let bound = listener.local_addr().map_err(failure())?;
-    let board = Arc::new(Board::new());
-    serve::spawn(listener, Arc::clone(&board)).map_err(failure())?;
-    stderr(format_args!("auditor: metrics at http://{bound}/metrics"));
-    Ok(board)
+pub(crate) fn bind(address: SocketAddr) -> Result<Bound, Failure> {
+    let bound = TcpListener::bind(address).and_then(|listener| Ok(Bound { address: listener.local_addr()?, listener }));
+    bound.map_err(failure(address))
+}
+
+impl Bound {
+    /// Begins to answer, once everything is attached: the thread that speaks with anybody is to have none of the
+    /// privileges that only attaching needs.
+    ///
+    /// # Errors
+    /// When there is no thread to be had.
+    pub(crate) fn serve(self, capture: Capture) -> Result<Arc<Board>, Failure> {
+        let board = Arc::new(Board::new(capture));
+        serve::spawn(self.listener, Arc::clone(&board)).map_err(failure(self.address))?;
+        stderr(format_args!("auditor: metrics at http://{}/metrics", self.address));
+        Ok(board)
+    }
+}
+
+fn failure(address: SocketAddr) -> impl FnOnce(std::io::Error) -> Failure {
+    Failure::io(format!("--metrics-addr {address}"))
 }

@@ -13,11 +13,9 @@ pub(crate) fn run(args: &Run, log_level: LogLevel) -> Result<ExitCode, Failure> 
     let settings = session::settings(&args.services, &args.judge, &args.headers)?;
     let mut outputs = session::outputs(&args.output.specs, Full::Drop)?;
     // Before anything is attached: an address in use ends it.
-    let board = args.metrics_addr.map(metrics::start).transpose()?;
+    let metrics = args.metrics_addr.map(metrics::bind).transpose()?;
     let kernel = session::attach(&args.capture, log_level)?;
-    if let Some(board) = &board {
-        board.attached(session::capture(&args.capture, &kernel, &settings));
-    }
+    let board = metrics.map(|bound| bound.serve(session::capture(&args.capture, &kernel, &settings))).transpose()?;
     session::audit(kernel, args.duration, settings, &mut outputs, board.as_deref())?;
     outputs.finish()?;
     Ok(ExitCode::SUCCESS)

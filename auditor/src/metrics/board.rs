@@ -67,27 +67,20 @@ impl Snapshot {
     }
 }
 
-/// How far the run is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Phase {
-    Attaching,
-    Running,
-    Stopping,
-}
-
-/// What who asks is told.
+/// What changes.
 #[derive(Clone, Debug)]
 pub(super) struct Pinned {
-    pub(super) phase: Phase,
-    /// When something was last pinned up.
+    /// When there was last a sign of life.
     pub(super) at: Instant,
-    pub(super) capture: Option<Arc<Capture>>,
+    /// The run is coming to its end.
+    pub(super) stopping: bool,
     pub(super) snapshot: Option<Arc<Snapshot>>,
 }
 
 /// Shared by what runs the pipeline and what answers. Nobody holds its lock for longer than a copy of a few pointers.
 #[derive(Debug)]
 pub(crate) struct Board {
+    pub(super) capture: Arc<Capture>,
     pinned: Mutex<Pinned>,
     /// How long the capture's thread was busy each time.
     pub(super) busy: Histogram,
@@ -96,16 +89,10 @@ pub(crate) struct Board {
 }
 
 impl Board {
-    pub(super) fn new() -> Self {
-        let pinned = Pinned { phase: Phase::Attaching, at: Instant::now(), capture: None, snapshot: None };
+    pub(super) fn new(capture: Capture) -> Self {
+        let pinned = Pinned { at: Instant::now(), stopping: false, snapshot: None };
         let busy = Histogram::new(BUSY);
-        Self { pinned: Mutex::new(pinned), busy, started: SystemTime::now() }
-    }
-
-    /// Everything is attached.
-    pub(crate) fn attached(&self, capture: Capture) {
-        let mut pinned = self.lock();
-        (pinned.phase, pinned.at, pinned.capture) = (Phase::Running, Instant::now(), Some(Arc::new(capture)));
+        Self { capture: Arc::new(capture), pinned: Mutex::new(pinned), busy, started: SystemTime::now() }
     }
 
     /// A second has passed.
@@ -125,7 +112,7 @@ impl Board {
 
     /// The run is coming to its end.
     pub(crate) fn stopping(&self) {
-        self.lock().phase = Phase::Stopping;
+        self.lock().stopping = true;
     }
 
     pub(super) fn pinned(&self) -> Pinned {

@@ -69,11 +69,10 @@ const DISCARDED: [(&str, &str); 5] = [
 /// # Errors
 /// Never, but the library says so.
 pub(super) fn render(format: Format, board: &Board) -> Result<String, fmt::Error> {
-    let pinned = board.pinned();
     let mut registry = Registry::default();
     registry.register_collector(Box::new(Scrape {
-        capture: pinned.capture,
-        snapshot: pinned.snapshot,
+        capture: Arc::clone(&board.capture),
+        snapshot: board.pinned().snapshot,
         own: Own::now(),
         started: board.started,
     }));
@@ -93,7 +92,7 @@ pub(super) fn render(format: Format, board: &Board) -> Result<String, fmt::Error
 
 #[derive(Debug)]
 struct Scrape {
-    capture: Option<Arc<Capture>>,
+    capture: Arc<Capture>,
     snapshot: Option<Arc<Snapshot>>,
     own: Own,
     started: SystemTime,
@@ -104,9 +103,7 @@ impl Collector for Scrape {
         let mut families = Families(&mut encoder);
         families.info("auditor_build", "What runs here", &[("version", env!("CARGO_PKG_VERSION"))])?;
         process(&self.own, self.started, &mut families)?;
-        if let Some(capture) = &self.capture {
-            attached(capture, &mut families)?;
-        }
+        attached(&self.capture, &mut families)?;
         let Some(snapshot) = &self.snapshot else { return Ok(()) };
         for (name, help, stage, counter) in COUNTERS {
             families.counters(name, help, [(Labels::new(), snapshot.stat(stage, counter))])?;
@@ -272,10 +269,13 @@ pub(super) mod tests {
         }
     }
 
-    fn rendered(format: Format) -> String {
-        let board = Board::new();
+    pub(in crate::metrics) fn board() -> Board {
         let bounds = vec![("edges", 8192)];
-        board.attached(Capture { hooks: "sock", kernel: "6.18".into(), ring_bytes: 1 << 23, bounds });
+        Board::new(Capture { hooks: "sock", kernel: "6.18".into(), ring_bytes: 1 << 23, bounds })
+    }
+
+    fn rendered(format: Format) -> String {
+        let board = board();
         board.ticked(snapshot());
         board.was_busy(std::time::Duration::from_millis(1));
         render(format, &board).unwrap()
@@ -333,8 +333,8 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn before_it_is_attached_there_is_little_to_say() {
-        let text = render(Format::Text, &Board::new()).unwrap();
+    fn in_the_first_second_there_is_little_to_say() {
+        let text = render(Format::Text, &board()).unwrap();
         assert!(
             text.contains("auditor_build_info{version=") && text.contains("process_resident_memory_bytes "),
             "{text}"
