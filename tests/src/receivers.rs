@@ -196,6 +196,7 @@ fn syslog_ng_root() -> PathBuf {
         fs::create_dir_all(packages.path().join("partial")).expect("a directory");
         let mut fetch = Command::new("apt-get");
         fetch.args(["install", "--download-only", "--yes", "--quiet", "--no-install-recommends", "--reinstall"]);
+        fetch.args(["-o", "DPkg::Lock::Timeout=120"]);
         fetch.args(["-o", &format!("Dir::Cache::archives={}", packages.path().display()), "syslog-ng-core"]);
         run(fetch.stdout(Stdio::null()), "the tests need Debian's syslog-ng-core (`apt-get update` first?)");
         for package in fs::read_dir(packages.path()).expect("a directory").flatten().map(|entry| entry.path()) {
