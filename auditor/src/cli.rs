@@ -144,10 +144,12 @@ pub(crate) struct Output {
     /// Where lines go: `-` (stdout), a PATH (appended to, created with mode 0600), `syslog+unix:PATH`,
     /// `syslog+udp://HOST[:PORT]`, `syslog+tcp://HOST[:PORT]`, `journald:`, `otlp+http://HOST[:PORT]`. Options come after
     /// a `?`, with `&` between them: format=json|json-nested|ecs|otlp-json|text, queue=LINES; of files rotate=SIZE,
-    /// rotate-age=TIME and keep=FILES; of syslog facility=NAME. Repeatable.
+    /// rotate-age=TIME and keep=FILES; of syslog facility=NAME and protocol=rfc5424|rfc3164.
+    /// Repeatable.
     #[arg(
         long = "output",
-        short,
+        short = 'o',
+        allow_hyphen_values = true,
         env = "AUDITOR_OUTPUT",
         default_value = "-",
         value_name = "OUTPUT",

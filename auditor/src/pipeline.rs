@@ -162,6 +162,8 @@ mod innocents;
 #[cfg(test)]
 mod mixed;
 #[cfg(test)]
+mod quiet;
+#[cfg(test)]
 mod samples;
 #[cfg(test)]
 mod script;

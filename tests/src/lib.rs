@@ -14,6 +14,7 @@ pub mod kernel;
 mod once;
 pub mod process;
 pub mod prometheus;
+pub mod receivers;
 pub mod server;
 pub mod socket;
 pub mod sys;

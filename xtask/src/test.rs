@@ -136,7 +136,7 @@ fn counted(tally: &mut Tally, command: &mut Command) -> Result<()> {
 }
 
 /// Programs and the Debian packages that have them.
-const TOOLS: [(&str, &str); 13] = [
+const TOOLS: [(&str, &str); 16] = [
     ("nginx", "nginx-light"),
     ("haproxy", "haproxy"),
     ("apache2", "apache2-bin"),
@@ -150,6 +150,9 @@ const TOOLS: [(&str, &str); 13] = [
     ("python3", "python3-venv"),
     ("qemu-system-x86_64", "qemu-system-x86"),
     ("busybox", "busybox-static"),
+    ("rsyslogd", "rsyslog"),
+    ("logrotate", "logrotate"),
+    ("journalctl", "systemd"),
 ];
 
 fn tools(_: &mut Tally) -> Result<()> {
