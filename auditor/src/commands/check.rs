@@ -28,7 +28,8 @@ pub(crate) fn run(args: &Check, log_level: LogLevel) -> Result<ExitCode, Failure
     let kernel = session::attach(&args.capture, log_level)?;
     let mut gate =
         Gate { outputs: Outputs::stdout(Full::Drop)?, hops: BTreeMap::new(), records: 0, blind: BTreeSet::new() };
-    let (pipeline, stopped) = session::audit(kernel, Some(args.duration), settings, &mut gate)?;
+    let (pipeline, stopped) =
+        session::audit(kernel, session::node(&args.capture), Some(args.duration), settings, &mut gate)?;
     let totals = pipeline.totals();
     let verdict = judge(totals, gate.records, &gate.blind, args.fail_on.severity(), stopped);
     let mut text = gate.table();

@@ -11,7 +11,7 @@ pub(crate) fn run(args: &Run, log_level: LogLevel) -> Result<ExitCode, Failure> 
     let settings = session::settings(&args.services, &args.judge, &args.headers)?;
     let mut outputs = Outputs::open(&args.output, Full::Drop)?;
     let kernel = session::attach(&args.capture, log_level)?;
-    session::audit(kernel, args.duration, settings, &mut outputs)?;
+    session::audit(kernel, session::node(&args.capture), args.duration, settings, &mut outputs)?;
     outputs.finish()?;
     Ok(ExitCode::SUCCESS)
 }
