@@ -53,7 +53,7 @@ fn cgroups(hooks: &str) {
     let (user, template) = (top.child("user@1000.service"), top.child("system-shop.slice"));
     let app = user.child("app.slice");
     let short = &ID[..12];
-    for (group, service, id, uid) in [
+    let groups = [
         (pod.child(&format!("cri-containerd-{ID}.scope")), short, Some(ID), Some(UID)),
         (pod.child(&format!("crio-{ID}.scope")), short, Some(ID), Some(UID)),
         (pod_plain.child(ID), short, Some(ID), Some(UID)),
@@ -64,13 +64,22 @@ fn cgroups(hooks: &str) {
         (app.child("mail.service"), "mail", None, None),
         (top.child("session-3.scope"), "auditor-workload", None, None),
         (top.child("cron.service"), "auditor-workload", None, None),
-    ] {
-        let (audit, pid) = audited(hooks, &mut group.enter(&caller(&backend)), &[], &backend);
+    ];
+    // After the groups, so that they end before them.
+    let services: Vec<_> =
+        groups.iter().map(|(group, ..)| Service::spawn(&mut group.enter(&caller(&backend)))).collect();
+    let pids: Vec<u32> = services.iter().map(Service::pid).collect();
+    let auditor = Auditor::run(hooks, &pids);
+    for service in &services {
+        Load::new(&service.addr, "/cart").total(5).run().all();
+    }
+    let audit = auditor.stop();
+    for ((group, service, id, uid), pid) in groups.iter().zip(pids) {
         let resource = resource(&audit, pid);
         let text = |value: Option<&str>| value.map_or(Value::Null, Value::from);
-        assert_eq!(resource["service.name"], service, "{}: {resource}", group.path());
-        assert_eq!(resource["container.id"], text(id), "{resource}");
-        assert_eq!(resource["k8s.pod.uid"], text(uid), "{resource}");
+        assert_eq!(resource["service.name"], *service, "{}: {resource}", group.path());
+        assert_eq!(resource["container.id"], text(*id), "{resource}");
+        assert_eq!(resource["k8s.pod.uid"], text(*uid), "{resource}");
         let cgroup = resource["process.linux.cgroup"].as_str().unwrap_or_default();
         assert!(!cgroup.is_empty() && group.path().ends_with(cgroup), "{resource}");
     }
@@ -167,7 +176,7 @@ fn pid_namespaces(hooks: &str) {
     let service = Service::spawn(caller(&backend).env("OTEL_SERVICE_NAME", "outer"));
     let mut within = Command::new("unshare");
     within.args(["--pid", "--fork", "--kill-child", "--mount-proc"]).arg(auditor_command().get_program());
-    within.args(["run", "--hooks", hooks, "--comm", "auditor-workloa", "--duration", "4s"]);
+    within.args(["run", "--hooks", hooks, "--comm", "auditor-workloa", "--duration", "3s"]);
     let auditor = Auditor::start(&mut within);
     Load::new(&service.addr, "/cart").total(5).run().all();
     let audit = auditor.wait_exit();

@@ -35,6 +35,9 @@ pub(crate) fn attach(capture: &Capture, log_level: LogLevel) -> Result<Kernel, F
         return Err(Failure::UserNamespace);
     }
     warn_of_pids(&capture.pid);
+    if !capture.host_root.is_dir() {
+        log::warn!("--host-root {}: there is no such directory: containers get no names", capture.host_root.display());
+    }
     let kernel = Kernel::attach(&Options {
         hooks: match capture.hooks {
             HooksArg::Auto => None,
@@ -63,9 +66,10 @@ pub(crate) fn node(capture: &Capture) -> live::Node {
 /// What is worth knowing before a selection of pids turns out to have selected nothing.
 fn warn_of_pids(pids: &[u32]) {
     if let Ok(false) = node::in_initial_pid_namespace() {
+        let names = if node::sees_host_processes() { "" } else { ", and services are named by their command only" };
         log::warn!(
             "this is not the host's pid namespace: pids in the output are the host's, --pid will not match the pids \
-             seen here, and services are named by their command only; run on the host, or with hostPID: true / --pid=host"
+             seen here{names}; run on the host, or with hostPID: true / --pid=host"
         );
         return;
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use lru::LruCache;
 
 use super::config::Config;
-use super::ends::{self, Ends};
+use super::ends::Ends;
 use super::findings::{accusation, kept_on_restart};
 use super::lines::{self, Answer};
 use super::received::Held;
@@ -16,7 +16,7 @@ use super::upkeep::KERNEL;
 use crate::audit::ignore::is_ignored;
 use crate::audit::rules::blind_spots;
 use crate::audit::samples::is_by_samples;
-use crate::audit::{Code, Found, Outcome, Sample, Samples, Verdict, judge};
+use crate::audit::{Code, Outcome, Sample, Samples, Verdict, judge};
 use crate::context::Carried;
 use crate::exchange::{End, Event, ExchangeId, Request, Role};
 use crate::pair::{Claim, Method, Outbound, Pairer, Pairing, Target};
@@ -276,7 +276,7 @@ impl Back {
         let unexpected = self.config.boundaries.ignores(&destination, &request.endpoints);
         if unexpected || is_ignored(&request.head, peer_ip(&request.endpoints)) {
             self.totals.ignored += 1;
-            self.meets(&request, &[], out);
+            self.meets(&request, out);
             return;
         }
         let sent = Carried::of(&request.head, request.visibility, &self.config.selection);
@@ -318,17 +318,16 @@ impl Back {
             destination: destination.clone(),
             outbound: target,
         };
-        let elsewhere = self.copied(&pairing);
-        self.meets(&request, &[&verdict.findings[..], &elsewhere].concat(), out);
         let resource = self.resource(&process);
-        self.hops.insert(request.id, Hop { request, sent, destination, pairing, verdict, edge, resource });
+        let call = request.clone();
+        self.hops.insert(call.id, Hop { request, sent, destination, pairing, verdict, edge, resource });
+        self.meets(&call, out);
     }
 
-    /// Who receives a call may have been seen already. These faults of the call are told, of it or of who brought them.
-    fn meets(&mut self, call: &Request, told: &[Found], out: &mut Vec<Line>) {
-        let told: Vec<_> = told.iter().map(ends::told).collect();
-        if let Some(server) = self.ends.meet(call, told.clone()) {
-            self.sender_found(server.exchange, &told, out);
+    /// Who receives a call may have been seen already.
+    fn meets(&mut self, call: &Request, out: &mut Vec<Line>) {
+        if let Some(request) = self.ends.meet(call) {
+            self.sender_found(request, call.id, out);
         }
     }
 

@@ -9,7 +9,6 @@ use std::num::NonZeroUsize;
 use lru::LruCache;
 use siphasher::sip128::{Hasher128, SipHasher13};
 
-use crate::audit::Found;
 use crate::exchange::{ExchangeId, Request, Role, Visibility};
 use crate::record::{BootNs, Endpoints, ProcessId};
 
@@ -18,23 +17,13 @@ const KEPT: NonZeroUsize = NonZeroUsize::MIN.saturating_add(16_383);
 /// Both ends are seen within this: a socket is not read for long before its sender's system call has returned.
 pub(super) const APART: BootNs = 1_000_000_000;
 
-/// A format, and the code of a fault in it.
-pub(super) type Told = (&'static str, &'static str);
-
-/// What a fault is told as.
-pub(super) fn told(found: &Found) -> Told {
-    (found.format, found.fault.rule.name)
-}
-
 /// One end of a request.
-#[derive(Clone, Debug)]
-pub(super) struct End {
-    pub(super) exchange: ExchangeId,
+#[derive(Clone, Copy, Debug)]
+struct End {
+    exchange: ExchangeId,
     process: ProcessId,
     role: Role,
     time: BootNs,
-    /// Of the client's: faults in what it sent that are told of it, or of who sent them to it.
-    pub(super) told: Vec<Told>,
 }
 
 /// Finds the other end.
@@ -49,24 +38,21 @@ impl Ends {
         Self { alone: LruCache::sparse(KEPT), peers: LruCache::sparse(KEPT) }
     }
 
-    /// A request crossed one end. Gives the other one if it did there, too.
-    pub(super) fn meet(&mut self, request: &Request, told: Vec<Told>) -> Option<End> {
+    /// A request crossed one end. Gives the exchange at the other one if it did there, too.
+    pub(super) fn meet(&mut self, request: &Request) -> Option<ExchangeId> {
         let key = key(request)?;
-        let here = End { exchange: request.id, process: request.process, role: request.role, time: request.time, told };
+        let here = End { exchange: request.id, process: request.process, role: request.role, time: request.time };
         let there = self
             .alone
             .pop(&key)
             .filter(|there| there.role != request.role && there.time.abs_diff(request.time) <= APART);
-        match &there {
-            Some(there) => {
-                self.peers.put(there.exchange, here.process);
-                self.peers.put(here.exchange, there.process);
-            }
-            None => {
-                self.alone.put(key, here);
-            }
-        }
-        there
+        let Some(there) = there else {
+            self.alone.put(key, here);
+            return None;
+        };
+        self.peers.put(there.exchange, here.process);
+        self.peers.put(here.exchange, there.process);
+        Some(there.exchange)
     }
 
     /// The process at the other end of an exchange.

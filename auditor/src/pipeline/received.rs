@@ -6,18 +6,18 @@
 use std::sync::Arc;
 
 use super::back::Back;
-use super::ends::{APART, told};
+use super::ends::APART;
 use super::lines::{self, Evidence};
 use crate::audit::ignore::is_ignored;
 use crate::audit::{Code, Found, judge_inbound};
 use crate::context::{Carried, Presence};
 use crate::exchange::{ExchangeId, Request};
-use crate::pair::{Inbound, Method, Pairing, Target};
+use crate::pair::{Inbound, Method, Target};
 use crate::record::{BootNs, Process};
 use crate::report::{FormatCounts, Line, Occurrence, fingerprint};
 
-/// Requests with faults that wait for their other end.
-const MAX_HELD: usize = 1024;
+/// Requests with faults that wait for their other end. A head may be of 16 KiB.
+const MAX_HELD: usize = 256;
 
 /// A request with faults.
 #[derive(Debug)]
@@ -39,14 +39,17 @@ impl Back {
         self.totals.requests_with_context += u64::from(!ignored && carried.presence == Presence::Valid);
         let process = self.process(request.process, request);
         let target = self.target(request, &process.service_key(), None);
-        let client = self.ends.meet(request, Vec::new());
+        let client = self.ends.meet(request);
         let found = if ignored { Vec::new() } else { judge_inbound(&carried, &self.config.selection) };
         if !found.is_empty() {
             let (target, carried) = (target.clone(), carried.clone());
             let held =
                 Held { request: request.clone(), process: process.clone(), target, carried, found, seen: self.now };
             match client {
-                Some(client) => self.tell(held, &client.told, out),
+                Some(client) => {
+                    let elsewhere = self.told_of(client);
+                    self.tell(held, &elsewhere, out);
+                }
                 None => self.hold(held, out),
             }
         }
@@ -64,17 +67,13 @@ impl Back {
         }
     }
 
-    /// The client is seen now, and these faults are told of it.
-    pub(super) fn sender_found(
-        &mut self,
-        request: ExchangeId,
-        told: &[(&'static str, &'static str)],
-        out: &mut Vec<Line>,
-    ) {
+    /// The call that sent a request is seen now.
+    pub(super) fn sender_found(&mut self, request: ExchangeId, call: ExchangeId, out: &mut Vec<Line>) {
         if let Some(at) = self.held.iter().position(|held| held.request.id == request)
             && let Some(held) = self.held.remove(at)
         {
-            self.tell(held, told, out);
+            let elsewhere = self.told_of(call);
+            self.tell(held, &elsewhere, out);
         }
     }
 
@@ -85,11 +84,11 @@ impl Back {
         }
     }
 
-    fn tell(&mut self, held: Held, elsewhere: &[(&'static str, &'static str)], out: &mut Vec<Line>) {
+    fn tell(&mut self, held: Held, elsewhere: &[Found], out: &mut Vec<Line>) {
         let Held { request, process, target, carried, found, seen } = held;
         let peer = self.peer(request.id);
         for found in found {
-            if self.config.tell_once && elsewhere.contains(&told(&found)) {
+            if self.config.tell_once && elsewhere.iter().any(|other| other.is_like(&found)) {
                 continue;
             }
             let code = Code(found.fault.rule);
@@ -120,11 +119,16 @@ impl Back {
         }
     }
 
-    /// Faults of what was received that a call took over, where it is certain from which request: they are told of that.
-    pub(super) fn copied(&self, pairing: &Pairing) -> Vec<Found> {
-        let certain =
-            matches!(pairing.method, Method::TraceId | Method::Coroutine | Method::Thread | Method::ChildProcess);
-        let parent = pairing.parent.as_deref().filter(|parent| certain && !parent.ignored && parent.carried.whole);
-        parent.map_or_else(Vec::new, |parent| judge_inbound(&parent.carried, &self.config.selection))
+    /// Faults in what a call carries that are told of it, or of who sent them to its process.
+    fn told_of(&self, call: ExchangeId) -> Vec<Found> {
+        let Some(hop) = self.hops.get(&call) else { return Vec::new() };
+        let mut told = hop.verdict.findings.clone();
+        // Only where it is certain which request they were taken from.
+        let methods = [Method::TraceId, Method::Coroutine, Method::Thread, Method::ChildProcess];
+        let parent = hop.pairing.parent.as_deref().filter(|_| methods.contains(&hop.pairing.method));
+        if let Some(parent) = parent.filter(|parent| !parent.ignored && parent.carried.whole) {
+            told.extend(judge_inbound(&parent.carried, &self.config.selection));
+        }
+        told
     }
 }

@@ -37,8 +37,8 @@ fn unix(path: &str, peer_tgid: Option<u32>) -> Endpoints {
 fn meet(client: &Request, server: &Request) -> bool {
     let both = [(client, server), (server, client)].map(|(first, second)| {
         let mut ends = Ends::new();
-        assert!(ends.meet(first, Vec::new()).is_none(), "nobody is there yet");
-        let met = ends.meet(second, Vec::new()).is_some_and(|other| other.exchange == first.id);
+        assert!(ends.meet(first).is_none(), "nobody is there yet");
+        let met = ends.meet(second) == Some(first.id);
         let peers = (ends.peer(first.id), ends.peer(second.id));
         let expected = if met { (Some(second.process), Some(first.process)) } else { (None, None) };
         assert_eq!(peers, expected);
@@ -83,9 +83,9 @@ fn requests_that_look_the_same_meet_one_by_one() {
     let (a, b) = ("127.0.0.1:4000", "127.0.0.1:80");
     let mut ends = Ends::new();
     for id in 0..10 {
-        assert!(ends.meet(&request(2 * id, Role::Client, tcp(a, b), "/x"), Vec::new()).is_none());
-        let met = ends.meet(&request(2 * id + 1, Role::Server, tcp(b, a), "/x"), Vec::new());
-        assert_eq!(met.map(|end| end.exchange), Some(ExchangeId(2 * id)));
+        assert!(ends.meet(&request(2 * id, Role::Client, tcp(a, b), "/x")).is_none());
+        let met = ends.meet(&request(2 * id + 1, Role::Server, tcp(b, a), "/x"));
+        assert_eq!(met, Some(ExchangeId(2 * id)));
     }
 }
 
@@ -93,7 +93,7 @@ fn requests_that_look_the_same_meet_one_by_one() {
 fn the_table_is_bounded() {
     let mut ends = Ends::new();
     for id in 0..40_000 {
-        ends.meet(&request(id, Role::Server, tcp("10.0.0.1:80", "10.0.0.2:4000"), &format!("/{id}")), Vec::new());
+        ends.meet(&request(id, Role::Server, tcp("10.0.0.1:80", "10.0.0.2:4000"), &format!("/{id}")));
     }
     assert_eq!(ends.alone.len(), KEPT.get());
 }
