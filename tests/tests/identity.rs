@@ -52,13 +52,15 @@ fn cgroups(hooks: &str) {
     let pod_plain = plain.child(&format!("pod{UID}"));
     let (user, template) = (top.child("user@1000.service"), top.child("system-shop.slice"));
     let app = user.child("app.slice");
-    let short = &ID[..12];
+    // Each is another container.
+    let ids = ["a", "b", "c", "d", "e"].map(|first| ID.replacen('3', first, 1));
+    let [containerd, crio, plain_id, docker, podman] = &ids;
     let groups = [
-        (pod.child(&format!("cri-containerd-{ID}.scope")), short, Some(ID), Some(UID)),
-        (pod.child(&format!("crio-{ID}.scope")), short, Some(ID), Some(UID)),
-        (pod_plain.child(ID), short, Some(ID), Some(UID)),
-        (top.child(&format!("docker-{ID}.scope")), short, Some(ID), None),
-        (top.child(&format!("libpod-{ID}.scope")), short, Some(ID), None),
+        (pod.child(&format!("cri-containerd-{containerd}.scope")), &containerd[..12], Some(containerd), Some(UID)),
+        (pod.child(&format!("crio-{crio}.scope")), &crio[..12], Some(crio), Some(UID)),
+        (pod_plain.child(plain_id), &plain_id[..12], Some(plain_id), Some(UID)),
+        (top.child(&format!("docker-{docker}.scope")), &docker[..12], Some(docker), None),
+        (top.child(&format!("libpod-{podman}.scope")), &podman[..12], Some(podman), None),
         (top.child("web\\x2dfront.service"), "web-front", None, None),
         (template.child("shop@8080.service"), "shop@8080", None, None),
         (app.child("mail.service"), "mail", None, None),
@@ -78,7 +80,7 @@ fn cgroups(hooks: &str) {
         let resource = resource(&audit, pid);
         let text = |value: Option<&str>| value.map_or(Value::Null, Value::from);
         assert_eq!(resource["service.name"], *service, "{}: {resource}", group.path());
-        assert_eq!(resource["container.id"], text(*id), "{resource}");
+        assert_eq!(resource["container.id"], text(id.map(String::as_str)), "{resource}");
         assert_eq!(resource["k8s.pod.uid"], text(*uid), "{resource}");
         let cgroup = resource["process.linux.cgroup"].as_str().unwrap_or_default();
         assert!(!cgroup.is_empty() && group.path().ends_with(cgroup), "{resource}");
