@@ -99,12 +99,14 @@ fn logrotate_under_load_loses_no_line() {
             }
             feed
         });
+        let last = at("log.jsonl");
+        let has_lines = || fs::metadata(&last).is_ok_and(|data| data.len() > 0);
         for rotation in 0..ROTATIONS {
+            // An empty file would not be rotated.
+            assert!(eventually(PATIENCE, has_lines), "{rotation}");
             rotate();
-            // It is opened anew at once.
-            let last = at("log.jsonl");
-            assert!(eventually(PATIENCE, || fs::metadata(&last).is_ok_and(|data| data.len() > 0)), "{rotation}");
         }
+        assert!(eventually(PATIENCE, has_lines), "it goes on in the last one");
         feeder.join().expect("feeding does not panic")
     })
     .finish();
