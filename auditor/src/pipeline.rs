@@ -129,6 +129,8 @@ mod mixed;
 #[cfg(test)]
 mod node;
 #[cfg(test)]
+mod quiet;
+#[cfg(test)]
 mod samples;
 #[cfg(test)]
 mod script;

@@ -68,7 +68,7 @@ pub(crate) fn run(args: &Doctor) -> Result<ExitCode, Failure> {
         serde_json::to_writer_pretty(&mut text, &checks).map_err(|e| Failure::io("stdout")(e.into()))?;
         text.push(b'\n');
     }
-    super::lines::print(&text)?;
+    super::print(&text)?;
     Ok(match checks.iter().any(|check| check.status == Status::Fail) {
         false => ExitCode::SUCCESS,
         true if !missing.is_empty() => ExitCode::from(exit::NO_PERMISSION),

@@ -8,13 +8,13 @@ use std::time::Duration;
 use auditor::pipeline::{Filter, Pipeline, Settings};
 use auditor::record::Record;
 use auditor::report::Line;
+use auditor::sink::{self, Full, Outputs, Spec, Written};
 use auditor::source::kernel::{Hooks, Kernel, Options, Selection};
 use auditor::source::live::{self, Stopped};
 use auditor::source::{cgroup, node, privilege};
 
-use super::lines::{Outputs, Written};
 use crate::cli::{Capture, Headers, HooksArg, Judge, LogLevel, Services};
-use crate::exit::Failure;
+use crate::exit::{self, Failure};
 
 /// Processes whose description is not read again.
 const KNOWN_PROCESSES: NonZeroUsize = NonZeroUsize::new(8192).unwrap();
@@ -95,6 +95,7 @@ pub(crate) fn settings(services: &Services, judge: &Judge, headers: &Headers) ->
     settings.back.summary_interval = judge.summary_interval;
     settings.back.stats_interval = judge.stats_interval;
     settings.back.min_confidence = judge.min_confidence;
+    settings.back.max_findings_per_second = judge.max_findings_per_second;
     settings.back.min_severity = judge.min_severity.severity();
     settings.back.boundaries = judge.boundaries.boundaries();
     settings.filter = filter(services, &judge.port)?;
@@ -105,6 +106,13 @@ pub(crate) fn settings(services: &Services, judge: &Judge, headers: &Headers) ->
 pub(crate) fn filter(services: &Services, ports: &[u16]) -> Result<Filter, Failure> {
     Filter::new(&services.exe, &services.unit, &services.container, ports)
         .map_err(|error| Failure::Usage(format!("--exe {error}")))
+}
+
+/// Opens the outputs, and from then on again on SIGUSR1.
+pub(crate) fn outputs(specs: &[Spec], full: Full) -> Result<Outputs, Failure> {
+    let outputs = Outputs::open(specs, full, |text| exit::stderr(text))?;
+    sink::reopen_on_sigusr1(outputs.monitor()).map_err(Failure::io("starting"))?;
+    Ok(outputs)
 }
 
 /// Takes the pipeline's lines.
@@ -160,7 +168,9 @@ pub(crate) fn audit(
 }
 
 fn count_dropped(pipeline: &mut Pipeline, sink: &mut impl Take) {
-    pipeline.set_stage_counters("output", [("dropped", sink.outputs().dropped())]);
+    let total = sink.outputs().monitor().total();
+    let counters = [("written", total.written), ("dropped", total.dropped), ("retried", total.retried)];
+    pipeline.set_stage_counters("output", counters.into_iter().chain([("errors", total.errors)]));
 }
 
 /// Passes lines on.

@@ -84,7 +84,7 @@ impl Back {
             processes: LruCache::new(size(config.max_processes)),
             hops: BTreeMap::new(),
             suspects: LruCache::new(size(config.max_fingerprints)),
-            fold: Fold::new(nanos(config.aggregation_window), config.max_fingerprints),
+            fold: Fold::new(nanos(config.aggregation_window), config.max_fingerprints, config.max_findings_per_second),
             edges: Edges::new(config.max_edges),
             totals: Totals::default(),
             blind: BTreeMap::new(),

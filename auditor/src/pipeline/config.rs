@@ -13,6 +13,9 @@ pub struct Config {
     pub selection: Selection,
     /// One line per finding and window; zero: one per occurrence.
     pub aggregation_window: Duration,
+    /// Findings written in a second, on average, and ten times as many at once; 0: no limit. Does not apply to a window of
+    /// zero.
+    pub max_findings_per_second: u32,
     /// Time between summaries; zero: only at the end.
     pub summary_interval: Duration,
     /// Time between stats; zero: only at the end.
@@ -44,6 +47,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             aggregation_window: Duration::from_secs(60),
+            max_findings_per_second: 20,
             summary_interval: Duration::from_secs(60),
             stats_interval: Duration::from_secs(60),
             selection: Selection::default(),

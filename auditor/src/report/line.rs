@@ -37,23 +37,7 @@ impl Line {
         if text.len() <= LINE_CAP {
             return text;
         }
-        let mut value = serde_json::to_value(self).unwrap_or_default();
-        if let Some(object) = value.as_object_mut() {
-            object.insert("truncated".into(), true.into());
-        }
-        for limit in [1024, 512, 256, 64, 16] {
-            cut_strings(&mut value, limit);
-            let text = value.to_string();
-            if text.len() <= LINE_CAP {
-                return text;
-            }
-        }
-        // Only a stats record with absurdly many counters gets here.
-        if let Some(object) = value.as_object_mut() {
-            object
-                .retain(|key, _| matches!(key.as_str(), "record_type" | "schema_version" | "timestamp" | "truncated"));
-        }
-        value.to_string()
+        fit(serde_json::to_value(self).unwrap_or_default(), LINE_CAP)
     }
 
     /// Local port of the request that a finding or summary is about: `None` for lines about no request,
@@ -73,7 +57,31 @@ impl Line {
     }
 }
 
-fn cut_strings(value: &mut serde_json::Value, limit: usize) {
+/// A record as a line of JSON of at most so many bytes; what does not fit is cut, and `"truncated":true` says so.
+pub fn fit(mut value: serde_json::Value, cap: usize) -> String {
+    let text = value.to_string();
+    if text.len() <= cap {
+        return text;
+    }
+    if let Some(object) = value.as_object_mut() {
+        object.insert("truncated".into(), true.into());
+    }
+    for limit in [1024, 512, 256, 64, 16] {
+        cut_strings(&mut value, limit);
+        let text = value.to_string();
+        if text.len() <= cap {
+            return text;
+        }
+    }
+    // Only a stats record with absurdly many counters gets here.
+    if let Some(object) = value.as_object_mut() {
+        object.retain(|key, _| matches!(key.as_str(), "record_type" | "schema_version" | "timestamp" | "truncated"));
+    }
+    value.to_string()
+}
+
+/// Cuts texts that are longer than so many bytes.
+pub(crate) fn cut_strings(value: &mut serde_json::Value, limit: usize) {
     match value {
         serde_json::Value::String(text) if text.len() > limit => {
             text.truncate(text.floor_char_boundary(limit));

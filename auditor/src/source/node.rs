@@ -39,6 +39,11 @@ pub fn kernel_release() -> String {
     read_trimmed("/proc/sys/kernel/osrelease")
 }
 
+/// Name of the node, as this process's UTS namespace has it.
+pub fn host_name() -> String {
+    read_trimmed("/proc/sys/kernel/hostname")
+}
+
 /// Whether this process is in the initial pid namespace, whose pids the kernel side reports and compares.
 ///
 /// # Errors
@@ -57,11 +62,6 @@ pub fn sees_host_processes() -> bool {
 fn is_initial(link: &std::path::Path) -> bool {
     // It has a fixed inode number (PROC_PID_INIT_INO).
     link.as_os_str() == "pid:[4026531836]"
-}
-
-/// Name of the node, as this process's UTS namespace has it.
-pub fn host_name() -> String {
-    read_trimmed("/proc/sys/kernel/hostname")
 }
 
 fn read_trimmed(path: &str) -> String {
