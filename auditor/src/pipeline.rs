@@ -5,10 +5,12 @@
 mod back;
 mod config;
 mod degraded;
+mod ends;
 mod filter;
 mod findings;
 mod front;
 mod lines;
+mod received;
 mod upkeep;
 
 use std::collections::BTreeMap;
@@ -72,7 +74,8 @@ pub struct Pipeline {
 
 impl Pipeline {
     /// With these settings.
-    pub fn new(settings: Settings) -> Self {
+    pub fn new(mut settings: Settings) -> Self {
+        settings.back.tell_once &= !settings.filter.selects_ports();
         Self {
             front: Front::new(&settings),
             filter: settings.filter,
@@ -161,6 +164,8 @@ mod children;
 mod innocents;
 #[cfg(test)]
 mod mixed;
+#[cfg(test)]
+mod node;
 #[cfg(test)]
 mod quiet;
 #[cfg(test)]

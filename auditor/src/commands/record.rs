@@ -12,7 +12,7 @@ use auditor::record::{Close, Record as PipelineRecord};
 use auditor::source::recording::Writer;
 use auditor::source::{live, node};
 
-use super::session::{self, KNOWN_PROCESSES};
+use super::session;
 use crate::cli::{LogLevel, Record};
 use crate::exit::{Failure, stderr};
 
@@ -51,7 +51,7 @@ pub(crate) fn run(args: &Record, log_level: LogLevel) -> Result<ExitCode, Failur
         .block_on(live::run(
             kernel,
             args.duration,
-            KNOWN_PROCESSES,
+            session::node(&args.capture),
             |_| {},
             |record| {
                 let tick = matches!(record, PipelineRecord::Tick(_));

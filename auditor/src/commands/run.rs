@@ -16,7 +16,7 @@ pub(crate) fn run(args: &Run, log_level: LogLevel) -> Result<ExitCode, Failure> 
     let metrics = args.metrics_addr.map(metrics::bind).transpose()?;
     let kernel = session::attach(&args.capture, log_level)?;
     let board = metrics.map(|bound| bound.serve(session::capture(&args.capture, &kernel, &settings))).transpose()?;
-    session::audit(kernel, args.duration, settings, &mut outputs, board.as_deref())?;
+    session::audit(kernel, session::node(&args.capture), args.duration, settings, &mut outputs, board.as_deref())?;
     outputs.finish()?;
     Ok(ExitCode::SUCCESS)
 }

@@ -19,7 +19,7 @@ use crate::exit::{self, Failure};
 use crate::metrics::{self, Board, OutputState, Snapshot};
 
 /// Processes whose description is not read again.
-pub(crate) const KNOWN_PROCESSES: NonZeroUsize = NonZeroUsize::new(8192).unwrap();
+const KNOWN_PROCESSES: NonZeroUsize = NonZeroUsize::new(8192).unwrap();
 
 /// What the live source runs on.
 pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
@@ -37,6 +37,9 @@ pub(crate) fn attach(capture: &Capture, log_level: LogLevel) -> Result<Kernel, F
         return Err(Failure::UserNamespace);
     }
     warn_of_pids(&capture.pid);
+    if !capture.host_root.is_dir() {
+        log::warn!("--host-root {}: there is no such directory: containers get no names", capture.host_root.display());
+    }
     let kernel = Kernel::attach(&Options {
         hooks: match capture.hooks {
             HooksArg::Auto => None,
@@ -68,12 +71,22 @@ pub(crate) fn capture(capture: &Capture, kernel: &Kernel, settings: &Settings) -
     }
 }
 
+/// The node as the flags say.
+pub(crate) fn node(capture: &Capture) -> live::Node {
+    live::Node {
+        name: capture.host_name.clone().unwrap_or_else(node::host_name),
+        root: capture.host_root.clone(),
+        processes: KNOWN_PROCESSES,
+    }
+}
+
 /// What is worth knowing before a selection of pids turns out to have selected nothing.
 fn warn_of_pids(pids: &[u32]) {
     if let Ok(false) = node::in_initial_pid_namespace() {
+        let names = if node::sees_host_processes() { "" } else { ", and services are named by their command only" };
         log::warn!(
             "this is not the host's pid namespace: pids in the output are the host's, --pid will not match the pids \
-             seen here, and names of services will be wrong; run on the host, or with hostPID: true / --pid=host"
+             seen here{names}; run on the host, or with hostPID: true / --pid=host"
         );
         return;
     }
@@ -141,6 +154,7 @@ impl Take for Outputs {
 /// Runs the pipeline over the live source until it ends; gives the pipeline back for its totals.
 pub(crate) fn audit(
     kernel: Kernel,
+    node: live::Node,
     duration: Option<Duration>,
     settings: Settings,
     sink: &mut impl Take,
@@ -153,7 +167,7 @@ pub(crate) fn audit(
     let mut latest = None;
     let busy = |time| board.iter().for_each(|board| board.was_busy(time));
     let stopped = runtime
-        .block_on(live::run(kernel, duration, KNOWN_PROCESSES, busy, |record| {
+        .block_on(live::run(kernel, duration, node, busy, |record| {
             let tick = matches!(record, Record::Tick(_)).then(|| record.time());
             if tick.is_some() {
                 count_dropped(&mut pipeline, sink);

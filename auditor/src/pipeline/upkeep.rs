@@ -64,7 +64,7 @@ impl Back {
             formats: edge.interval.formats.info(),
             coverage: edge.interval.counts.coverage(),
             inbound: lines::inbound_of_edge(&key),
-            attributes: lines::edge(&key, edge.transport),
+            attributes: lines::edge(&key, edge.transport, edge.peer.as_ref()),
             resource: edge.resource.clone(),
         }))
     }
