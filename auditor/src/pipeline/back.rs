@@ -14,7 +14,7 @@ use super::upkeep::KERNEL;
 use crate::audit::ignore::is_ignored;
 use crate::audit::rules::blind_spots;
 use crate::audit::samples::is_by_samples;
-use crate::audit::{Code, Outcome, Sample, Samples, Verdict, judge, judge_inbound};
+use crate::audit::{Code, Outcome, Sample, Samples, Silence, Subject, Verdict, judge, judge_inbound};
 use crate::context::{Carried, Presence};
 use crate::exchange::{End, Event, ExchangeId, Request, Role};
 use crate::pair::{Claim, Inbound, Method, Outbound, Pairer, Pairing, Target};
@@ -38,6 +38,15 @@ pub(super) struct Hop {
     pub(super) verdict: Verdict,
     pub(super) edge: EdgeKey,
     pub(super) resource: Resource,
+    pub(super) silence: Silence,
+}
+
+impl Hop {
+    /// As a user describes it.
+    pub(super) fn subject(&self) -> Subject<'_> {
+        let towards = Some((&self.destination, &self.request.endpoints));
+        Subject { service: &self.edge.service, head: &self.request.head, towards }
+    }
 }
 
 /// The stages behind the exchanges as one state machine.
@@ -264,11 +273,14 @@ impl Back {
 
     fn received(&mut self, request: &Arc<Request>, out: &mut Vec<Line>) {
         let carried = Carried::of(&request.head, request.visibility, &self.config.selection);
-        let ignored = is_ignored(&request.head, None);
+        let process = self.process(request.process, request);
+        let subject = Subject { service: &process.service, head: &request.head, towards: None };
+        let silence = Silence::of(&subject, &self.config.ignores);
+        let exempt = is_ignored(&request.head, None);
+        let ignored = exempt || silence.all;
         self.totals.ignored += u64::from(ignored);
         self.totals.requests += u64::from(!ignored);
         self.totals.requests_with_context += u64::from(!ignored && carried.presence == Presence::Valid);
-        let process = self.process(request.process, request);
         let target = self.target(request, &process.service, None);
         if !ignored {
             for found in judge_inbound(&carried, &self.config.selection) {
@@ -300,6 +312,7 @@ impl Back {
                     severity,
                     edge: None,
                     how: None,
+                    silenced: silence.has(code),
                     count: 1,
                     seen,
                     formats: FormatCounts::default(),
@@ -308,13 +321,14 @@ impl Back {
             }
         }
         let service = process.service.as_str().into();
-        self.pairer.opened(self.now, Arc::new(Inbound::new(request, target, carried, ignored)), &service);
+        let mut inbound = Inbound::new(request, target, carried, exempt);
+        inbound.silence = silence;
+        self.pairer.opened(self.now, Arc::new(inbound), &service);
     }
 
     fn sent(&mut self, request: Arc<Request>, _out: &mut [Line]) {
         let destination = Destination::of(&request);
-        let unexpected = self.config.boundaries.ignores(&destination, &request.endpoints);
-        if unexpected || is_ignored(&request.head, peer_ip(&request.endpoints)) {
+        if is_ignored(&request.head, peer_ip(&request.endpoints)) {
             self.totals.ignored += 1;
             return;
         }
@@ -357,7 +371,13 @@ impl Back {
             outbound: target,
         };
         let resource = self.resource(&process);
-        self.hops.insert(request.id, Hop { request, sent, destination, pairing, verdict, edge, resource });
+        let mut hop = Hop { request, sent, destination, pairing, verdict, edge, resource, silence: Silence::default() };
+        hop.silence = Silence::of(&hop.subject(), &self.config.ignores);
+        if let Some(parent) = &hop.pairing.parent {
+            hop.silence = hop.silence.and(&parent.silence);
+        }
+        self.totals.ignored += u64::from(hop.silence.all);
+        self.hops.insert(hop.request.id, hop);
     }
 
     fn answered(&mut self, id: ExchangeId, answer: Answer, out: &mut Vec<Line>) {
@@ -369,6 +389,9 @@ impl Back {
 
     /// A call is done: it is counted, and reported if it is certain.
     fn judged(&mut self, hop: Hop, answer: Answer, out: &mut Vec<Line>) {
+        if hop.silence.all {
+            return;
+        }
         let class = hop.pairing.suspect.as_ref().filter(|_| hop.verdict.suspicion.is_some()).map(|(_, class)| class);
         let standing = class.and_then(|class| self.pairer.standing(self.now, class));
         let certain = standing.is_some_and(|s| s.solid && s.confidence >= self.config.min_confidence);
@@ -449,6 +472,6 @@ impl Back {
     }
 }
 
-fn nanos(duration: Duration) -> BootNs {
+pub(super) fn nanos(duration: Duration) -> BootNs {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -106,6 +106,7 @@ impl Back {
             count("requests", self.totals.requests),
             count("requests_with_context", self.totals.requests_with_context),
             count("ignored", self.totals.ignored),
+            count("findings_ignored", self.totals.findings_ignored),
             count("lost", self.totals.lost),
             count("suspected", self.totals.suspected),
         ]);

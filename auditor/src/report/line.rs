@@ -411,7 +411,7 @@ pub struct LifecycleLine {
     pub schema_version: &'static str,
     /// When.
     pub timestamp: String,
-    /// `auditor.attached`, `auditor.stopped` or `auditor.degraded`.
+    /// `auditor.attached`, `auditor.reloaded`, `auditor.stopped` or `auditor.degraded`.
     pub event_name: &'static str,
     /// A sentence for people.
     pub message: String,
@@ -448,8 +448,10 @@ pub struct TotalsInfo {
     pub requests: u64,
     /// Those of them with a valid context.
     pub requests_with_context: u64,
-    /// Requests that are not hops.
+    /// Requests that are not hops, or that nobody wants to hear of.
     pub ignored: u64,
+    /// Occurrences of codes that nobody wants to hear of there.
+    pub findings_ignored: u64,
     /// Records lost.
     pub lost: u64,
 }
