@@ -4,15 +4,28 @@ use std::process::ExitCode;
 
 use auditor::sink::Full;
 
+use super::print;
+use super::reload::Reload;
 use super::session;
-use crate::cli::{LogLevel, Run};
+use crate::cli::Run;
+use crate::config::{self, Loaded};
 use crate::exit::Failure;
 
-pub(crate) fn run(args: &Run, log_level: LogLevel) -> Result<ExitCode, Failure> {
+pub(crate) fn run(args: &Run, loaded: &Loaded) -> Result<ExitCode, Failure> {
     let settings = session::settings(&args.services, &args.judge, &args.headers)?;
+    if args.dump_config {
+        print(config::dump(loaded).as_bytes())?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let runtime = session::runtime()?;
+    // From the start: before, a SIGHUP would end the process.
+    let reload = {
+        let _on_it = runtime.enter();
+        Reload::new(loaded)?
+    };
     let mut outputs = session::outputs(&args.output.specs, Full::Drop)?;
-    let kernel = session::attach(&args.capture, log_level)?;
-    session::audit(kernel, args.duration, settings, &mut outputs)?;
+    let kernel = session::attach(&args.capture, loaded.cli.log_level)?;
+    session::audit(kernel, args.duration, settings, &mut outputs, &runtime, reload)?;
     outputs.finish()?;
     Ok(ExitCode::SUCCESS)
 }

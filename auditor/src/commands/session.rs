@@ -13,6 +13,7 @@ use auditor::source::kernel::{Hooks, Kernel, Options, Selection};
 use auditor::source::live::{self, Stopped};
 use auditor::source::{cgroup, node, privilege};
 
+use super::reload::Reload;
 use crate::cli::{Capture, Headers, HooksArg, Judge, LogLevel, Services};
 use crate::exit::{self, Failure};
 
@@ -85,6 +86,7 @@ pub(crate) fn settings(services: &Services, judge: &Judge, headers: &Headers) ->
     settings.back.max_findings_per_second = judge.max_findings_per_second;
     settings.back.min_severity = judge.min_severity.severity();
     settings.back.boundaries = judge.boundaries.boundaries();
+    settings.back.ignores = judge.boundaries.ignores();
     settings.filter = filter(services, &judge.port)?;
     Ok(settings)
 }
@@ -127,8 +129,9 @@ pub(crate) fn audit(
     duration: Option<Duration>,
     settings: Settings,
     sink: &mut impl Take,
+    runtime: &tokio::runtime::Runtime,
+    mut reload: Option<Reload>,
 ) -> Result<(Pipeline, Stopped), Failure> {
-    let runtime = runtime()?;
     let masking = node::run_masking().map_err(Failure::io("making a key"))?;
     let mut pipeline = Pipeline::new(Settings { masking, ..settings });
     let mut lines = Vec::new();
@@ -136,6 +139,9 @@ pub(crate) fn audit(
         .block_on(live::run(kernel, duration, KNOWN_PROCESSES, |record| {
             if matches!(record, Record::Tick(_)) {
                 count_dropped(&mut pipeline, sink);
+                if let Some(reload) = &mut reload {
+                    reload.look(&mut pipeline, sink.outputs(), &mut lines);
+                }
             }
             pipeline.push(record, &mut lines);
             match flush(&mut lines, sink) {
