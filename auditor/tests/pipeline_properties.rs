@@ -78,10 +78,10 @@ fn loss() -> impl Strategy<Value = Loss> {
 
 /// Something of the worlds, or everything.
 fn ignore() -> impl Strategy<Value = String> {
-    let paths = ["/cart", "/charge", "/feed", "/*", "/c*"];
+    let paths = vec!["/cart", "/charge", "/feed", "/watch", "/*", "/c*"];
     let code = prop_oneof![Just(""), Just(",code=traceparent_dropped"), Just(",code=trace_restarted")];
     let place = prop_oneof![
-        prop::sample::select(&paths[..]).prop_map(|path| format!("path={path}")),
+        prop::sample::select(paths).prop_map(|path| format!("path={path}")),
         (0..3u32).prop_map(|n| format!("service=service-{n}")),
         (0..3u32).prop_map(|n| format!("destination=backend-{n}")),
     ];

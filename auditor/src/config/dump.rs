@@ -93,10 +93,10 @@ fn unset(name: &str) -> String {
 
 /// The value of a key; nothing, if it has none and is no list.
 pub(super) fn value(key: &str, values: &[String], list: bool) -> Option<String> {
-    let items = values.iter().map(|value| item(key, value));
+    let items = || values.iter().map(|value| item(key, value));
     match list {
-        true => Some(Value::Array(items.collect()).to_string()),
-        false => items.last().map(|value| value.to_string()),
+        true => Some(Value::Array(items().collect()).to_string()),
+        false => values.last().map(|value| item(key, value).to_string()),
     }
 }
 
