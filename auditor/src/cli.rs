@@ -178,10 +178,12 @@ pub(crate) struct Output {
     /// Where lines go: `-` (stdout), a PATH (appended to, created with mode 0600), `syslog+unix:PATH`,
     /// `syslog+udp://HOST[:PORT]`, `syslog+tcp://HOST[:PORT]`, `journald:`, `otlp+http://HOST[:PORT]`. Options come after
     /// a `?`, with `&` between them: format=json|json-nested|ecs|otlp-json|text, queue=LINES; of files rotate=SIZE,
-    /// rotate-age=TIME and keep=FILES; of syslog facility=NAME. Repeatable.
+    /// rotate-age=TIME and keep=FILES; of syslog facility=NAME and protocol=rfc5424|rfc3164.
+    /// Repeatable.
     #[arg(
         long = "output",
-        short,
+        short = 'o',
+        allow_hyphen_values = true,
         env = "AUDITOR_OUTPUT",
         default_value = "-",
         value_name = "OUTPUT",
@@ -232,6 +234,14 @@ pub(crate) struct Capture {
     #[arg(long, env = "AUDITOR_BUFFER_MIB", default_value = "8", value_name = "MIB",
           value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub(crate) buffer: u32,
+    /// Where the node's file system is: names of pods and containers are looked for in its `/var/log/pods`,
+    /// `/var/log/containers`, `/var/lib/docker` and `/var/lib/containers`.
+    #[arg(long, env = "AUDITOR_HOST_ROOT", default_value = "/", value_name = "DIR")]
+    pub(crate) host_root: PathBuf,
+    /// Name of the node, instead of this machine's host name: in a pod that is the pod's.
+    #[arg(long, env = "AUDITOR_HOST_NAME", value_name = "NAME",
+          value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub(crate) host_name: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -251,7 +261,7 @@ pub(crate) struct Services {
     /// Only processes of this systemd unit. Repeatable.
     #[arg(long, env = "AUDITOR_UNIT", value_delimiter = ',', value_name = "NAME")]
     pub(crate) unit: Vec<String>,
-    /// Only processes in this container (id or its beginning). Repeatable.
+    /// Only processes in this container (name, id or its beginning). Repeatable.
     #[arg(long, env = "AUDITOR_CONTAINER", value_delimiter = ',', value_name = "ID")]
     pub(crate) container: Vec<String>,
 }

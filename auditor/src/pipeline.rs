@@ -4,10 +4,12 @@
 
 mod back;
 mod config;
+mod ends;
 mod filter;
 mod findings;
 mod front;
 mod lines;
+mod received;
 mod reload;
 mod upkeep;
 
@@ -55,7 +57,8 @@ pub struct Pipeline {
 
 impl Pipeline {
     /// With these settings.
-    pub fn new(settings: Settings) -> Self {
+    pub fn new(mut settings: Settings) -> Self {
+        settings.back.tell_once &= !settings.filter.selects_ports();
         Self {
             front: Front::new(&settings),
             filter: settings.filter,
@@ -89,7 +92,8 @@ impl Pipeline {
     /// and the bounds of tables stay as they are: the selection must name the same headers as before.
     ///
     /// `message` says what has changed; the line about it goes to `out`.
-    pub fn reconfigure(&mut self, settings: Settings, message: String, out: &mut Vec<Line>) {
+    pub fn reconfigure(&mut self, mut settings: Settings, message: String, out: &mut Vec<Line>) {
+        settings.back.tell_once &= !settings.filter.selects_ports();
         self.back.choose(self.filter.replace(settings.filter));
         self.back.reconfigure(settings.back, message, out);
     }
@@ -135,6 +139,10 @@ mod ignores;
 mod innocents;
 #[cfg(test)]
 mod mixed;
+#[cfg(test)]
+mod node;
+#[cfg(test)]
+mod quiet;
 #[cfg(test)]
 mod samples;
 #[cfg(test)]

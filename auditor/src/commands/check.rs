@@ -32,8 +32,15 @@ pub(crate) fn run(args: &Check, log_level: LogLevel) -> Result<ExitCode, Failure
         records: 0,
         blind: BTreeSet::new(),
     };
-    let (pipeline, stopped) =
-        session::audit(kernel, Some(args.duration), settings, &mut gate, &session::runtime()?, None)?;
+    let (pipeline, stopped) = session::audit(
+        kernel,
+        session::node(&args.capture),
+        Some(args.duration),
+        settings,
+        &mut gate,
+        &session::runtime()?,
+        None,
+    )?;
     let totals = pipeline.totals();
     let verdict = judge(totals, gate.records, &gate.blind, args.fail_on.severity(), stopped);
     let mut text = gate.table();

@@ -174,7 +174,7 @@ fn pid_namespace() -> Check {
         Ok(true) => Check::ok("pid namespace", "the host's"),
         Ok(false) => Check::warn(
             "pid namespace",
-            "not the host's: pids and service names will be wrong",
+            "not the host's: services are named by their command only, --pid matches nothing",
             "run on the host, or with hostPID: true / --pid=host",
         ),
         Err(error) => Check::warn("pid namespace", error.to_string(), "mount /proc"),

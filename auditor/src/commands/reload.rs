@@ -18,8 +18,19 @@ use crate::config::{self, Loaded, Source, Stop};
 use crate::exit::{Failure, stderr};
 
 /// What is fixed when the kernel side is loaded, when heads begin to be masked, or when the process starts.
-const FIXED: [&str; 9] =
-    ["pid", "comm", "cgroup", "hooks", "buffer", "header", "log-level", "duration", "metrics-addr"];
+const FIXED: [&str; 11] = [
+    "pid",
+    "comm",
+    "cgroup",
+    "hooks",
+    "buffer",
+    "header",
+    "log-level",
+    "duration",
+    "metrics-addr",
+    "host-root",
+    "host-name",
+];
 
 /// Watches for SIGHUP.
 pub(crate) struct Reload {

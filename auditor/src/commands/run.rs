@@ -25,7 +25,8 @@ pub(crate) fn run(args: &Run, loaded: &Loaded) -> Result<ExitCode, Failure> {
     };
     let mut outputs = session::outputs(&args.output.specs, Full::Drop)?;
     let kernel = session::attach(&args.capture, loaded.cli.log_level)?;
-    session::audit(kernel, args.duration, settings, &mut outputs, &runtime, reload)?;
+    let node = session::node(&args.capture);
+    session::audit(kernel, node, args.duration, settings, &mut outputs, &runtime, reload)?;
     outputs.finish()?;
     Ok(ExitCode::SUCCESS)
 }

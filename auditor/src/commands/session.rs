@@ -18,7 +18,7 @@ use crate::cli::{Capture, Headers, HooksArg, Judge, LogLevel, Services};
 use crate::exit::{self, Failure};
 
 /// Processes whose description is not read again.
-pub(crate) const KNOWN_PROCESSES: NonZeroUsize = NonZeroUsize::new(8192).unwrap();
+const KNOWN_PROCESSES: NonZeroUsize = NonZeroUsize::new(8192).unwrap();
 
 /// What the live source runs on.
 pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
@@ -36,6 +36,9 @@ pub(crate) fn attach(capture: &Capture, log_level: LogLevel) -> Result<Kernel, F
         return Err(Failure::UserNamespace);
     }
     warn_of_pids(&capture.pid);
+    if !capture.host_root.is_dir() {
+        log::warn!("--host-root {}: there is no such directory: containers get no names", capture.host_root.display());
+    }
     let kernel = Kernel::attach(&Options {
         hooks: match capture.hooks {
             HooksArg::Auto => None,
@@ -52,12 +55,22 @@ pub(crate) fn attach(capture: &Capture, log_level: LogLevel) -> Result<Kernel, F
     Ok(kernel)
 }
 
+/// The node as the flags say.
+pub(crate) fn node(capture: &Capture) -> live::Node {
+    live::Node {
+        name: capture.host_name.clone().unwrap_or_else(node::host_name),
+        root: capture.host_root.clone(),
+        processes: KNOWN_PROCESSES,
+    }
+}
+
 /// What is worth knowing before a selection of pids turns out to have selected nothing.
 fn warn_of_pids(pids: &[u32]) {
     if let Ok(false) = node::in_initial_pid_namespace() {
+        let names = if node::sees_host_processes() { "" } else { ", and services are named by their command only" };
         log::warn!(
             "this is not the host's pid namespace: pids in the output are the host's, --pid will not match the pids \
-             seen here, and names of services will be wrong; run on the host, or with hostPID: true / --pid=host"
+             seen here{names}; run on the host, or with hostPID: true / --pid=host"
         );
         return;
     }
@@ -126,6 +139,7 @@ impl Take for Outputs {
 /// Runs the pipeline over the live source until it ends; gives the pipeline back for its totals.
 pub(crate) fn audit(
     kernel: Kernel,
+    node: live::Node,
     duration: Option<Duration>,
     settings: Settings,
     sink: &mut impl Take,
@@ -136,7 +150,7 @@ pub(crate) fn audit(
     let mut pipeline = Pipeline::new(Settings { masking, ..settings });
     let mut lines = Vec::new();
     let stopped = runtime
-        .block_on(live::run(kernel, duration, KNOWN_PROCESSES, |record| {
+        .block_on(live::run(kernel, duration, node, |record| {
             if matches!(record, Record::Tick(_)) {
                 count_dropped(&mut pipeline, sink);
                 if let Some(reload) = &mut reload {

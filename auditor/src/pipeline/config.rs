@@ -28,6 +28,9 @@ pub struct Config {
     pub min_confidence: f64,
     /// What is less severe is counted but not written.
     pub min_severity: Severity,
+    /// A fault on the wire is told of who sent it, and not again of who received it. Not where lines are selected by the
+    /// port of the request: that may leave out the one and keep the other.
+    pub tell_once: bool,
     /// Limits of the pairing's tables.
     pub pairing: pair::Limits,
     /// Limits of what is remembered of services to judge several calls together.
@@ -54,6 +57,7 @@ impl Default for Config {
             ignores: Vec::new(),
             min_confidence: 0.99,
             min_severity: Severity::Info,
+            tell_once: true,
             pairing: pair::Limits::default(),
             samples: history::Limits::default(),
             max_pending: 65_536,

@@ -62,7 +62,7 @@ impl Back {
             formats: edge.interval.formats.info(),
             coverage: edge.interval.counts.coverage(),
             inbound: lines::inbound_of_edge(&key),
-            attributes: lines::edge(&key, edge.transport),
+            attributes: lines::edge(&key, edge.transport, edge.peer.as_ref()),
             resource: edge.resource.clone(),
         }))
     }
@@ -106,7 +106,6 @@ impl Back {
             count("requests", self.totals.requests),
             count("requests_with_context", self.totals.requests_with_context),
             count("ignored", self.totals.ignored),
-            count("findings_ignored", self.totals.findings_ignored),
             count("lost", self.totals.lost),
             count("suspected", self.totals.suspected),
         ]);
@@ -115,6 +114,9 @@ impl Back {
         }
         if self.fold.unwritten > 0 {
             audit.extend([count("findings_unwritten", self.fold.unwritten)]);
+        }
+        if self.totals.findings_ignored > 0 {
+            audit.extend([count("findings_ignored", self.totals.findings_ignored)]);
         }
         audit.extend(self.totals.hops.iter().map(|(outcome, n)| count(&format!("hops_{}", outcome.as_str()), *n)));
         stats.insert("audit".to_owned(), audit);

@@ -216,6 +216,12 @@ pub struct InboundAttributes {
     /// Where it arrived.
     #[serde(rename = "network.local.port", skip_serializing_if = "Option::is_none")]
     pub local_port: Option<u16>,
+    /// Process that sent it, where that was seen on this node.
+    #[serde(rename = "network.peer.pid", skip_serializing_if = "Option::is_none")]
+    pub peer_pid: Option<u32>,
+    /// Name of its service.
+    #[serde(rename = "service.peer.name", skip_serializing_if = "Option::is_none")]
+    pub peer_service: Option<String>,
 }
 
 /// A request, in OpenTelemetry's names.
@@ -245,9 +251,12 @@ pub struct Attributes {
     /// Its port.
     #[serde(rename = "network.peer.port", skip_serializing_if = "Option::is_none")]
     pub peer_port: Option<u16>,
-    /// Process at the other end of a Unix socket, where known.
+    /// Process at the other end, where it was seen there on this node; of a Unix socket whoever listens or connected.
     #[serde(rename = "network.peer.pid", skip_serializing_if = "Option::is_none")]
     pub peer_pid: Option<u32>,
+    /// Name of the service at the other end, where that was seen on this node: its `service.name`.
+    #[serde(rename = "service.peer.name", skip_serializing_if = "Option::is_none")]
+    pub peer_service: Option<String>,
     /// Where a received request arrived.
     #[serde(rename = "network.local.port", skip_serializing_if = "Option::is_none")]
     pub local_port: Option<u16>,
@@ -271,9 +280,24 @@ pub struct Resource {
     /// Name of the service.
     #[serde(rename = "service.name")]
     pub service_name: String,
-    /// Process id.
+    /// Namespace of the service, as it declares it.
+    #[serde(rename = "service.namespace", skip_serializing_if = "Option::is_none")]
+    pub service_namespace: Option<String>,
+    /// Version of the service, likewise.
+    #[serde(rename = "service.version", skip_serializing_if = "Option::is_none")]
+    pub service_version: Option<String>,
+    /// Which instance of the service, likewise.
+    #[serde(rename = "service.instance.id", skip_serializing_if = "Option::is_none")]
+    pub service_instance_id: Option<String>,
+    /// Environment the service is deployed to, likewise.
+    #[serde(rename = "deployment.environment.name", skip_serializing_if = "Option::is_none")]
+    pub deployment_environment: Option<String>,
+    /// Process id on the node.
     #[serde(rename = "process.pid")]
     pub pid: u32,
+    /// Process id in its own pid namespace, where that is not the node's.
+    #[serde(rename = "process.vpid", skip_serializing_if = "Option::is_none")]
+    pub vpid: Option<u32>,
     /// Base name of the executable.
     #[serde(rename = "process.executable.name", skip_serializing_if = "Option::is_none")]
     pub executable: Option<String>,
@@ -286,6 +310,21 @@ pub struct Resource {
     /// Container id.
     #[serde(rename = "container.id", skip_serializing_if = "Option::is_none")]
     pub container_id: Option<String>,
+    /// Name of the container.
+    #[serde(rename = "container.name", skip_serializing_if = "Option::is_none")]
+    pub container_name: Option<String>,
+    /// Uid of the pod.
+    #[serde(rename = "k8s.pod.uid", skip_serializing_if = "Option::is_none")]
+    pub pod_uid: Option<String>,
+    /// Name of the pod.
+    #[serde(rename = "k8s.pod.name", skip_serializing_if = "Option::is_none")]
+    pub pod_name: Option<String>,
+    /// Namespace of the pod.
+    #[serde(rename = "k8s.namespace.name", skip_serializing_if = "Option::is_none")]
+    pub pod_namespace: Option<String>,
+    /// Name of the container in its pod.
+    #[serde(rename = "k8s.container.name", skip_serializing_if = "Option::is_none")]
+    pub k8s_container_name: Option<String>,
     /// Name of the node.
     #[serde(rename = "host.name")]
     pub host_name: String,
@@ -450,8 +489,9 @@ pub struct TotalsInfo {
     pub requests_with_context: u64,
     /// Requests that are not hops, or that nobody wants to hear of.
     pub ignored: u64,
-    /// Occurrences of codes that nobody wants to hear of there.
-    pub findings_ignored: u64,
+    /// Occurrences of codes that nobody wants to hear of there; absent if there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub findings_ignored: Option<u64>,
     /// Records lost.
     pub lost: u64,
 }

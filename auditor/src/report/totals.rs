@@ -47,7 +47,7 @@ impl Totals {
             requests: self.requests,
             requests_with_context: self.requests_with_context,
             ignored: self.ignored,
-            findings_ignored: self.findings_ignored,
+            findings_ignored: Some(self.findings_ignored).filter(|count| *count > 0),
             lost: self.lost,
         }
     }

@@ -16,17 +16,26 @@ pub(super) use otlp::request as otlp_request;
 
 /// A line of the contract in this format, without a line feed and at most [`LINE_CAP`] bytes.
 pub(super) fn render(format: Format, line: &str) -> Cow<'_, str> {
-    if format == Format::Json {
+    render_within(format, line, LINE_CAP)
+}
+
+/// The same in at most so many bytes.
+pub(super) fn render_within(format: Format, line: &str, cap: usize) -> Cow<'_, str> {
+    if format == Format::Json && line.len() <= cap {
         return Cow::Borrowed(line);
     }
     // Our own lines are JSON; what is not stays as it is.
     let Ok(value) = serde_json::from_str::<Value>(line) else { return Cow::Borrowed(line) };
     Cow::Owned(match format {
-        Format::Json => line.to_owned(),
-        Format::JsonNested => fit(nested::expand(value), LINE_CAP),
-        Format::Ecs => fit(ecs::record(value), LINE_CAP),
-        Format::OtlpJson => otlp::line(value),
-        Format::Text => text::line(&value),
+        Format::Json => fit(value, cap),
+        Format::JsonNested => fit(nested::expand(value), cap),
+        Format::Ecs => fit(ecs::record(value), cap),
+        Format::OtlpJson => otlp::line(&value, cap),
+        Format::Text => {
+            let mut text = text::line(&value);
+            text.truncate(text.floor_char_boundary(cap));
+            text
+        }
     })
 }
 
@@ -93,7 +102,8 @@ mod tests {
         for line in golden() {
             for format in [Format::Json, Format::JsonNested, Format::Ecs, Format::OtlpJson, Format::Text] {
                 let written = render(format, &line);
-                assert!(!written.contains('\n') && written.len() <= LINE_CAP * 2, "{written}");
+                assert!(!written.contains('\n') && written.len() <= LINE_CAP, "{written}");
+                assert!(render_within(format, &line, 4000).len() <= 4000, "{line}");
                 if format != Format::Text {
                     serde_json::from_str::<Value>(&written).unwrap();
                 }

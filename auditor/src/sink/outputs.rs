@@ -386,7 +386,7 @@ mod tests {
     fn outputs_are_replaced_and_none_of_them_loses_a_line() {
         let dir = Dir::new("replaced");
         let [a, b] = ["a", "b"].map(|name| dir.spec(name));
-        let mut outputs = Outputs::open(&[a.clone()], Full::Wait, |_| {}).unwrap();
+        let mut outputs = Outputs::open(std::slice::from_ref(&a), Full::Wait, |_| {}).unwrap();
         outputs.write(&[line("1")]);
         outputs.replace(&[a.clone(), b.clone()]).unwrap();
         outputs.write(&[line("2")]);
@@ -409,7 +409,7 @@ mod tests {
     fn what_cannot_be_opened_changes_nothing() {
         let dir = Dir::new("kept");
         let a = dir.spec("a");
-        let mut outputs = Outputs::open(&[a.clone()], Full::Drop, |_| {}).unwrap();
+        let mut outputs = Outputs::open(std::slice::from_ref(&a), Full::Drop, |_| {}).unwrap();
         assert!(matches!(outputs.replace(&[a.clone(), a.clone()]), Err(OutputsError::Twice(_))));
         assert!(matches!(outputs.replace(&[dir.spec("no/such/place")]), Err(OutputsError::Open { .. })));
         outputs.write(&[line("1")]);

@@ -108,10 +108,36 @@ impl FromStr for Facility {
     }
 }
 
+/// How a syslog message begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Protocol {
+    /// RFC 5424.
+    Rfc5424,
+    /// RFC 3164 without time and host: what listens at `/dev/log` expects that, and knows both by itself.
+    Rfc3164,
+}
+
+impl Protocol {
+    const ALL: [(Self, &str); 2] = [(Self::Rfc5424, "rfc5424"), (Self::Rfc3164, "rfc3164")];
+}
+
+impl FromStr for Protocol {
+    type Err = SpecError;
+
+    fn from_str(text: &str) -> Result<Self, SpecError> {
+        let found = Self::ALL.into_iter().find(|(_, name)| *name == text);
+        found.map(|(protocol, _)| protocol).ok_or_else(|| SpecError::Option {
+            name: "protocol".into(),
+            why: format!("{text:?} is not one of {}", Self::ALL.map(|(_, name)| name).join(", ")),
+        })
+    }
+}
+
 /// An output: where lines go, and how.
 ///
-/// As text (`--output`): [`Target`] and, behind a `?`, `format`, `rotate` (a size), `rotate-age`, `keep`, `queue` and
-/// `facility`, with `&` between them. As a table (`[[output]]`): the fields of this structure.
+/// As text (`--output`): [`Target`] and, behind a `?`, `format`, `rotate` (a size), `rotate-age`, `keep`, `queue`,
+/// `facility` and `protocol`, with `&` between them. As a table (`[[output]]`): the fields of this structure.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Table", into = "Table")]
 pub struct Spec {
@@ -129,6 +155,8 @@ pub struct Spec {
     pub queue: usize,
     /// Facility of syslog messages.
     pub facility: Facility,
+    /// How syslog messages begin: on Unix sockets as RFC 3164, else as RFC 5424.
+    pub protocol: Protocol,
 }
 
 /// What is wrong with an output.
@@ -169,6 +197,8 @@ struct Table {
     queue: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     facility: Option<Facility>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    protocol: Option<Protocol>,
 }
 
 impl Spec {
@@ -179,6 +209,7 @@ impl Spec {
             Target::Journald(_) => Format::Text,
             _ => Format::Json,
         };
+        let local = matches!(to, Target::SyslogUnix(_));
         Self {
             to,
             format,
@@ -187,6 +218,7 @@ impl Spec {
             keep: KEEP,
             queue: QUEUE,
             facility: Facility::default(),
+            protocol: if local { Protocol::Rfc3164 } else { Protocol::Rfc5424 },
         }
     }
 
@@ -212,6 +244,9 @@ impl TryFrom<Table> for Spec {
         let syslog = matches!(spec.to, Target::SyslogUnix(_) | Target::SyslogUdp(..) | Target::SyslogTcp(..));
         if table.facility.is_some() && !syslog {
             return Err(wrong("facility", "only syslog has one".to_owned()));
+        }
+        if table.protocol.is_some() && !syslog {
+            return Err(wrong("protocol", "only syslog has several".to_owned()));
         }
         if let Some(format) = table.format {
             let fits = match spec.to {
@@ -251,6 +286,7 @@ impl TryFrom<Table> for Spec {
             spec.queue = queue;
         }
         spec.facility = table.facility.unwrap_or_default();
+        spec.protocol = table.protocol.unwrap_or(spec.protocol);
         Ok(spec)
     }
 }
@@ -266,6 +302,7 @@ impl From<Spec> for Table {
             keep: Some(spec.keep).filter(|keep| *keep != usual.keep),
             queue: Some(spec.queue).filter(|queue| *queue != usual.queue),
             facility: Some(spec.facility).filter(|facility| *facility != usual.facility),
+            protocol: Some(spec.protocol).filter(|protocol| *protocol != usual.protocol),
         }
     }
 }
@@ -290,10 +327,11 @@ impl FromStr for Spec {
                 "keep" => table.keep = Some(number()?),
                 "queue" => table.queue = Some(usize::try_from(number()?).unwrap_or(usize::MAX)),
                 "facility" => table.facility = Some(value.parse()?),
+                "protocol" => table.protocol = Some(value.parse()?),
                 _ => {
                     return Err(SpecError::Option {
                         name: name.to_owned(),
-                        why: "is no option of an output; they are format, rotate, rotate-age, keep, queue and facility"
+                        why: "is no option of an output; they are format, rotate, rotate-age, keep, queue, facility and protocol"
                             .to_owned(),
                     });
                 }
@@ -307,6 +345,7 @@ impl Display for Spec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let table = Table::from(self.clone());
         let facility = table.facility.and_then(|wanted| Facility::ALL.into_iter().find(|(one, _)| *one == wanted));
+        let protocol = table.protocol.and_then(|wanted| Protocol::ALL.into_iter().find(|(one, _)| *one == wanted));
         let options = [
             ("format", table.format.map(|format| format.as_str().to_owned())),
             ("rotate", table.rotate_size),
@@ -314,6 +353,7 @@ impl Display for Spec {
             ("keep", table.keep.map(|keep| keep.to_string())),
             ("queue", table.queue.map(|queue| queue.to_string())),
             ("facility", facility.map(|(_, name)| name.to_owned())),
+            ("protocol", protocol.map(|(_, name)| name.to_owned())),
         ];
         // A path that has these characters itself.
         let to = match &self.to {
@@ -349,6 +389,7 @@ mod tests {
                 "syslog+udp://127.0.0.1:514?queue=10&facility=local0",
                 r#"{"to":"syslog+udp://127.0.0.1:514","queue":10,"facility":"local0"}"#,
             ),
+            ("syslog+unix:/dev/log?protocol=rfc5424", r#"{"to":"syslog+unix:/dev/log","protocol":"rfc5424"}"#),
             ("journald:?format=json", r#"{"to":"journald:","format":"json"}"#),
             ("otlp+http://127.0.0.1:4318/v1/logs", r#"{"to":"otlp+http://127.0.0.1:4318/v1/logs"}"#),
         ] {

@@ -1,5 +1,5 @@
-//! Syslog, RFC 5424, over Unix sockets, UDP (RFC 5426) and TCP with octet counting (RFC 6587). It has no answers: what
-//! was handed to the system counts as written.
+//! Syslog over Unix sockets, UDP (RFC 5426) and TCP with octet counting (RFC 6587). It has no answers: what was handed to
+//! the system counts as written.
 
 use std::io::{self, ErrorKind, Write};
 use std::net::{TcpStream, ToSocketAddrs, UdpSocket};
@@ -10,13 +10,15 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::format::render;
-use super::spec::{Facility, Format, Spec};
+use super::format::render_within;
+use super::spec::{Facility, Format, Protocol, Spec};
 use super::target::Target;
 use super::worker::{Fault, Progress, Sink};
 
 /// How long a connection may take.
 const CONNECT: Duration = Duration::from_secs(5);
+/// The longest text: with what is before it, a message has at most the 8 KiB that receivers take unless told otherwise.
+const TEXT: usize = 8 * 1024 - 512;
 /// How long a receiver may stand still.
 const WRITE: Duration = Duration::from_secs(5);
 
@@ -32,6 +34,7 @@ pub(super) struct Syslog {
 /// What all messages have in common.
 #[derive(Debug)]
 struct Header {
+    protocol: Protocol,
     facility: Facility,
     host: String,
     pid: u32,
@@ -49,7 +52,7 @@ impl Syslog {
     /// Connects with the first message.
     pub(super) fn new(spec: &Spec, host: &str) -> Self {
         let host = host.chars().filter(char::is_ascii_graphic).take(255).collect();
-        let header = Header { facility: spec.facility, host, pid: std::process::id() };
+        let header = Header { protocol: spec.protocol, facility: spec.facility, host, pid: std::process::id() };
         Self { to: spec.to.clone(), format: spec.format, header, connection: None }
     }
 
@@ -68,7 +71,7 @@ impl Sink for Syslog {
             self.connection = None;
         }
         for line in lines {
-            let message = self.header.message(line, &render(self.format, line));
+            let message = self.header.message(line, &render_within(self.format, line, TEXT));
             let sent = self.connection().and_then(|connection| connection.send(&message));
             match sent {
                 Ok(()) => progress.done += 1,
@@ -93,12 +96,15 @@ impl Sink for Syslog {
 }
 
 impl Header {
-    /// `<PRI>1 TIMESTAMP HOSTNAME APP-NAME PROCID MSGID SD MSG`.
+    /// `<PRI>1 TIMESTAMP HOSTNAME APP-NAME PROCID MSGID SD MSG`, or `<PRI>TAG: MSG`.
     fn message(&self, line: &str, text: &str) -> String {
         let line: Value = serde_json::from_str(line).unwrap_or_default();
         let of = |name: &str| line.get(name).and_then(Value::as_str);
         let severity = severity(of("level"));
         let priority = self.facility as u8 * 8 + severity;
+        if self.protocol == Protocol::Rfc3164 {
+            return format!("<{priority}>auditor[{}]: {text}", self.pid);
+        }
         let timestamp = of("timestamp").and_then(microseconds).unwrap_or_else(|| "-".to_owned());
         let host = if self.host.is_empty() { "-" } else { &self.host };
         let id = of("event_name").filter(|name| name.len() <= 32).unwrap_or("-");
@@ -214,6 +220,14 @@ mod tests {
         let mut buffer = [0; 1024];
         let length = receiver.recv(&mut buffer).unwrap();
         assert_eq!(String::from_utf8_lossy(&buffer[..length]), message());
+    }
+
+    #[test]
+    fn the_format_of_local_sockets() {
+        let header = syslog("syslog+unix:/dev/log").header;
+        assert_eq!(header.message(LINE, "text"), "<27>auditor[7]: text");
+        let header = syslog("syslog+unix:/dev/log?protocol=rfc5424").header;
+        assert_eq!(header.message(LINE, LINE), message());
     }
 
     #[test]

@@ -10,7 +10,7 @@ use super::queue::{Queue, Taken};
 
 /// How often an output that fails is tried while the run ends.
 const HURRIED: Duration = Duration::from_millis(100);
-/// One output complains at most once in this time.
+/// One output complains of the same at most once in this time.
 const COMPLAINTS: Duration = Duration::from_secs(60);
 
 /// Says something on stderr, whatever becomes of it.
@@ -140,37 +140,31 @@ pub(super) fn run(shared: &Shared, sink: &mut dyn Sink, tell: Tell) -> Result<()
     let result = write_all(shared, sink, tell, &mut pending);
     let left = pending.len() + shared.queue.end();
     match result {
-        // Nobody wants them.
-        Ok(Ended::Gone) => Ok(()),
-        Ok(Ended::Closed) => Ok(()),
-        Err(()) => {
+        Err(()) if left > 0 => {
             add(&shared.dropped, left);
             Err(())
         }
+        // Either nothing is left, or nobody wants it.
+        _ => Ok(()),
     }
 }
 
-enum Ended {
-    Closed,
-    Gone,
-}
-
-fn write_all(shared: &Shared, sink: &mut dyn Sink, tell: Tell, pending: &mut Vec<Arc<str>>) -> Result<Ended, ()> {
+fn write_all(shared: &Shared, sink: &mut dyn Sink, tell: Tell, pending: &mut Vec<Arc<str>>) -> Result<(), ()> {
     let batch = sink.batch();
     let mut backoff = Backoff::default();
-    let mut complained: Option<Instant> = None;
-    let mut complain = |text: String| {
-        if complained.is_none_or(|at| at.elapsed() >= COMPLAINTS) {
-            complained = Some(Instant::now());
+    let complain = |last: &mut Option<Instant>, text: String| {
+        if last.is_none_or(|at| at.elapsed() >= COMPLAINTS) {
+            *last = Some(Instant::now());
             tell(&format!("auditor: {}: {text}", shared.name));
         }
     };
+    let (mut noted, mut failed) = (None, None);
     loop {
         if pending.is_empty() {
             match shared.queue.take(batch.lines) {
                 Taken::Lines(lines) => *pending = lines,
                 Taken::Woken => {}
-                Taken::Closed => return Ok(Ended::Closed),
+                Taken::Closed => return Ok(()),
             }
             if !pending.is_empty() && !batch.linger.is_zero() {
                 shared.queue.fill(pending, batch.lines, batch.linger);
@@ -188,14 +182,14 @@ fn write_all(shared: &Shared, sink: &mut dyn Sink, tell: Tell, pending: &mut Vec
         add(&shared.dropped, rejected);
         if let Some(note) = progress.note {
             add(&shared.errors, 1);
-            complain(note);
+            complain(&mut noted, note);
         }
         match progress.fault {
             None => {
                 shared.set_failing(false);
                 backoff.reset();
             }
-            Some(Fault::Gone) => return Ok(Ended::Gone),
+            Some(Fault::Gone) => return Ok(()),
             Some(Fault::Broken(error)) => {
                 add(&shared.errors, 1);
                 tell(&format!("auditor: {}: {error}", shared.name));
@@ -204,12 +198,14 @@ fn write_all(shared: &Shared, sink: &mut dyn Sink, tell: Tell, pending: &mut Vec
             Some(Fault::Retry(error, after)) => {
                 add(&shared.errors, 1);
                 if !shared.set_failing(true) {
-                    complain(format!("{error}; trying again"));
+                    complain(&mut failed, format!("{error}; trying again"));
                 }
                 match shared.queue.closed() {
                     None => shared.queue.pause(backoff.next(after)),
-                    Some(until) if Instant::now() < until => std::thread::sleep(HURRIED),
-                    Some(_) => return Err(()),
+                    Some(until) => match until.saturating_duration_since(Instant::now()) {
+                        Duration::ZERO => return Err(()),
+                        left => std::thread::sleep(after.unwrap_or(HURRIED).min(left)),
+                    },
                 }
                 add(&shared.retried, 1);
             }

@@ -5,24 +5,52 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::{each_leaf, text_at};
-use crate::report::{LINE_CAP, cut_strings};
+use crate::report::cut_strings;
 
 /// What is in a field of its own, or in the resource.
 const FIELDS: [&str; 8] =
     ["timestamp", "message", "level", "severity_number", "event_name", "trace_id", "span_id", "trace_flags"];
 
-/// One line as one `resourceLogs`, as the OTLP file exporter has them. At most [`LINE_CAP`] bytes.
-pub(super) fn line(line: Value) -> String {
-    let mut request = request_of([line].iter());
+/// One line as `resourceLogs`, as the OTLP file exporter has them, of at most so many bytes: long texts are cut, then
+/// attributes left out from the last on and counted.
+pub(super) fn line(line: &Value, cap: usize) -> String {
+    let mut request = request_of([line].into_iter());
     let mut text = request.to_string();
-    for limit in [1024, 256, 64, 16] {
-        if text.len() <= LINE_CAP {
+    for limit in [1024, 256, 64] {
+        if text.len() <= cap {
+            return text;
+        }
+        cut_values(&mut request, limit);
+        text = request.to_string();
+    }
+    while text.len() > cap {
+        let Some(record) = request.pointer_mut("/resourceLogs/0/scopeLogs/0/logRecords/0") else { break };
+        let Some(attributes) = record.get_mut("attributes").and_then(Value::as_array_mut) else { break };
+        let left_out = (attributes.len() / 4).max(1);
+        if attributes.is_empty() {
             break;
         }
-        cut_strings(&mut request, limit);
+        attributes.truncate(attributes.len() - left_out);
+        let before = record.get("droppedAttributesCount").and_then(Value::as_u64).unwrap_or(0);
+        if let Some(record) = record.as_object_mut() {
+            record.insert("droppedAttributesCount".to_owned(), (before + left_out as u64).into());
+        }
         text = request.to_string();
     }
     text
+}
+
+/// Cuts texts, but neither names nor ids nor numbers that are text in JSON.
+fn cut_values(value: &mut Value, limit: usize) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(|item| cut_values(item, limit)),
+        Value::Object(fields) => {
+            for (name, field) in fields {
+                if name == "stringValue" { cut_strings(field, limit) } else { cut_values(field, limit) }
+            }
+        }
+        _ => {}
+    }
 }
 
 /// An `ExportLogsServiceRequest` of these lines of the contract.
@@ -147,7 +175,7 @@ mod tests {
     #[test]
     fn a_finding_in_the_data_model() {
         let finding = super::super::tests::finding();
-        let request: Value = serde_json::from_str(&line(finding.clone())).unwrap();
+        let request: Value = serde_json::from_str(&line(&finding, 8192)).unwrap();
         let record = request.pointer("/resourceLogs/0/scopeLogs/0/logRecords/0").unwrap();
         assert_eq!(record["traceId"], finding["trace_id"]);
         assert_eq!(record["spanId"], finding["span_id"]);
@@ -165,6 +193,18 @@ mod tests {
         assert_eq!(of("auditor.trace_id"), None);
         let resource = request.pointer("/resourceLogs/0/resource/attributes").unwrap().as_array().unwrap();
         assert!(resource.iter().any(|attribute| attribute["key"] == "service.name"));
+    }
+
+    #[test]
+    fn what_is_too_long_is_cut_and_says_so() {
+        let mut finding = super::super::tests::finding();
+        finding["message"] = "x".repeat(9000).into();
+        let text = line(&finding, 3000);
+        assert!(text.len() <= 3000);
+        let request: Value = serde_json::from_str(&text).unwrap();
+        let record = request.pointer("/resourceLogs/0/scopeLogs/0/logRecords/0").unwrap();
+        assert_eq!(record["traceId"], finding["trace_id"]);
+        assert!(record["droppedAttributesCount"].as_u64().is_some_and(|count| count > 0));
     }
 
     #[test]
