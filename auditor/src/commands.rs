@@ -1,13 +1,18 @@
 //! One module a command.
 
 pub(crate) mod check;
+pub(crate) mod config;
 pub(crate) mod doctor;
 pub(crate) mod explain;
 pub(crate) mod record;
+mod reload;
 pub(crate) mod replay;
 pub(crate) mod run;
 pub(crate) mod schema;
 mod session;
+
+#[cfg(test)]
+pub(crate) use session::settings;
 
 use std::io::{self, Write};
 

@@ -22,6 +22,8 @@ pub(crate) const USAGE: u8 = 64;
 pub(crate) const UNAVAILABLE: u8 = 69;
 /// Input or output failed.
 const IO: u8 = 74;
+/// What is configured cannot be.
+pub(crate) const CONFIG: u8 = 78;
 /// Missing privilege.
 pub(crate) const NO_PERMISSION: u8 = 77;
 
@@ -61,6 +63,8 @@ pub(crate) enum Failure {
     Selection(#[from] SelectionError),
     #[error("{0}")]
     Usage(String),
+    #[error("{0}")]
+    Config(String),
 }
 
 impl Failure {
@@ -82,6 +86,7 @@ impl Failure {
         match self {
             Self::Attach(AttachError::Privilege { .. }) | Self::UserNamespace => NO_PERMISSION,
             Self::Attach(AttachError::Selection(_)) | Self::Selection(_) | Self::Usage(_) => USAGE,
+            Self::Config(_) => CONFIG,
             Self::Outputs(OutputsError::Twice(_)) => USAGE,
             Self::Attach(_) => UNAVAILABLE,
             Self::Recording { .. } | Self::Outputs(_) | Self::Io { .. } => IO,

@@ -11,6 +11,7 @@ mod findings;
 mod front;
 mod lines;
 mod received;
+mod reload;
 mod upkeep;
 
 use std::collections::BTreeMap;
@@ -105,6 +106,16 @@ impl Pipeline {
         self.filter.lines(out, before);
     }
 
+    /// From now on, what a user may set is as in `settings`; everything that is known is kept. What is readable of heads
+    /// and the bounds of tables stay as they are: the selection must name the same headers as before.
+    ///
+    /// `message` says what has changed; the line about it goes to `out`.
+    pub fn reconfigure(&mut self, mut settings: Settings, message: String, out: &mut Vec<Line>) {
+        settings.back.tell_once &= !settings.filter.selects_ports();
+        self.back.choose(self.filter.replace(settings.filter));
+        self.back.reconfigure(settings.back, message, out);
+    }
+
     /// What the run amounts to so far.
     pub fn totals(&self) -> &Totals {
         self.back.totals()
@@ -160,6 +171,8 @@ mod boundaries;
 mod formats;
 #[cfg(test)]
 mod children;
+#[cfg(test)]
+mod ignores;
 #[cfg(test)]
 mod innocents;
 #[cfg(test)]

@@ -154,6 +154,11 @@ impl Auditor {
         self.wait_exit()
     }
 
+    /// SIGHUP: it reads its configuration again.
+    pub fn hang_up(&self) {
+        self.guard.signal(libc::SIGHUP);
+    }
+
     /// SIGSTOP: it stands still until [`Auditor::resume`].
     pub fn pause(&self) {
         self.guard.signal(libc::SIGSTOP);

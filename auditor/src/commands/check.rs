@@ -32,8 +32,16 @@ pub(crate) fn run(args: &Check, log_level: LogLevel) -> Result<ExitCode, Failure
         records: 0,
         blind: BTreeSet::new(),
     };
-    let (pipeline, stopped) =
-        session::audit(kernel, session::node(&args.capture), Some(args.duration), settings, &mut gate, None)?;
+    let audit = session::Audit {
+        kernel,
+        node: session::node(&args.capture),
+        duration: Some(args.duration),
+        settings,
+        runtime: &session::runtime()?,
+        board: None,
+        reload: None,
+    };
+    let (pipeline, stopped) = session::audit(audit, &mut gate)?;
     let totals = pipeline.totals();
     let verdict = judge(totals, gate.records, &gate.blind, args.fail_on.severity(), stopped);
     let mut text = gate.table();

@@ -14,6 +14,7 @@ use auditor::source::kernel::{Hooks, Kernel, Options, Selection};
 use auditor::source::live::{self, Stopped};
 use auditor::source::{cgroup, node, privilege};
 
+use super::reload::Reload;
 use crate::cli::{Capture, Headers, HooksArg, Judge, LogLevel, Services};
 use crate::exit::{self, Failure};
 use crate::metrics::{self, Board, OutputState, Snapshot};
@@ -115,6 +116,7 @@ pub(crate) fn settings(services: &Services, judge: &Judge, headers: &Headers) ->
     settings.back.max_findings_per_second = judge.max_findings_per_second;
     settings.back.min_severity = judge.min_severity.severity();
     settings.back.boundaries = judge.boundaries.boundaries();
+    settings.back.ignores = judge.boundaries.ignores();
     settings.filter = filter(services, &judge.port)?;
     Ok(settings)
 }
@@ -151,16 +153,22 @@ impl Take for Outputs {
     }
 }
 
+/// An audit through the kernel, and what goes on beside it.
+pub(crate) struct Audit<'a> {
+    /// Attached.
+    pub(crate) kernel: Kernel,
+    pub(crate) node: live::Node,
+    pub(crate) duration: Option<Duration>,
+    pub(crate) settings: Settings,
+    pub(crate) runtime: &'a tokio::runtime::Runtime,
+    /// Where the metrics are read from.
+    pub(crate) board: Option<&'a Board>,
+    pub(crate) reload: Option<Reload>,
+}
+
 /// Runs the pipeline over the live source until it ends; gives the pipeline back for its totals.
-pub(crate) fn audit(
-    kernel: Kernel,
-    node: live::Node,
-    duration: Option<Duration>,
-    settings: Settings,
-    sink: &mut impl Take,
-    board: Option<&Board>,
-) -> Result<(Pipeline, Stopped), Failure> {
-    let runtime = runtime()?;
+pub(crate) fn audit(audit: Audit<'_>, sink: &mut impl Take) -> Result<(Pipeline, Stopped), Failure> {
+    let Audit { kernel, node, duration, settings, runtime, board, mut reload } = audit;
     let masking = node::run_masking().map_err(Failure::io("making a key"))?;
     let mut pipeline = Pipeline::new(Settings { masking, ..settings });
     let mut lines = Vec::new();
@@ -171,6 +179,9 @@ pub(crate) fn audit(
             let tick = matches!(record, Record::Tick(_)).then(|| record.time());
             if tick.is_some() {
                 count_dropped(&mut pipeline, sink);
+                if let Some(reload) = &mut reload {
+                    reload.look(&mut pipeline, sink.outputs(), &mut lines);
+                }
             } else if record.seq().is_some() {
                 latest = latest.max(Some(record.time()));
             }

@@ -17,7 +17,7 @@ use super::upkeep::KERNEL;
 use crate::audit::ignore::is_ignored;
 use crate::audit::rules::blind_spots;
 use crate::audit::samples::is_by_samples;
-use crate::audit::{Code, Outcome, Sample, Samples, Verdict, judge};
+use crate::audit::{Code, Outcome, Sample, Samples, Silence, Subject, Verdict, judge};
 use crate::context::Carried;
 use crate::exchange::{End, Event, ExchangeId, Request, Role};
 use crate::pair::{Claim, Method, Outbound, Pairer, Pairing, Target};
@@ -41,6 +41,15 @@ pub(super) struct Hop {
     pub(super) verdict: Verdict,
     pub(super) edge: EdgeKey,
     pub(super) resource: Resource,
+    pub(super) silence: Silence,
+}
+
+impl Hop {
+    /// As a user describes it.
+    pub(super) fn subject(&self) -> Subject<'_> {
+        let towards = Some((&self.destination, &self.request.endpoints));
+        Subject { service: &self.resource.service_name, head: &self.request.head, towards }
+    }
 }
 
 /// The stages behind the exchanges as one state machine.
@@ -279,8 +288,7 @@ impl Back {
 
     fn sent(&mut self, request: Arc<Request>, out: &mut Vec<Line>) {
         let destination = Destination::of(&request);
-        let unexpected = self.config.boundaries.ignores(&destination, &request.endpoints);
-        if unexpected || is_ignored(&request.head, peer_ip(&request.endpoints)) {
+        if is_ignored(&request.head, peer_ip(&request.endpoints)) {
             self.totals.ignored += 1;
             self.meets(&request, out);
             return;
@@ -326,7 +334,13 @@ impl Back {
         };
         let resource = self.resource(&process);
         let call = request.clone();
-        self.hops.insert(call.id, Hop { request, sent, destination, pairing, verdict, edge, resource });
+        let mut hop = Hop { request, sent, destination, pairing, verdict, edge, resource, silence: Silence::default() };
+        hop.silence = Silence::of(&hop.subject(), &self.config.ignores);
+        if let Some(parent) = &hop.pairing.parent {
+            hop.silence = hop.silence.and(&parent.silence);
+        }
+        self.totals.ignored += u64::from(hop.silence.all);
+        self.hops.insert(call.id, hop);
         self.meets(&call, out);
     }
 
@@ -346,6 +360,9 @@ impl Back {
 
     /// A call is done: it is counted, and reported if it is certain.
     fn judged(&mut self, hop: Hop, answer: Answer, out: &mut Vec<Line>) {
+        if hop.silence.all {
+            return;
+        }
         let class = hop.pairing.suspect.as_ref().filter(|_| hop.verdict.suspicion.is_some()).map(|(_, class)| class);
         let standing = class.and_then(|class| self.pairer.standing(self.now, class));
         let certain = standing.is_some_and(|s| s.solid && s.confidence >= self.config.min_confidence);
@@ -438,6 +455,6 @@ impl Back {
     }
 }
 
-fn nanos(duration: Duration) -> BootNs {
+pub(super) fn nanos(duration: Duration) -> BootNs {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -57,6 +57,7 @@ impl Back {
         let outbound = &hop.edge.outbound;
         let destination = hop.destination.to_string();
         let code = Code(found.fault.rule);
+        let silenced = hop.silence.has(code);
         let edge = [method, route, &outbound.method, &outbound.route];
         let fingerprint = fingerprint(found, &hop.edge.service, &edge, &destination);
         let (severity, why) = self.severity(hop, found);
@@ -88,16 +89,19 @@ impl Back {
         let time = hop.request.time;
         let formats = FormatCounts::default();
         let edge = Some(hop.edge.clone());
-        ((fingerprint, severity), Occurrence { line, code, severity, edge, how, count: 1, seen: (time, time), formats })
+        (
+            (fingerprint, severity),
+            Occurrence { line, code, severity, edge, how, silenced, count: 1, seen: (time, time), formats },
+        )
     }
 
     /// How bad a finding is on this call, and why, if not just as bad as its rule.
     fn severity(&self, hop: &Hop, found: &Found) -> (Severity, String) {
         let rule = found.fault.rule;
         let request = hop.pairing.parent.as_ref().map(|parent| &parent.endpoints);
-        let crossed = self.config.boundaries.crossed(&hop.destination, &hop.request.endpoints, request);
-        if let (Some(place), Some(severity)) = (crossed, Boundaries::severity(rule, &self.config.selection)) {
-            return (severity, format!(", across the trust boundary {place}"));
+        let crossed = self.config.boundaries.crossed(&hop.subject(), request);
+        if let (Some(trust), Some(severity)) = (crossed, Boundaries::severity(rule, &self.config.selection)) {
+            return (severity, format!(", across the trust boundary {trust}"));
         }
         match self.samples.severity(rule, &hop.pairing, &hop.edge.outbound, &hop.destination) {
             Some(severity) => (severity, ", although the process sets parent-ids of its own on other calls".to_owned()),
@@ -107,6 +111,10 @@ impl Back {
 
     pub(super) fn found(&mut self, mark: Mark, occurrence: Occurrence, out: &mut Vec<Line>) {
         if !self.config.selection.tells(occurrence.line.finding.format) {
+            return;
+        }
+        if occurrence.silenced {
+            self.totals.findings_ignored += occurrence.count;
             return;
         }
         *self.totals.findings.entry((occurrence.code, occurrence.severity)).or_default() += occurrence.count;

@@ -109,6 +109,9 @@ impl Back {
         if self.fold.unwritten > 0 {
             audit.extend([count("findings_unwritten", self.fold.unwritten)]);
         }
+        if self.totals.findings_ignored > 0 {
+            audit.extend([count("findings_ignored", self.totals.findings_ignored)]);
+        }
         audit.extend(self.totals.hops.iter().map(|(outcome, n)| count(&format!("hops_{}", outcome.as_str()), *n)));
         stats.insert("audit".to_owned(), audit);
         stats

@@ -450,7 +450,7 @@ pub struct LifecycleLine {
     pub schema_version: &'static str,
     /// When.
     pub timestamp: String,
-    /// `auditor.attached`, `auditor.stopped`, `auditor.degraded` or `auditor.recovered`.
+    /// `auditor.attached`, `auditor.reloaded`, `auditor.degraded`, `auditor.recovered` or `auditor.stopped`.
     pub event_name: &'static str,
     /// A sentence for people.
     pub message: String,
@@ -505,8 +505,11 @@ pub struct TotalsInfo {
     pub requests: u64,
     /// Those of them with a valid context.
     pub requests_with_context: u64,
-    /// Requests that are not hops.
+    /// Requests that are not hops, or that nobody wants to hear of.
     pub ignored: u64,
+    /// Occurrences of codes that nobody wants to hear of there; absent if there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub findings_ignored: Option<u64>,
     /// Records lost.
     pub lost: u64,
 }

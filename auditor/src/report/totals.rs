@@ -25,6 +25,8 @@ pub struct Totals {
     pub requests_with_context: u64,
     /// Requests that are not hops.
     pub ignored: u64,
+    /// Occurrences that nobody wants to hear of.
+    pub findings_ignored: u64,
     /// Records lost.
     pub lost: u64,
 }
@@ -57,6 +59,7 @@ impl Totals {
             requests: self.requests,
             requests_with_context: self.requests_with_context,
             ignored: self.ignored,
+            findings_ignored: Some(self.findings_ignored).filter(|count| *count > 0),
             lost: self.lost,
         }
     }
