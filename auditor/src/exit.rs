@@ -47,6 +47,8 @@ pub(crate) enum Failure {
     Attach(#[from] AttachError),
     #[error("{path}: {error}")]
     Recording { path: String, error: RecordingError },
+    #[error("{0}")]
+    Input(String),
     #[error("not everything could be written to {0}")]
     Outputs(String),
     #[error("{what}: {error}")]
@@ -82,7 +84,7 @@ impl Failure {
             Self::Attach(AttachError::Privilege { .. }) | Self::UserNamespace => NO_PERMISSION,
             Self::Attach(AttachError::Selection(_)) | Self::Selection(_) | Self::Usage(_) => USAGE,
             Self::Attach(_) => UNAVAILABLE,
-            Self::Recording { .. } | Self::Outputs(_) | Self::Io { .. } => IO,
+            Self::Recording { .. } | Self::Input(_) | Self::Outputs(_) | Self::Io { .. } => IO,
         }
     }
 }
