@@ -1,7 +1,7 @@
 //! `auditor report` and `auditor top`: lines of real runs, files that are not as they should be, a browser, a terminal.
 
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -58,11 +58,11 @@ fn lines_of_real_runs_become_a_table() {
     assert!(table.starts_with("Traces end on 1 of 2 hops"), "{table}");
     let rows: Vec<&str> = table.lines().skip(3).take(2).collect();
     assert!(
-        rows[0].starts_with("legacy  GET /cart → POST /charge ") && rows[0].ends_with("  ░░░░░░░░░░   0%  dropped"),
+        rows[0].starts_with("legacy   GET /cart → POST /charge ") && rows[0].ends_with("  ░░░░░░░░░░   0%  dropped"),
         "{table}"
     );
     assert!(rows[0].contains(&format!(" {calls}  ")), "{calls} calls: {table}");
-    assert!(rows[1].starts_with("shop    ") && rows[1].ends_with("  ██████████ 100%  continued"), "{table}");
+    assert!(rows[1].starts_with("shop     GET ") && rows[1].ends_with("  ██████████ 100%  continued"), "{table}");
     assert!(table.contains("\nerror    traceparent_dropped, ") && !table.contains('\x1b'), "{table}");
 
     // Of `check` only findings are on stdout; they know the edge.
@@ -197,10 +197,19 @@ fn in_terminal(script: &str, keys: &[u8]) -> String {
     command.env_remove("NO_COLOR").env("TERM", "xterm");
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("script runs");
     let mut stdin = child.stdin.take().expect("stdin is piped");
-    stdin.write_all(keys).expect("it reads keys");
-    let output = child.wait_with_output().expect("script ends");
-    drop(stdin);
-    text(&output.stdout)
+    let mut stdout = child.stdout.take().expect("stdout is piped");
+    let (mut shown, mut chunk, mut keys) = (Vec::new(), [0; 4096], Some(keys));
+    while let Ok(count @ 1..) = stdout.read(&mut chunk) {
+        shown.extend_from_slice(&chunk[..count]);
+        // Not before the first picture.
+        if text(&shown).contains("Traces end on ")
+            && let Some(keys) = keys.take()
+        {
+            stdin.write_all(keys).expect("it reads keys");
+        }
+    }
+    child.wait().expect("script ends");
+    text(&shown)
 }
 
 fn quoted(path: PathBuf) -> String {
@@ -270,7 +279,7 @@ fn top_audits() {
     assert!(before.contains("GET /cart → POST /charge") && before.contains("dropped"), "{before:.3000}");
     let table = text(&once.stdout);
     assert!(
-        once.status.success() && table.contains("legacy  GET /cart → POST /charge "),
+        once.status.success() && table.contains("legacy   GET /cart → POST /charge "),
         "{table}{}",
         text(&once.stderr)
     );

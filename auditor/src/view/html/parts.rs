@@ -85,11 +85,11 @@ pub(super) fn table(rows: &[Row<'_>], graph: &Graph) -> String {
     );
     for (index, row) in rows.iter().enumerate() {
         let edge = graph.edge_of.get(index).copied().flatten();
-        let codes = row.codes.iter().map(|(code, count)| format!("{} ({count})", code_link(code)));
+        let codes = row.codes.iter().map(|(code, count)| format!("{} ({})", code_link(code), grouped(*count)));
         let _ = writeln!(
             text,
             "<tr id=\"hop{index}\" class=\"{standing}\" data-state=\"{standing}\"{edge}{ends}{codes_of}><td><span \
-             class=\"badge\">{what}</span></td><th scope=\"row\">{service}</th><td>{request}</td><td>{call}</td><td>{to}</td>\
+             class=\"badge\">{what}</span></td><th scope=\"row\" class=\"name\">{service}</th><td class=\"name\">{request}</td><td class=\"name\">{call}</td><td class=\"name\">{to}</td>\
              <td class=\"number\">{least}{calls}</td><td>{bar} {share}</td><td>{codes}</td><td class=\"id\">{id}</td></tr>",
             standing = row.standing.as_str(),
             edge = edge_of(edge),
