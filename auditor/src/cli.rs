@@ -65,6 +65,10 @@ pub(crate) enum Command {
     Replay(Replay),
     /// Can this node be audited? One line a check, and a fix for each failure.
     Doctor(Doctor),
+    /// A person's view of the lines of `run` and `check`: the hop table, worst first; or a page with the service graph.
+    Report(Report),
+    /// The hop table, live: audits as `run` does, or follows a file of lines.
+    Top(Top),
     /// What a finding code means, and how to fix what it found. Without a code: the list.
     Explain(Explain),
     /// Print the JSON Schema (draft 2020-12) of every output record.
@@ -196,6 +200,45 @@ pub(crate) struct Output {
         value_delimiter = ','
     )]
     pub(crate) specs: Vec<Spec>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Report {
+    /// Files with lines of `auditor run` or `check`, of one node or several; `-` or none reads stdin.
+    pub(crate) file: Vec<PathBuf>,
+    /// How the report is printed: for a terminal, as one HTML page, or for programs.
+    #[arg(long, default_value = "text")]
+    pub(crate) format: ReportFormat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ReportFormat {
+    Text,
+    Html,
+    Json,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Top {
+    /// Follow this file of lines instead of auditing; `-` reads stdin.
+    pub(crate) file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) capture: Capture,
+    #[command(flatten)]
+    pub(crate) headers: Headers,
+    #[command(flatten)]
+    pub(crate) services: Services,
+    #[command(flatten)]
+    pub(crate) judge: Judge,
+    /// Stop after this long, such as 30s or 5m.
+    #[arg(long, env = "AUDITOR_DURATION", value_parser = duration)]
+    pub(crate) duration: Option<Duration>,
+    /// How often new calls are counted in.
+    #[arg(long, default_value = "1s", value_parser = duration)]
+    pub(crate) interval: Duration,
+    /// Print the table once, after --duration (5s if it is not set) or at the end of the file.
+    #[arg(long)]
+    pub(crate) once: bool,
 }
 
 #[derive(Debug, Args)]

@@ -7,9 +7,11 @@ pub(crate) mod explain;
 pub(crate) mod record;
 mod reload;
 pub(crate) mod replay;
+pub(crate) mod report;
 pub(crate) mod run;
 pub(crate) mod schema;
 mod session;
+pub(crate) mod top;
 
 #[cfg(test)]
 pub(crate) use session::settings;

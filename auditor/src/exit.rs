@@ -50,6 +50,8 @@ pub(crate) enum Failure {
     Attach(#[from] AttachError),
     #[error("{path}: {error}")]
     Recording { path: String, error: RecordingError },
+    #[error("{0}")]
+    Input(String),
     #[error(transparent)]
     Outputs(#[from] OutputsError),
     #[error("{what}: {error}")]
@@ -89,7 +91,7 @@ impl Failure {
             Self::Config(_) => CONFIG,
             Self::Outputs(OutputsError::Twice(_)) => USAGE,
             Self::Attach(_) => UNAVAILABLE,
-            Self::Recording { .. } | Self::Outputs(_) | Self::Io { .. } => IO,
+            Self::Recording { .. } | Self::Input(_) | Self::Outputs(_) | Self::Io { .. } => IO,
         }
     }
 }

@@ -36,6 +36,8 @@ fn main() -> ExitCode {
         Command::Record(args) => commands::record::run(args, cli.log_level),
         Command::Replay(args) => commands::replay::run(args),
         Command::Doctor(args) => commands::doctor::run(args),
+        Command::Report(args) => commands::report::run(args),
+        Command::Top(args) => commands::top::run(args, cli.log_level),
         Command::Explain(args) => commands::explain::run(args),
         Command::Schema => commands::schema::run(),
         Command::Config(args) => commands::config::run(args, &loaded),

@@ -11,6 +11,7 @@ pub mod fleet;
 pub mod go;
 pub mod http;
 pub mod kernel;
+pub mod lines;
 mod once;
 pub mod process;
 pub mod prometheus;

@@ -135,12 +135,13 @@ fn counted(tally: &mut Tally, command: &mut Command) -> Result<()> {
 }
 
 /// Programs and the Debian packages that have them.
-const TOOLS: [(&str, &str); 16] = [
+const TOOLS: [(&str, &str); 17] = [
     ("nginx", "nginx-light"),
     ("haproxy", "haproxy"),
     ("apache2", "apache2-bin"),
     ("javac", "default-jdk-headless"),
     ("wrk", "wrk"),
+    ("chromium", "chromium"),
     ("curl", "curl"),
     ("prometheus", "prometheus"),
     ("promtool", "prometheus"),

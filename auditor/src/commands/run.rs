@@ -6,7 +6,7 @@ use auditor::sink::Full;
 
 use super::print;
 use super::reload::Reload;
-use super::session;
+use super::session::{self, Audit};
 use crate::cli::Run;
 use crate::config::{self, Loaded};
 use crate::exit::Failure;
@@ -29,16 +29,8 @@ pub(crate) fn run(args: &Run, loaded: &Loaded) -> Result<ExitCode, Failure> {
     let metrics = args.metrics_addr.map(metrics::bind).transpose()?;
     let kernel = session::attach(&args.capture, loaded.cli.log_level)?;
     let board = metrics.map(|bound| bound.serve(session::capture(&args.capture, &kernel, &settings))).transpose()?;
-    let audit = session::Audit {
-        kernel,
-        node: session::node(&args.capture),
-        duration: args.duration,
-        settings,
-        runtime: &runtime,
-        board: board.as_deref(),
-        reload,
-    };
-    session::audit(audit, &mut outputs)?;
+    let audit = Audit::new(kernel, &args.capture, args.duration, settings, &runtime);
+    session::audit(Audit { board: board.as_deref(), reload, ..audit }, &mut outputs)?;
     outputs.finish()?;
     Ok(ExitCode::SUCCESS)
 }

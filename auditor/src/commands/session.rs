@@ -166,6 +166,19 @@ pub(crate) struct Audit<'a> {
     pub(crate) reload: Option<Reload>,
 }
 
+impl<'a> Audit<'a> {
+    /// Alone.
+    pub(crate) fn new(
+        kernel: Kernel,
+        capture: &Capture,
+        duration: Option<Duration>,
+        settings: Settings,
+        runtime: &'a tokio::runtime::Runtime,
+    ) -> Self {
+        Self { kernel, node: self::node(capture), duration, settings, runtime, board: None, reload: None }
+    }
+}
+
 /// Runs the pipeline over the live source until it ends; gives the pipeline back for its totals.
 pub(crate) fn audit(audit: Audit<'_>, sink: &mut impl Take) -> Result<(Pipeline, Stopped), Failure> {
     let Audit { kernel, node, duration, settings, runtime, board, mut reload } = audit;

@@ -34,6 +34,7 @@ impl Back {
             message,
             auditor: None,
             totals: None,
+            degraded: None,
         })));
     }
 }
