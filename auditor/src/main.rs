@@ -7,11 +7,14 @@ mod exit;
 
 use std::process::ExitCode;
 
+use auditor::source::privilege;
 use clap::Parser;
 
 use crate::cli::{Cli, Command};
 
 fn main() -> ExitCode {
+    // File capabilities may only be permitted, so that the program starts (and says what is missing) without some.
+    privilege::raise();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -34,6 +37,8 @@ fn main() -> ExitCode {
         Command::Doctor(args) => commands::doctor::run(&args),
         Command::Explain(args) => commands::explain::run(&args),
         Command::Schema => commands::schema::run(),
+        Command::Completions(args) => commands::completions::run(&args),
+        Command::Man(args) => commands::man::run(&args),
     };
     match result {
         Ok(code) => code,

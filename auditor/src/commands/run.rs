@@ -9,8 +9,9 @@ use crate::exit::Failure;
 
 pub(crate) fn run(args: &Run, log_level: LogLevel) -> Result<ExitCode, Failure> {
     let settings = session::settings(&args.services, &args.judge, &args.headers)?;
-    let mut outputs = Outputs::open(&args.output, Full::Drop)?;
     let kernel = session::attach(&args.capture, log_level)?;
+    // After it: the threads of the outputs have no more privilege than is left then.
+    let mut outputs = Outputs::open(&args.output, Full::Drop)?;
     session::audit(kernel, args.duration, settings, &mut outputs)?;
     outputs.finish()?;
     Ok(ExitCode::SUCCESS)
