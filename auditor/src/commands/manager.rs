@@ -54,6 +54,15 @@ impl Manager {
         self.send(&format!("{ping}STATUS={}\n", status()));
     }
 
+    /// The configuration is read again; [`Manager::ready`] says that this is over.
+    #[expect(dead_code, reason = "for the signal that reloads the configuration")]
+    pub(crate) fn reloading(&self) {
+        // The time is what Type=notify-reload compares.
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+        let usec = now.tv_sec.saturating_mul(1_000_000).saturating_add(now.tv_nsec / 1000);
+        self.send(&format!("RELOADING=1\nMONOTONIC_USEC={usec}\n"));
+    }
+
     /// The end has begun.
     pub(crate) fn stopping(&self) {
         self.send("STOPPING=1\nSTATUS=writing what is left\n");
