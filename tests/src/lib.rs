@@ -13,6 +13,7 @@ pub mod http;
 pub mod kernel;
 pub mod once;
 pub mod process;
+pub mod receivers;
 pub mod server;
 pub mod socket;
 pub mod sys;

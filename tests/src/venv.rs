@@ -15,8 +15,11 @@ struct Venv {
     works: &'static str,
 }
 
-const FLEETS: Venv =
-    Venv { name: "python", packages: &["aiohttp>=3.9,<4", "gunicorn>=21"], works: "import aiohttp, gunicorn" };
+const FLEETS: Venv = Venv {
+    name: "python",
+    packages: &["aiohttp>=3.9,<4", "gunicorn>=21", "opentelemetry-proto>=1.31"],
+    works: "import aiohttp, gunicorn, opentelemetry.proto",
+};
 
 /// Brings the schemas of Kubernetes, a parser of YAML, and a linter for container files.
 const CHECKERS: Venv = Venv {

@@ -135,7 +135,7 @@ fn counted(tally: &mut Tally, command: &mut Command) -> Result<()> {
 }
 
 /// Programs and the Debian packages that have them.
-const TOOLS: [(&str, &str); 21] = [
+const TOOLS: [(&str, &str); 24] = [
     ("nginx", "nginx-light"),
     ("haproxy", "haproxy"),
     ("apache2", "apache2-bin"),
@@ -157,6 +157,9 @@ const TOOLS: [(&str, &str); 21] = [
     ("zsh", "zsh"),
     ("fish", "fish"),
     ("strip", "binutils"),
+    ("rsyslogd", "rsyslog"),
+    ("logrotate", "logrotate"),
+    ("journalctl", "systemd"),
 ];
 
 fn tools(_: &mut Tally) -> Result<()> {

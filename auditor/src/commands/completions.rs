@@ -10,6 +10,6 @@ use crate::exit::Failure;
 pub(crate) fn run(args: &Completions) -> Result<ExitCode, Failure> {
     let mut text = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "auditor", &mut text);
-    super::lines::print(&text)?;
+    super::print(&text)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -29,7 +29,7 @@ pub(crate) fn run(args: &Man) -> Result<ExitCode, Failure> {
     };
     let mut text = Vec::new();
     page(command).render(&mut text).map_err(Failure::io("the man page"))?;
-    super::lines::print(&text)?;
+    super::print(&text)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -2,7 +2,8 @@
 
 use std::process::ExitCode;
 
-use super::lines::{Full, Outputs};
+use auditor::sink::Full;
+
 use super::session;
 use crate::cli::{LogLevel, Run};
 use crate::exit::Failure;
@@ -11,8 +12,8 @@ pub(crate) fn run(args: &Run, log_level: LogLevel) -> Result<ExitCode, Failure> 
     let settings = session::settings(&args.services, &args.judge, &args.headers)?;
     let kernel = session::attach(&args.capture, log_level)?;
     // After it: the threads of the outputs have no more privilege than is left then.
-    let mut outputs = Outputs::open(&args.output, Full::Drop)?;
-    session::audit(kernel, args.duration, settings, &mut outputs)?;
+    let mut outputs = session::outputs(&args.output.specs, Full::Drop)?;
+    session::audit(kernel, session::node(&args.capture), args.duration, settings, &mut outputs)?;
     outputs.finish()?;
     Ok(ExitCode::SUCCESS)
 }
