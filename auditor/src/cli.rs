@@ -73,6 +73,10 @@ pub(crate) enum Command {
     Explain(Explain),
     /// Print the JSON Schema (draft 2020-12) of every output record.
     Schema,
+    /// Print the completions of a shell.
+    Completions(Completions),
+    /// Print the man page, or that of a command.
+    Man(Man),
     /// Configuration files: check one, print what is in effect, print one with every key explained.
     #[command(subcommand)]
     Config(Config),
@@ -255,6 +259,21 @@ pub(crate) struct Doctor {
     /// How the answer is printed.
     #[arg(long, default_value = "text")]
     pub(crate) format: Format,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Completions {
+    /// Which shell.
+    pub(crate) shell: clap_complete::Shell,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Man {
+    /// A command such as run.
+    pub(crate) command: Option<String>,
+    /// Write all pages into this directory, as packages do.
+    #[arg(long, value_name = "DIR", conflicts_with = "command")]
+    pub(crate) dir: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

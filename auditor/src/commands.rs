@@ -2,8 +2,11 @@
 
 pub(crate) mod check;
 pub(crate) mod config;
+pub(crate) mod completions;
 pub(crate) mod doctor;
 pub(crate) mod explain;
+pub(crate) mod man;
+mod manager;
 pub(crate) mod record;
 mod reload;
 pub(crate) mod replay;

@@ -9,10 +9,14 @@ mod metrics;
 
 use std::process::ExitCode;
 
+use auditor::source::privilege;
+
 use crate::cli::Command;
 use crate::config::{Source, Stop};
 
 fn main() -> ExitCode {
+    // File capabilities may only be permitted, so that the program starts (and says what is missing) without some.
+    privilege::raise();
     let args: Vec<_> = std::env::args_os().collect();
     let loaded = match config::load(&args, Source::Any) {
         Ok(loaded) => loaded,
@@ -41,6 +45,8 @@ fn main() -> ExitCode {
         Command::Explain(args) => commands::explain::run(args),
         Command::Schema => commands::schema::run(),
         Command::Config(args) => commands::config::run(args, &loaded),
+        Command::Completions(args) => commands::completions::run(args),
+        Command::Man(args) => commands::man::run(args),
     };
     match result {
         Ok(code) => code,

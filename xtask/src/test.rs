@@ -135,7 +135,7 @@ fn counted(tally: &mut Tally, command: &mut Command) -> Result<()> {
 }
 
 /// Programs and the Debian packages that have them.
-const TOOLS: [(&str, &str); 17] = [
+const TOOLS: [(&str, &str); 27] = [
     ("nginx", "nginx-light"),
     ("haproxy", "haproxy"),
     ("apache2", "apache2-bin"),
@@ -150,6 +150,16 @@ const TOOLS: [(&str, &str); 17] = [
     ("python3", "python3-venv"),
     ("qemu-system-x86_64", "qemu-system-x86"),
     ("busybox", "busybox-static"),
+    ("setpriv", "util-linux"),
+    ("setcap", "libcap2-bin"),
+    ("systemd-analyze", "systemd"),
+    ("lintian", "lintian"),
+    ("buildah", "buildah"),
+    ("mandoc", "mandoc"),
+    ("man", "man-db"),
+    ("zsh", "zsh"),
+    ("fish", "fish"),
+    ("strip", "binutils"),
     ("rsyslogd", "rsyslog"),
     ("logrotate", "logrotate"),
     ("journalctl", "systemd"),
@@ -160,6 +170,11 @@ fn tools(_: &mut Tally) -> Result<()> {
     let venv = || shell::output(shell::command("python3").args(["-c", "import ensurepip"]));
     if shell::find("python3").is_some() && venv().is_err() {
         shell::apt_install(&["python3-venv"], "the Python fleets")?;
+    }
+    // A module for the distribution's own Python, which is not the first on every PATH.
+    let seccomp = || shell::output(shell::command("/usr/bin/python3").args(["-c", "import seccomp"]));
+    if seccomp().is_err() {
+        shell::apt_install(&["python3-seccomp"], "the test of the systemd unit")?;
     }
     let missing: Vec<(&str, &str)> = TOOLS.into_iter().filter(|(program, _)| shell::find(program).is_none()).collect();
     if missing.is_empty() {

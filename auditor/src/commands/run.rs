@@ -24,10 +24,11 @@ pub(crate) fn run(args: &Run, loaded: &Loaded) -> Result<ExitCode, Failure> {
         let _on_it = runtime.enter();
         Reload::new(loaded)?
     };
-    let mut outputs = session::outputs(&args.output.specs, Full::Drop)?;
     // Before anything is attached: an address in use ends it.
     let metrics = args.metrics_addr.map(metrics::bind).transpose()?;
     let kernel = session::attach(&args.capture, loaded.cli.log_level)?;
+    // After it: the threads of the outputs have no more privilege than is left then.
+    let mut outputs = session::outputs(&args.output.specs, Full::Drop)?;
     let board = metrics.map(|bound| bound.serve(session::capture(&args.capture, &kernel, &settings))).transpose()?;
     let audit = Audit::new(kernel, &args.capture, args.duration, settings, &runtime);
     session::audit(Audit { board: board.as_deref(), reload, ..audit }, &mut outputs)?;

@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use auditor::pipeline::{Filter, OutputHealth, Pipeline, Settings};
 use auditor::record::Record;
-use auditor::report::Line;
+use auditor::report::{Line, Totals};
 use auditor::sink::{self, Full, Outputs, SinkCounters, Spec, Written};
 use auditor::source::kernel::{Hooks, Kernel, Options, Selection};
 use auditor::source::live::{self, Stopped};
 use auditor::source::{cgroup, node, privilege};
 
+use super::manager::Manager;
 use super::reload::Reload;
 use crate::cli::{Capture, Headers, HooksArg, Judge, LogLevel, Services};
 use crate::exit::{self, Failure};
@@ -27,7 +28,8 @@ pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build().map_err(Failure::io("starting"))
 }
 
-/// Loads and attaches as the flags say.
+/// Loads and attaches as the flags say, then gives up the privileges that only that needed. Threads keep what they have:
+/// none may be started before.
 pub(crate) fn attach(capture: &Capture, log_level: LogLevel) -> Result<Kernel, Failure> {
     let cgroups = capture
         .cgroup
@@ -51,8 +53,11 @@ pub(crate) fn attach(capture: &Capture, log_level: LogLevel) -> Result<Kernel, F
         ring_bytes: ring_bytes(capture),
         log_level: kernel_log_level(log_level),
     })?;
-    if !privilege::can_inspect_processes(privilege::effective()) {
-        log::warn!("without CAP_SYS_PTRACE other users' processes are named by their command only");
+    if let Some((what, without)) = privilege::unreadable(privilege::effective()) {
+        log::warn!("without {} this cannot be read of other users' processes: {what}", without.join(" and "));
+    }
+    if let Err(error) = privilege::give_up() {
+        log::warn!("privileges that are not needed any more could not be given up: {error}");
     }
     Ok(kernel)
 }
@@ -185,12 +190,16 @@ pub(crate) fn audit(audit: Audit<'_>, sink: &mut impl Take) -> Result<(Pipeline,
     let masking = node::run_masking().map_err(Failure::io("making a key"))?;
     let mut pipeline = Pipeline::new(Settings { masking, ..settings });
     let mut lines = Vec::new();
+    let mut manager = Manager::from_env();
     let mut latest = None;
     let busy = |time| board.iter().for_each(|board| board.was_busy(time));
     let stopped = runtime
         .block_on(live::run(kernel, duration, node, busy, |record| {
             let tick = matches!(record, Record::Tick(_)).then(|| record.time());
-            if tick.is_some() {
+            if let Record::Clock(clock) = &record {
+                manager.ready(&format!("attached with {} hooks", clock.hooks));
+            } else if tick.is_some() {
+                manager.alive(|| status(pipeline.totals()));
                 count_dropped(&mut pipeline, sink);
                 if let Some(reload) = &mut reload {
                     reload.look(&mut pipeline, sink.outputs(), &mut lines);
@@ -209,6 +218,7 @@ pub(crate) fn audit(audit: Audit<'_>, sink: &mut impl Take) -> Result<(Pipeline,
             }
         }))
         .map_err(Failure::io("waiting for the kernel"))?;
+    manager.stopping();
     board.iter().for_each(|board| board.stopping());
     if stopped != Stopped::Consumer {
         sink.outputs().hurry();
@@ -217,6 +227,14 @@ pub(crate) fn audit(audit: Audit<'_>, sink: &mut impl Take) -> Result<(Pipeline,
         flush(&mut lines, sink);
     }
     Ok((pipeline, stopped))
+}
+
+/// The state in a line, for `systemctl status`.
+fn status(totals: &Totals) -> String {
+    let calls: u64 = totals.hops.values().sum();
+    let findings: u64 = totals.findings.values().sum();
+    let (requests, lost) = (totals.requests_with_context, totals.lost);
+    format!("{requests} requests with context, {calls} calls audited, {findings} findings, {lost} records lost")
 }
 
 fn count_dropped(pipeline: &mut Pipeline, sink: &mut impl Take) {
