@@ -3,7 +3,7 @@
 mod worlds;
 
 use auditor::pipeline::{Front, Settings};
-use auditor::record::{Blind, BlindReason, Clock, Close, Direction, Process, ProcessId, Record, Tick};
+use auditor::record::{Blind, BlindReason, Clock, Close, Direction, Process, ProcessId, Record, Tick, Workload};
 use auditor::report::{DurationInfo, Line};
 use auditor::source::recording::{Reader, Writer};
 use auditor::testing::{MASKING, Script};
@@ -74,6 +74,18 @@ fn loss() -> impl Strategy<Value = Loss> {
         3 => (mark(), index()).prop_map(|(mark, n)| Loss::Of(mark, n)),
         2 => (mark(), index(), index()).prop_map(|(mark, from, to)| Loss::Every(mark, from, to)),
     ]
+}
+
+/// Something of the worlds, or everything.
+fn ignore() -> impl Strategy<Value = String> {
+    let paths = vec!["/cart", "/charge", "/feed", "/watch", "/*", "/c*"];
+    let code = prop_oneof![Just(""), Just(",code=traceparent_dropped"), Just(",code=trace_restarted")];
+    let place = prop_oneof![
+        prop::sample::select(paths).prop_map(|path| format!("path={path}")),
+        (0..3u32).prop_map(|n| format!("service=service-{n}")),
+        (0..3u32).prop_map(|n| format!("destination=backend-{n}")),
+    ];
+    (place, code).prop_map(|(place, code)| place + code)
 }
 
 impl Loss {
@@ -189,6 +201,18 @@ proptest! {
             let new: Vec<_> = lossy.difference(&full).collect();
             prop_assert!(new.is_empty(), "{loss:?} creates {new:?}; without it {full:?}");
         }
+    }
+
+    #[test]
+    fn what_is_ignored_accuses_nobody(world in worlds(), losses in loss(), ignores in prop::collection::vec(ignore(), 1..3)) {
+        let (records, marks) = world.records(&Cuts::new());
+        let records = losses.leaves(&records, &marks);
+        let full = accused(&run(records.clone(), like_live()));
+        let mut settings = like_live();
+        settings.back.ignores = ignores.iter().map(|text| text.parse().expect("an entry")).collect();
+        let rest = accused(&run(records, settings));
+        let new: Vec<_> = rest.difference(&full).collect();
+        prop_assert!(new.is_empty(), "{ignores:?} creates {new:?}; without it {full:?}");
     }
 
     #[test]
@@ -333,7 +357,7 @@ fn any_record() -> impl Strategy<Value = Record> {
             auditor_pid: 1,
         })),
         1 => (any_process_id(), time(), text(), text(), proptest::option::of(text())).prop_map(|(id, time, service, command_line, container_id)| {
-            Record::Process(Box::new(Process { id, time, executable: service.clone(), service, cgroup: command_line.clone(), command_line, container_id }))
+            Record::Process(Box::new(Process { id, time, executable: service.clone(), service, cgroup: command_line.clone(), command_line, workload: Workload { pod_namespace: container_id.clone(), ..Workload::default() }, container_id }))
         }),
         1 => (any_process_id(), time(), reason, any::<u64>()).prop_map(|(process, time, reason, count)| Record::Blind(Blind {
             process,

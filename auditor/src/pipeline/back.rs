@@ -1,6 +1,6 @@
 //! From exchanges to lines: pairs, audits, folds, and writes on time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,22 +8,25 @@ use std::time::Duration;
 use lru::LruCache;
 
 use super::config::Config;
-use super::findings::{accusation, kept_on_restart};
-use super::lines::{self, Answer, Evidence};
+use super::degraded::Degradation;
+use super::ends::Ends;
+use super::findings::{accusation, format_of, kept_on_restart};
+use super::lines::{self, Answer};
+use super::received::Held;
 use super::upkeep::KERNEL;
 use crate::audit::ignore::is_ignored;
 use crate::audit::rules::blind_spots;
 use crate::audit::samples::is_by_samples;
-use crate::audit::{Code, Outcome, Sample, Samples, Verdict, judge, judge_inbound};
-use crate::context::{Carried, Presence};
+use crate::audit::{Code, Outcome, Sample, Samples, Silence, Subject, Verdict, judge};
+use crate::context::Carried;
 use crate::exchange::{End, Event, ExchangeId, Request, Role};
-use crate::pair::{Claim, Inbound, Method, Outbound, Pairer, Pairing, Target};
+use crate::pair::{Claim, Method, Outbound, Pairer, Pairing, Target};
 use crate::record::{BootNs, Clock, LATEST, Process, ProcessId};
 use crate::report::address::{Destination, peer_ip};
 use crate::report::route::{Routes, space};
 use crate::report::{
-    AuditorInfo, BlindSpot, Call, Correlation, Counters, EdgeKey, Edges, Fate, Fold, FormatCounts, LifecycleLine, Line,
-    Mark, Occurrence, Resource, SCHEMA_VERSION, Timeline, Totals, fingerprint, round4,
+    AuditorInfo, BlindSpot, Call, Correlation, Counters, EdgeKey, Edges, Fate, Fold, LifecycleLine, Line, Mark,
+    Occurrence, Peer, Resource, SCHEMA_VERSION, Timeline, Totals, round4,
 };
 
 /// A call is judged when it is answered, or after this long.
@@ -38,6 +41,15 @@ pub(super) struct Hop {
     pub(super) verdict: Verdict,
     pub(super) edge: EdgeKey,
     pub(super) resource: Resource,
+    pub(super) silence: Silence,
+}
+
+impl Hop {
+    /// As a user describes it.
+    pub(super) fn subject(&self) -> Subject<'_> {
+        let towards = Some((&self.destination, &self.request.endpoints));
+        Subject { service: &self.resource.service_name, head: &self.request.head, towards }
+    }
 }
 
 /// The stages behind the exchanges as one state machine.
@@ -62,6 +74,10 @@ pub struct Back {
     pub(super) interval_start: BootNs,
     pub(super) next_stats: BootNs,
     pub(super) evicted: Counters,
+    pub(super) degradation: Degradation,
+    pub(super) ends: Ends,
+    /// Requests with faults that may be their sender's to answer for, in order of time.
+    pub(super) held: VecDeque<Held>,
     claims: Option<Vec<Claim>>,
 }
 
@@ -79,7 +95,7 @@ impl Back {
             processes: LruCache::new(size(config.max_processes)),
             hops: BTreeMap::new(),
             suspects: LruCache::new(size(config.max_fingerprints)),
-            fold: Fold::new(nanos(config.aggregation_window), config.max_fingerprints),
+            fold: Fold::new(nanos(config.aggregation_window), config.max_fingerprints, config.max_findings_per_second),
             edges: Edges::new(config.max_edges),
             totals: Totals::default(),
             blind: BTreeMap::new(),
@@ -87,6 +103,9 @@ impl Back {
             interval_start: 0,
             next_stats: 0,
             evicted: Counters::new(),
+            degradation: Degradation::default(),
+            ends: Ends::new(),
+            held: VecDeque::new(),
             claims: None,
             config,
         }
@@ -133,6 +152,7 @@ impl Back {
                 self.advance(tick.time, out);
                 let named = KERNEL.iter().zip(tick.counters).map(|(name, count)| ((*name).to_owned(), count));
                 self.stages.insert("kernel".to_owned(), named.collect());
+                self.watch(out);
             }
         }
         for claim in self.pairer.decided(self.now, tick) {
@@ -181,6 +201,7 @@ impl Back {
         while let Some((_, hop)) = self.hops.pop_first() {
             self.judged(hop, Answer::default(), out);
         }
+        self.tell_held(true, out);
         let mut ready = Vec::new();
         self.fold.finish(&mut ready);
         self.write(ready, out);
@@ -198,6 +219,7 @@ impl Back {
             ),
             auditor: None,
             totals: Some(self.totals.info()),
+            degraded: None,
         })));
     }
 
@@ -229,6 +251,7 @@ impl Back {
                 host_name: clock.host_name.clone(),
             }),
             totals: None,
+            degraded: None,
         })));
         self.clock = Some(clock);
     }
@@ -248,6 +271,7 @@ impl Back {
                 self.judged(hop, Answer::default(), out);
             }
         }
+        self.tell_held(false, out);
         let mut ready = Vec::new();
         self.fold.advance(self.now, &mut ready);
         self.write(ready, out);
@@ -262,65 +286,16 @@ impl Back {
         }
     }
 
-    fn received(&mut self, request: &Arc<Request>, out: &mut Vec<Line>) {
-        let carried = Carried::of(&request.head, request.visibility, &self.config.selection);
-        let ignored = is_ignored(&request.head, None);
-        self.totals.ignored += u64::from(ignored);
-        self.totals.requests += u64::from(!ignored);
-        self.totals.requests_with_context += u64::from(!ignored && carried.presence == Presence::Valid);
-        let process = self.process(request.process, request);
-        let target = self.target(request, &process.service, None);
-        if !ignored {
-            for found in judge_inbound(&carried, &self.config.selection) {
-                let resource = self.resource(&process);
-                let code = Code(found.fault.rule);
-                let edge = [&target.method, &target.route, "", ""];
-                let fingerprint = fingerprint(&found, &process.service, &edge, "");
-                let severity = code.severity();
-                let line = Evidence {
-                    found: &found,
-                    severity,
-                    selection: &self.config.selection,
-                    outcome: None,
-                    formats: &[],
-                    fingerprint,
-                    received: Some(&carried),
-                    sent: None,
-                    correlation: None,
-                    inbound: None,
-                    destination: None,
-                    attributes: lines::received(request, &target),
-                    resource,
-                }
-                .line();
-                let seen = (self.now, self.now);
-                let found = Occurrence {
-                    line,
-                    code,
-                    severity,
-                    edge: None,
-                    how: None,
-                    count: 1,
-                    seen,
-                    formats: FormatCounts::default(),
-                };
-                self.found((fingerprint, severity), found, out);
-            }
-        }
-        let service = process.service.as_str().into();
-        self.pairer.opened(self.now, Arc::new(Inbound::new(request, target, carried, ignored)), &service);
-    }
-
-    fn sent(&mut self, request: Arc<Request>, _out: &mut [Line]) {
+    fn sent(&mut self, request: Arc<Request>, out: &mut Vec<Line>) {
         let destination = Destination::of(&request);
-        let unexpected = self.config.boundaries.ignores(&destination, &request.endpoints);
-        if unexpected || is_ignored(&request.head, peer_ip(&request.endpoints)) {
+        if is_ignored(&request.head, peer_ip(&request.endpoints)) {
             self.totals.ignored += 1;
+            self.meets(&request, out);
             return;
         }
         let sent = Carried::of(&request.head, request.visibility, &self.config.selection);
         let caller = self.process(request.process, &request);
-        let target = self.target(&request, &caller.service, Some(&destination));
+        let target = self.target(&request, &caller.service_key(), Some(&destination));
         let outbound = Outbound { request: &request, target: &target, sent: &sent, destination: &destination };
         let pairing = self.pairer.outbound(self.now, &outbound);
         if let Some(claims) = &mut self.claims {
@@ -340,8 +315,9 @@ impl Back {
             Some(process) => process.clone(),
             None => caller,
         };
+        let service = process.service_key();
         let sample = Sample {
-            service: &process.service,
+            service: &service,
             pairing: &pairing,
             sent: &sent,
             outcome: verdict.outcome,
@@ -350,14 +326,29 @@ impl Back {
         };
         verdict.findings.extend(self.samples.take(&sample, &self.config.selection));
         let edge = EdgeKey {
-            service: process.service.as_str().into(),
+            service: service.into(),
             inbound: pairing.parent.as_ref().map(|parent| parent.target.clone()),
             local_port: pairing.parent.as_ref().and_then(|parent| lines::client(&parent.endpoints).1),
             destination: destination.clone(),
             outbound: target,
         };
         let resource = self.resource(&process);
-        self.hops.insert(request.id, Hop { request, sent, destination, pairing, verdict, edge, resource });
+        let call = request.clone();
+        let mut hop = Hop { request, sent, destination, pairing, verdict, edge, resource, silence: Silence::default() };
+        hop.silence = Silence::of(&hop.subject(), &self.config.ignores);
+        if let Some(parent) = &hop.pairing.parent {
+            hop.silence = hop.silence.and(&parent.silence);
+        }
+        self.totals.ignored += u64::from(hop.silence.all);
+        self.hops.insert(call.id, hop);
+        self.meets(&call, out);
+    }
+
+    /// Who receives a call may have been seen already.
+    fn meets(&mut self, call: &Request, out: &mut Vec<Line>) {
+        if let Some(request) = self.ends.meet(call) {
+            self.sender_found(request, call.id, out);
+        }
     }
 
     fn answered(&mut self, id: ExchangeId, answer: Answer, out: &mut Vec<Line>) {
@@ -369,6 +360,9 @@ impl Back {
 
     /// A call is done: it is counted, and reported if it is certain.
     fn judged(&mut self, hop: Hop, answer: Answer, out: &mut Vec<Line>) {
+        if hop.silence.all {
+            return;
+        }
         let class = hop.pairing.suspect.as_ref().filter(|_| hop.verdict.suspicion.is_some()).map(|(_, class)| class);
         let standing = class.and_then(|class| self.pairer.standing(self.now, class));
         let certain = standing.is_some_and(|s| s.solid && s.confidence >= self.config.min_confidence);
@@ -378,9 +372,15 @@ impl Back {
         };
         *self.totals.hops.entry(outcome).or_default() += 1;
         self.totals.suspected += u64::from(suspicion.is_some());
+        if hop.verdict.suspicion.is_none() {
+            self.totals.settle(outcome, format_of(&hop, &self.config.selection), 1);
+        }
         let transport = lines::transport(&hop.request.endpoints);
         if let Some((key, edge)) = self.edges.count(&hop.edge, &hop.resource, transport, outcome, suspicion) {
             out.push(self.summary(key, &edge));
+        }
+        if let Some(peer) = self.peer(hop.request.id) {
+            self.edges.peer(&hop.edge, Peer { service: peer.service.clone(), pid: peer.id.tgid });
         }
         if let Some(fate) = Fate::of(hop.verdict.suspicion, certain, outcome) {
             self.edges.contrast(&hop.edge, &Call::new(&hop.request, &hop.pairing, answer.status), fate);
@@ -412,6 +412,7 @@ impl Back {
         let outcome = Outcome::of(suspicion);
         let (mark, mut found) = self.occurrence(&hop, &accusation, outcome, answer, Some(correlation));
         if certain {
+            self.totals.settle(outcome, accusation.format, 1);
             self.convict(class, suspicion, standing.confidence, (mark, found), out);
             for found in kept_on_restart(&hop, suspicion, &self.config.selection) {
                 let (mark, found) = self.occurrence(&hop, &found, outcome, answer, Some(correlation));
@@ -436,7 +437,7 @@ impl Back {
     }
 
     /// What a request is for, as far as the routes of the service, or of where it sends to, are known.
-    fn target(&mut self, request: &Request, service: &str, destination: Option<&Destination>) -> Target {
+    pub(super) fn target(&mut self, request: &Request, service: &str, destination: Option<&Destination>) -> Target {
         Target::new(request, self.routes.route(space(service, destination), &request.head.path))
     }
 
@@ -444,11 +445,16 @@ impl Back {
         self.processes.get_or_insert(id, || lines::by_comm(id, request.comm)).clone()
     }
 
+    /// The process at the other end, where it was seen there.
+    pub(super) fn peer(&self, exchange: ExchangeId) -> Option<Arc<Process>> {
+        self.processes.peek(&self.ends.peer(exchange)?).cloned()
+    }
+
     pub(super) fn resource(&self, process: &Process) -> Resource {
         lines::resource(process, self.clock.as_ref().map_or("", |clock| &clock.host_name))
     }
 }
 
-fn nanos(duration: Duration) -> BootNs {
+pub(super) fn nanos(duration: Duration) -> BootNs {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

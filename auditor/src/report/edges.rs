@@ -55,6 +55,17 @@ pub struct Edge {
     pub resource: Resource,
     /// `tcp` or `unix`.
     pub transport: &'static str,
+    /// Who was last seen to receive its calls, on this node.
+    pub peer: Option<Peer>,
+}
+
+/// The process at the other end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// Name of its service.
+    pub service: String,
+    /// Its process id.
+    pub pid: u32,
 }
 
 /// All edges.
@@ -109,6 +120,13 @@ impl Edges {
             edge.transport = transport;
         }
         gone.filter(|(_, edge)| edge.interval.counts.calls() > 0)
+    }
+
+    /// Who received a counted call.
+    pub fn peer(&mut self, key: &EdgeKey, peer: Peer) {
+        if let Some(edge) = self.edges.peek_mut(key) {
+            edge.peer = Some(peer);
+        }
     }
 
     /// A counted call got no answer.
@@ -185,6 +203,7 @@ impl Edges {
                 total: edge.total.clone(),
                 resource: edge.resource.clone(),
                 transport: edge.transport,
+                peer: edge.peer.clone(),
             };
             drained.push((key.clone(), std::mem::replace(edge, next)));
         }
