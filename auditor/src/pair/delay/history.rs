@@ -118,7 +118,8 @@ fn kinds(calls: &[&Call], set: Set) -> Vec<(u16, usize)> {
 
 /// What may set off what a request does at `now`, after the calls of a set.
 fn triggers(inbound: &Inbound, calls: &[&Call], set: Set, now: BootNs) -> Triggers {
-    let (mut called, mut got): (Option<(BootNs, u16)>, Option<(BootNs, u16)>) = (None, None);
+    let mut called: Option<(BootNs, u16)> = None;
+    let mut got: Option<(BootNs, u16)> = None;
     for call in bits(set).rev().take(REACH).filter_map(|at| calls.get(at)) {
         if called.is_none_or(|(last, _)| call.start > last) {
             called = Some((call.start, call.kind));
