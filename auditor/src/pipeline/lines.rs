@@ -215,9 +215,8 @@ impl Evidence<'_> {
     /// What a head carries in the format, as far as it may be shown.
     fn value(&self, carried: &Carried) -> Option<String> {
         let format = self.selection.formats.iter().find(|format| format.name() == self.found.format)?;
-        let whole = carried.read(*format, self.selection).map(|reading| reading.evidence);
         let cut = || carried.w3c.raw().filter(|_| !carried.whole && format.name() == w3c::NAME).map(str::to_owned);
-        whole.filter(|evidence| !evidence.is_empty()).or_else(cut)
+        carried.evidence(*format, self.selection.level).or_else(cut)
     }
 
     fn message(&self) -> String {
