@@ -1,14 +1,21 @@
 //! What the auditor costs. One module a group of measurements; every figure is measured beside what it is compared with,
 //! in one run.
 
+mod bpf;
 mod cases;
+mod contender;
 mod counting;
+mod growth;
+mod load;
+mod peers;
 mod pipeline;
+mod services;
+mod syscalls;
 mod table;
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 use serde_json::json;
 
@@ -25,6 +32,9 @@ pub(crate) struct Args {
     /// Fewer and shorter cases: shows that it works, and no more
     #[arg(long)]
     quick: bool,
+    /// Beside services, also measure tcpdump, tshark, bpftrace and strace; installs them if it can
+    #[arg(long)]
+    peers: bool,
     /// Only the cases whose names contain this
     #[arg(long, default_value = "")]
     only: String,
@@ -39,8 +49,22 @@ pub(crate) struct Args {
 /// A group of measurements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Group {
+    /// System calls beside empty probes and beside the auditor (needs root)
+    Syscalls,
+    /// ns per run of the kernel programs (needs root)
+    Programs,
+    /// nginx, Node and Python under load (needs root)
+    Services,
     /// The userspace stages alone, on recordings and generated records
     Pipeline,
+    /// The same as connections, processes, bodies and heads grow
+    Growth,
+}
+
+impl Group {
+    fn needs_kernel(self) -> bool {
+        matches!(self, Self::Syscalls | Self::Programs | Self::Services)
+    }
 }
 
 /// Measures and prints tables, optimised.
@@ -56,11 +80,18 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         return pipeline::once(case);
     }
     let groups = if args.groups.is_empty() { Group::value_variants() } else { &args.groups };
+    if groups.iter().any(|group| group.needs_kernel()) {
+        prepare()?;
+    }
     let mut tables = Vec::new();
     for group in groups {
         eprintln!("{group:?}");
         tables.push(match group {
+            Group::Syscalls => syscalls::run(args.rounds, args.quick, &args.only)?,
+            Group::Programs => syscalls::programs(args.quick, &args.only)?,
+            Group::Services => services::run(args.rounds, args.quick, &args.only, args.peers)?,
             Group::Pipeline => pipeline::run(args.rounds, args.quick, &args.only)?,
+            Group::Growth => growth::run(args.rounds, args.quick, &args.only)?,
         });
     }
     let machine = machine();
@@ -74,6 +105,20 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         "groups": tables.iter().map(table::Table::json).collect::<Vec<_>>(),
     });
     std::fs::write(&output, format!("{figures:#}\n")).with_context(|| output.display().to_string())
+}
+
+/// Builds what is measured, and finds or installs what makes the load.
+fn prepare() -> Result<()> {
+    if !shell::is_root() {
+        bail!("these groups load BPF programs and need root; `pipeline` and `growth` do not");
+    }
+    let mut build = shell::cargo();
+    build.args(["build", "--quiet", "--release", "--package", "auditor", "--bin", "auditor"]);
+    shell::run(build.args(["--package", "auditor-tests", "--bin", "auditor-workload"]))?;
+    let tools = [("nginx", "nginx-light"), ("wrk", "wrk"), ("node", "nodejs"), ("python3", "python3")];
+    let missing = tools.iter().filter(|(program, _)| shell::find(program).is_none());
+    let packages: Vec<_> = missing.map(|(_, package)| *package).collect();
+    if packages.is_empty() { Ok(()) } else { shell::apt_install(&packages, "the load") }
 }
 
 /// Processor, kernel and date.

@@ -63,7 +63,7 @@ mod tests {
 
     fn head(method: &str, path: &str, agent: &str, host: &str) -> RequestHead {
         RequestHead {
-            method: method.into(),
+            method: method.to_owned().into(),
             path: path.into(),
             user_agent: Some(agent.into()),
             host: Some(host.into()),

@@ -132,7 +132,8 @@ pub(super) fn faults(sent: &Carried, received: Option<&Carried>, selection: &Sel
         faults.any(|(of, came)| of == format && came.is_like(fault))
     };
     // Each format's own come first.
-    let mut found: Vec<_> = sent.faults(selection).filter(|(format, fault)| own(fault) || !came(format, fault)).collect();
+    let mut found: Vec<_> =
+        sent.faults(selection).filter(|(format, fault)| own(fault) || !came(format, fault)).collect();
     found.sort_by_key(|(format, fault)| (selection.place(format), !own(fault)));
     found.into_iter().map(|(format, fault)| Found { format, fault: fault.clone() }).collect()
 }

@@ -160,10 +160,7 @@ mod tests {
             &DATADOG,
             &[(TRACE_ID, "7"), (TAGS, "_dd.p.usr.id=amFuZQ==,_dd.p.tid=640cfd8d00000000"), (ORIGIN, "jane")],
         );
-        assert_eq!(
-            tagged,
-            "x-datadog-trace-id: 7, x-datadog-tags: _dd.p.tid=640cfd8d00000000…, x-datadog-origin"
-        );
+        assert_eq!(tagged, "x-datadog-trace-id: 7, x-datadog-tags: _dd.p.tid=640cfd8d00000000…, x-datadog-origin");
     }
 
     #[test]

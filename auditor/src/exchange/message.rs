@@ -42,14 +42,7 @@ impl Connection {
         self.push_lost(data, context);
     }
 
-    fn request(
-        &mut self,
-        role: Role,
-        bytes: Option<&[u8]>,
-        tentative: bool,
-        data: &Data,
-        context: &mut Context<'_>,
-    ) {
+    fn request(&mut self, role: Role, bytes: Option<&[u8]>, tentative: bool, data: &Data, context: &mut Context<'_>) {
         let whole = bytes.is_some();
         let side = self.side(data.direction);
         let started = side.started;

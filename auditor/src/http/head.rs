@@ -9,7 +9,7 @@ use bytes::Bytes;
 use memchr::memchr;
 
 use super::fields::{Field, Structural};
-use super::{Body, Kind, Policy, affinity, mask};
+use super::{Body, Kind, Policy, affinity, mask, method};
 use crate::exchange::RequestHead;
 
 /// Audited fields of one request that are kept. A head has room for thousands of empty ones, and each costs 64 bytes.
@@ -132,7 +132,7 @@ pub fn parse_request(bytes: &[u8], whole: bool, policy: &Policy) -> Result<Parse
     // Whom to connect to is masked.
     let path = if method == "CONNECT" { "*" } else { path(target) };
     let mut head = RequestHead {
-        method: method.into(),
+        method: method::known(method).map_or_else(|| method.to_owned().into(), Cow::from),
         path: path.into(),
         minor_version,
         fields: lines.audited(),
@@ -148,7 +148,8 @@ pub fn parse_request(bytes: &[u8], whole: bool, policy: &Policy) -> Result<Parse
                 head.user_agent = Some(String::from_utf8_lossy(value).into());
             }
             Structural::Upgrade => {
-                let http2 = value.split(|&byte| byte == b',').any(|part| part.trim_ascii().eq_ignore_ascii_case(b"h2c"));
+                let http2 =
+                    value.split(|&byte| byte == b',').any(|part| part.trim_ascii().eq_ignore_ascii_case(b"h2c"));
                 upgrade = Some(if http2 { Upgrade::Http2 } else { Upgrade::Other });
             }
             _ => {}

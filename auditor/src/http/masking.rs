@@ -11,6 +11,7 @@
 
 use std::hash::Hasher;
 
+use memchr::{memchr, memchr2};
 use siphasher::sip::SipHasher24;
 
 use super::fields::Treatment;
@@ -82,13 +83,13 @@ impl ValueMask {
 
     /// Masks the beginning of `bytes`, which have no white space, up to where a pair begins or goes on; says how many.
     pub(super) fn run(&mut self, bytes: &mut [u8], masking: &Masking) -> usize {
-        let until = |ends: &[u8]| bytes.iter().position(|byte| ends.contains(byte)).unwrap_or(bytes.len());
+        let until = |end: Option<usize>| end.unwrap_or(bytes.len());
         let (run, is_word) = match self.treatment {
             Treatment::Keep => return bytes.len(),
             Treatment::Mask => (bytes.len(), false),
             Treatment::Words => (bytes.len(), true),
-            Treatment::Pairs(separator) if self.named => (until(&[separator]), true),
-            Treatment::Pairs(separator) => (until(&[separator, b'=']), false),
+            Treatment::Pairs(separator) if self.named => (until(memchr(separator, bytes)), true),
+            Treatment::Pairs(separator) => (until(memchr2(separator, b'=', bytes)), false),
         };
         let bytes = bytes.get_mut(..run).unwrap_or_default();
         match masking {

@@ -56,6 +56,11 @@ const METHODS: [&str; 47] = [
     "REFRESH",
 ];
 
+/// The method as text that nobody has to allocate, if it is one of those.
+pub(super) fn known(method: &str) -> Option<&'static str> {
+    METHODS.into_iter().find(|known| *known == method)
+}
+
 /// The first word of a head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FirstWord {

@@ -9,6 +9,8 @@ pub(super) struct At(u16);
 pub(super) struct Trie<T> {
     /// The first is the root, which is nobody's child: 0 stands for "none".
     nodes: Vec<Node<T>>,
+    /// What follows the root, by byte: there most words differ.
+    first: Vec<u16>,
 }
 
 #[derive(Clone, Debug)]
@@ -25,7 +27,8 @@ impl<T: Copy> Trie<T> {
     pub(super) const ROOT: At = At(0);
 
     pub(super) fn new() -> Self {
-        Self { nodes: vec![Node { byte: 0, child: 0, sibling: 0, value: None, open: false }] }
+        let root = Node { byte: 0, child: 0, sibling: 0, value: None, open: false };
+        Self { nodes: vec![root], first: vec![0; 256] }
     }
 
     /// `open`: words that begin with this one have its value. A trie that is full, at 65,535 bytes, takes no more.
@@ -41,6 +44,9 @@ impl<T: Copy> Trie<T> {
                     };
                     let sibling = std::mem::replace(&mut parent.child, new);
                     self.nodes.push(Node { byte, child: 0, sibling, value: None, open: false });
+                    if at == Self::ROOT {
+                        self.first.iter_mut().skip(byte.into()).take(1).for_each(|first| *first = new);
+                    }
                     At(new)
                 }
             };
@@ -64,6 +70,9 @@ impl<T: Copy> Trie<T> {
 
     /// After another byte; `None`: no word begins so.
     pub(super) fn step(&self, at: At, byte: u8) -> Option<At> {
+        if at == Self::ROOT {
+            return self.first.get(usize::from(byte)).filter(|first| **first != 0).map(|first| At(*first));
+        }
         if self.nodes.get(at.0 as usize)?.open { Some(at) } else { self.child(at, byte) }
     }
 

@@ -22,8 +22,8 @@ use crate::record::{BootNs, Clock, LATEST, Process, ProcessId};
 use crate::report::address::{Destination, peer_ip};
 use crate::report::route::{Routes, space};
 use crate::report::{
-    AuditorInfo, BlindSpot, Call, Correlation, Counters, EdgeKey, Edges, Fate, Fold, FormatCounts, LifecycleLine, Line,
-    Mark, Occurrence, Resource, SCHEMA_VERSION, Timeline, Totals, fingerprint, round4,
+    AuditorInfo, BlindSpot, Call, Correlation, Counted, Counters, EdgeKey, Edges, Fate, Fold, FormatCounts,
+    LifecycleLine, Line, Mark, Occurrence, Resource, SCHEMA_VERSION, Timeline, Totals, fingerprint, round4,
 };
 
 /// A call is judged when it is answered, or after this long.
@@ -37,7 +37,21 @@ pub(super) struct Hop {
     pub(super) pairing: Pairing,
     pub(super) verdict: Verdict,
     pub(super) edge: EdgeKey,
-    pub(super) resource: Resource,
+    pub(super) process: Arc<Process>,
+}
+
+/// A process that is described.
+#[derive(Clone, Debug)]
+pub(super) struct Known {
+    pub(super) process: Arc<Process>,
+    /// Name of the service, to be shared.
+    pub(super) service: Arc<str>,
+}
+
+impl Known {
+    fn new(process: Arc<Process>) -> Self {
+        Self { service: process.service.as_str().into(), process }
+    }
 }
 
 /// The stages behind the exchanges as one state machine.
@@ -50,7 +64,7 @@ pub struct Back {
     pub(super) routes: Routes,
     pub(super) pairer: Pairer,
     pub(super) samples: Samples,
-    pub(super) processes: LruCache<ProcessId, Arc<Process>>,
+    pub(super) processes: LruCache<ProcessId, Known>,
     pub(super) hops: BTreeMap<ExchangeId, Hop>,
     /// Suspected findings by class and route and fingerprint, until the class is certain.
     pub(super) suspects: LruCache<(u64, Option<u64>), BTreeMap<Mark, Occurrence>>,
@@ -127,7 +141,7 @@ impl Back {
             }
             Event::Clock(clock) => self.begin(clock, out),
             Event::Process(process) => {
-                self.processes.put(process.id, process);
+                self.processes.put(process.id, Known::new(process));
             }
             Event::Tick(tick) => {
                 self.advance(tick.time, out);
@@ -268,14 +282,14 @@ impl Back {
         self.totals.ignored += u64::from(ignored);
         self.totals.requests += u64::from(!ignored);
         self.totals.requests_with_context += u64::from(!ignored && carried.presence == Presence::Valid);
-        let process = self.process(request.process, request);
-        let target = self.target(request, &process.service, None);
+        let Known { process, service } = self.process(request.process, request);
+        let target = self.target(request, &service, None);
         if !ignored {
             for found in judge_inbound(&carried, &self.config.selection) {
                 let resource = self.resource(&process);
                 let code = Code(found.fault.rule);
-                let edge = [&target.method, &target.route, "", ""];
-                let fingerprint = fingerprint(&found, &process.service, &edge, "");
+                let edge = [&*target.method, &target.route, "", ""];
+                let fingerprint = fingerprint(&found, &service, &edge, "");
                 let severity = code.severity();
                 let line = Evidence {
                     found: &found,
@@ -307,7 +321,6 @@ impl Back {
                 self.found((fingerprint, severity), found, out);
             }
         }
-        let service = process.service.as_str().into();
         self.pairer.opened(self.now, Arc::new(Inbound::new(request, target, carried, ignored)), &service);
     }
 
@@ -336,12 +349,12 @@ impl Back {
         let boundaries = &self.config.boundaries;
         let endpoints = &request.endpoints;
         verdict.findings.extend(boundaries.sent_externally(&sent, &destination, endpoints, &self.config.selection));
-        let process = match self.processes.peek(&pairing.service) {
-            Some(process) => process.clone(),
+        let Known { process, service } = match self.processes.peek(&pairing.service) {
+            Some(known) => known.clone(),
             None => caller,
         };
         let sample = Sample {
-            service: &process.service,
+            service: &service,
             pairing: &pairing,
             sent: &sent,
             outcome: verdict.outcome,
@@ -350,14 +363,13 @@ impl Back {
         };
         verdict.findings.extend(self.samples.take(&sample, &self.config.selection));
         let edge = EdgeKey {
-            service: process.service.as_str().into(),
+            service,
             inbound: pairing.parent.as_ref().map(|parent| parent.target.clone()),
-            local_port: pairing.parent.as_ref().and_then(|parent| lines::client(&parent.endpoints).1),
+            local_port: pairing.parent.as_ref().and_then(|parent| lines::local_port(&parent.endpoints)),
             destination: destination.clone(),
             outbound: target,
         };
-        let resource = self.resource(&process);
-        self.hops.insert(request.id, Hop { request, sent, destination, pairing, verdict, edge, resource });
+        self.hops.insert(request.id, Hop { request, sent, destination, pairing, verdict, edge, process });
     }
 
     fn answered(&mut self, id: ExchangeId, answer: Answer, out: &mut Vec<Line>) {
@@ -378,19 +390,21 @@ impl Back {
         };
         *self.totals.hops.entry(outcome).or_default() += 1;
         self.totals.suspected += u64::from(suspicion.is_some());
-        let transport = lines::transport(&hop.request.endpoints);
-        if let Some((key, edge)) = self.edges.count(&hop.edge, &hop.resource, transport, outcome, suspicion) {
+        let call = Counted {
+            process: &hop.process,
+            transport: lines::transport(&hop.request.endpoints),
+            outcome,
+            suspicion,
+            failed: answer.error.is_some(),
+            status: answer.status,
+            duration: answer.duration(&hop.request),
+            formats: &hop.verdict.formats,
+        };
+        if let Some((key, edge)) = self.edges.count(&hop.edge, &call) {
             out.push(self.summary(key, &edge));
         }
         if let Some(fate) = Fate::of(hop.verdict.suspicion, certain, outcome) {
             self.edges.contrast(&hop.edge, &Call::new(&hop.request, &hop.pairing, answer.status), fate);
-        }
-        if answer.error.is_some() {
-            self.edges.failed(&hop.edge);
-        }
-        self.edges.answered(&hop.edge, answer.status, answer.duration(&hop.request));
-        if outcome != Outcome::Unknown {
-            self.edges.formats(&hop.edge, &hop.verdict.formats);
         }
         for found in &hop.verdict.findings {
             let by_trace = hop.pairing.method == Method::TraceId;
@@ -440,8 +454,8 @@ impl Back {
         Target::new(request, self.routes.route(space(service, destination), &request.head.path))
     }
 
-    pub(super) fn process(&mut self, id: ProcessId, request: &Request) -> Arc<Process> {
-        self.processes.get_or_insert(id, || lines::by_comm(id, request.comm)).clone()
+    pub(super) fn process(&mut self, id: ProcessId, request: &Request) -> Known {
+        self.processes.get_or_insert(id, || Known::new(lines::by_comm(id, request.comm))).clone()
     }
 
     pub(super) fn resource(&self, process: &Process) -> Resource {

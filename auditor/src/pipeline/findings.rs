@@ -72,7 +72,7 @@ impl Back {
             inbound: parent,
             destination: Some(&hop.destination),
             attributes: lines::call(&hop.request, outbound, &hop.destination, answer),
-            resource: hop.resource.clone(),
+            resource: self.resource(&hop.process),
         }
         .line();
         line.message += &why;

@@ -111,10 +111,15 @@ pub(super) fn inbound_of_edge(key: &EdgeKey) -> Option<InboundAttributes> {
 }
 
 /// Who sent a request, and where it arrived.
-pub(super) fn client(endpoints: &Endpoints) -> (Option<String>, Option<u16>) {
+fn client(endpoints: &Endpoints) -> (Option<String>, Option<u16>) {
+    (peer(endpoints).map(|peer| peer.ip().to_string()), local_port(endpoints))
+}
+
+/// Where a request arrived.
+pub(super) fn local_port(endpoints: &Endpoints) -> Option<u16> {
     match endpoints {
-        Endpoints::Tcp { local, remote } => (Some(remote.ip().to_string()), Some(local.port())),
-        Endpoints::Unix { .. } => (None, None),
+        Endpoints::Tcp { local, .. } => Some(local.port()),
+        Endpoints::Unix { .. } => None,
     }
 }
 

@@ -36,6 +36,11 @@ impl Case {
         Ok(case)
     }
 
+    /// Of records as the kernel delivers them.
+    pub(crate) fn live(name: String, records: &[Record]) -> Result<Self> {
+        Self::new(name, records, Settings { masking: MASKING, ..Settings::default() })
+    }
+
     /// Decodes the first half.
     pub(crate) fn warm(&self, each: &mut impl FnMut(Record)) -> Result<()> {
         decode(&self.warm, each)
@@ -173,8 +178,7 @@ impl Service {
 
 /// A service with so many requests open at once.
 pub(crate) fn generated(service: Service, open: u64, requests: u64) -> Result<Case> {
-    let settings = Settings { masking: MASKING, ..Settings::default() };
-    Case::new(service.name(open), &records(service, open, requests), settings)
+    Case::live(service.name(open), &records(service, open, requests))
 }
 
 /// Requests on connections of their own thread, `open` at a time on one thread as in an event loop; each makes a call
@@ -242,7 +246,8 @@ mod tests {
 
     #[test]
     fn ids_are_renewed_and_nothing_else() {
-        let mut bytes = *b"traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\r\nhost: 0123456789\r\n";
+        let mut bytes =
+            *b"traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\r\nhost: 0123456789\r\n";
         let before = bytes;
         renew(&mut bytes, 0);
         assert_eq!(bytes, before);
