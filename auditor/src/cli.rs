@@ -8,6 +8,8 @@ use std::time::Duration;
 use auditor::audit::Severity;
 use auditor::context::format::Level;
 use auditor::context::{Selection, SelectionError};
+use auditor::sink::Spec;
+use auditor::units::duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use boundaries::BoundaryArgs;
@@ -77,9 +79,8 @@ pub(crate) struct Run {
     /// Stop after this long, such as 30s or 5m.
     #[arg(long, env = "AUDITOR_DURATION", value_parser = duration)]
     pub(crate) duration: Option<Duration>,
-    /// Where the lines go: `-` is stdout, anything else a file (appended to, created with mode 0600). Repeatable.
-    #[arg(long, short, default_value = "-", value_name = "-|PATH")]
-    pub(crate) output: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) output: Output,
 }
 
 #[derive(Debug, Args)]
@@ -124,8 +125,31 @@ pub(crate) struct Replay {
     pub(crate) services: Services,
     #[command(flatten)]
     pub(crate) judge: Judge,
+    #[command(flatten)]
+    pub(crate) output: Output,
     /// The recording; `-` reads stdin.
     pub(crate) file: PathBuf,
+}
+
+/// Where lines go.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Judgement and output")]
+pub(crate) struct Output {
+    /// Where lines go: `-` (stdout), a PATH (appended to, created with mode 0600), `syslog+unix:PATH`,
+    /// `syslog+udp://HOST[:PORT]`, `syslog+tcp://HOST[:PORT]`, `journald:`, `otlp+http://HOST[:PORT]`. Options come after
+    /// a `?`, with `&` between them: format=json|json-nested|ecs|otlp-json|text, queue=LINES; of files rotate=SIZE,
+    /// rotate-age=TIME and keep=FILES; of syslog facility=NAME and protocol=rfc5424|rfc3164.
+    /// Repeatable.
+    #[arg(
+        long = "output",
+        short = 'o',
+        allow_hyphen_values = true,
+        env = "AUDITOR_OUTPUT",
+        default_value = "-",
+        value_name = "OUTPUT",
+        value_delimiter = ','
+    )]
+    pub(crate) specs: Vec<Spec>,
 }
 
 #[derive(Debug, Args)]
@@ -170,6 +194,14 @@ pub(crate) struct Capture {
     #[arg(long, env = "AUDITOR_BUFFER_MIB", default_value = "8", value_name = "MIB",
           value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub(crate) buffer: u32,
+    /// Where the node's file system is: names of pods and containers are looked for in its `/var/log/pods`,
+    /// `/var/log/containers`, `/var/lib/docker` and `/var/lib/containers`.
+    #[arg(long, env = "AUDITOR_HOST_ROOT", default_value = "/", value_name = "DIR")]
+    pub(crate) host_root: PathBuf,
+    /// Name of the node, instead of this machine's host name: in a pod that is the pod's.
+    #[arg(long, env = "AUDITOR_HOST_NAME", value_name = "NAME",
+          value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub(crate) host_name: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -189,7 +221,7 @@ pub(crate) struct Services {
     /// Only processes of this systemd unit. Repeatable.
     #[arg(long, value_name = "NAME")]
     pub(crate) unit: Vec<String>,
-    /// Only processes in this container (id or its beginning). Repeatable.
+    /// Only processes in this container (name, id or its beginning). Repeatable.
     #[arg(long, value_name = "ID")]
     pub(crate) container: Vec<String>,
 }
@@ -237,6 +269,10 @@ pub(crate) struct Judge {
     /// How often the auditor's own counters are printed.
     #[arg(long, env = "AUDITOR_STATS_INTERVAL", default_value = "60s", value_parser = duration)]
     pub(crate) stats_interval: Duration,
+    /// Write at most so many findings a second (ten times as many at once); what is held back is in the count of a later
+    /// line. 0: no limit.
+    #[arg(long, env = "AUDITOR_MAX_FINDINGS_PER_SECOND", default_value = "20", value_name = "N")]
+    pub(crate) max_findings_per_second: u32,
     /// Only hops whose request came in on this local port. Repeatable.
     #[arg(long, value_name = "PORT")]
     pub(crate) port: Vec<u16>,
@@ -283,25 +319,6 @@ impl SeverityArg {
             Self::Info => Severity::Info,
         }
     }
-}
-
-/// `500ms`, `30s`, `5m`, `2h`, or plain seconds.
-fn duration(text: &str) -> Result<Duration, String> {
-    let unit_at = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(unit_at);
-    let number: f64 = number.trim().parse().map_err(|_| format!("{text:?} is not a duration such as 30s or 5m"))?;
-    let scale = match unit {
-        "ms" => 0.001,
-        "" | "s" => 1.0,
-        "m" => 60.0,
-        "h" => 3600.0,
-        "d" => 86400.0,
-        _ => return Err(format!("{unit:?} is not a unit of time; use ms, s, m, h or d")),
-    };
-    Duration::try_from_secs_f64(number * scale)
-        .ok()
-        .filter(|duration| *duration <= Duration::from_secs(10 * 365 * 86400))
-        .ok_or_else(|| format!("{text:?} is not a duration of zero to ten years"))
 }
 
 fn probability(text: &str) -> Result<f64, String> {
@@ -351,16 +368,5 @@ mod tests {
         assert!(matches!(audited(&["--formats", "w3c,zipkin"]), Err(SelectionError::UnknownFormat(_))));
         assert!(matches!(audited(&["--header", "Cookie"]), Err(SelectionError::Credentials(_))));
         assert!(Cli::try_parse_from(["auditor", "replay", "file", "--spec-level", "3"]).is_err());
-    }
-
-    #[test]
-    fn durations() {
-        assert_eq!(duration("30s"), Ok(Duration::from_secs(30)));
-        assert_eq!(duration("1.5m"), Ok(Duration::from_secs(90)));
-        assert_eq!(duration("250ms"), Ok(Duration::from_millis(250)));
-        assert_eq!(duration("0"), Ok(Duration::ZERO));
-        for wrong in ["", "s", "-1s", "5 parsecs", "nan", "inf", "1e300h", "1s2s"] {
-            assert!(duration(wrong).is_err(), "{wrong}");
-        }
     }
 }

@@ -8,6 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use auditor::context::SelectionError;
+use auditor::sink::OutputsError;
 use auditor::source::kernel::AttachError;
 use auditor::source::recording::RecordingError;
 
@@ -47,8 +48,8 @@ pub(crate) enum Failure {
     Attach(#[from] AttachError),
     #[error("{path}: {error}")]
     Recording { path: String, error: RecordingError },
-    #[error("not everything could be written to {0}")]
-    Outputs(String),
+    #[error(transparent)]
+    Outputs(#[from] OutputsError),
     #[error("{what}: {error}")]
     Io { what: String, error: io::Error },
     #[error(
@@ -81,6 +82,7 @@ impl Failure {
         match self {
             Self::Attach(AttachError::Privilege { .. }) | Self::UserNamespace => NO_PERMISSION,
             Self::Attach(AttachError::Selection(_)) | Self::Selection(_) | Self::Usage(_) => USAGE,
+            Self::Outputs(OutputsError::Twice(_)) => USAGE,
             Self::Attach(_) => UNAVAILABLE,
             Self::Recording { .. } | Self::Outputs(_) | Self::Io { .. } => IO,
         }

@@ -26,5 +26,8 @@ pub mod report;
 
 pub mod pipeline;
 
+pub mod sink;
+pub mod units;
+
 #[doc(hidden)]
 pub mod testing;

@@ -4,10 +4,12 @@
 
 mod back;
 mod config;
+mod ends;
 mod filter;
 mod findings;
 mod front;
 mod lines;
+mod received;
 mod upkeep;
 
 pub use back::Back;
@@ -54,7 +56,8 @@ pub struct Pipeline {
 
 impl Pipeline {
     /// With these settings.
-    pub fn new(settings: Settings) -> Self {
+    pub fn new(mut settings: Settings) -> Self {
+        settings.back.tell_once &= !settings.filter.selects_ports();
         Self {
             front: Front::new(&settings),
             filter: settings.filter,
@@ -123,6 +126,10 @@ mod children;
 mod innocents;
 #[cfg(test)]
 mod mixed;
+#[cfg(test)]
+mod node;
+#[cfg(test)]
+mod quiet;
 #[cfg(test)]
 mod samples;
 #[cfg(test)]

@@ -3,6 +3,7 @@
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::unwrap_used))]
 
 pub mod address;
+mod bucket;
 mod contrast;
 mod counts;
 mod durations;
@@ -19,10 +20,11 @@ pub use contrast::{Fate, Mixed, Split};
 pub use counts::Counts;
 pub(crate) use counts::round4;
 pub use durations::Durations;
-pub use edges::{Counted, Edge, EdgeKey, Edges, Interval};
+pub use edges::{Counted, Edge, EdgeKey, Edges, Interval, Peer};
 pub use features::Call;
 pub use fold::{Fold, Mark, Occurrence, fingerprint};
 pub use formats::{FormatCounts, FormatsInfo};
+pub(crate) use line::cut_strings;
 pub use line::*;
 pub use time::Timeline;
 pub use totals::Totals;

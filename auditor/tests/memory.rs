@@ -10,7 +10,7 @@ use auditor::context::format::Fields;
 use auditor::context::history::{Fate, History, Limits, Origin};
 use auditor::context::w3c::TraceParent;
 use auditor::pipeline::{Pipeline, Settings};
-use auditor::record::{Close, Data, Direction, Endpoints, Process, ProcessId, Record, SocketId, Tick};
+use auditor::record::{Close, Data, Direction, Endpoints, Process, ProcessId, Record, SocketId, Tick, Workload};
 use auditor::report::Line;
 use auditor_ebpf::wire;
 use bytes::BytesMut;
@@ -122,6 +122,7 @@ impl World {
             command_line: "python3 /srv/service.py --verbose".into(),
             cgroup: format!("/kubepods/burstable/pod{tgid}"),
             container_id: None,
+            workload: Workload::default(),
         })));
     }
 

@@ -3,7 +3,7 @@
 mod worlds;
 
 use auditor::pipeline::{Front, Settings};
-use auditor::record::{Blind, BlindReason, Clock, Close, Direction, Process, ProcessId, Record, Tick};
+use auditor::record::{Blind, BlindReason, Clock, Close, Direction, Process, ProcessId, Record, Tick, Workload};
 use auditor::report::{DurationInfo, Line};
 use auditor::source::recording::{Reader, Writer};
 use auditor::testing::{MASKING, Script};
@@ -333,7 +333,7 @@ fn any_record() -> impl Strategy<Value = Record> {
             auditor_pid: 1,
         })),
         1 => (any_process_id(), time(), text(), text(), proptest::option::of(text())).prop_map(|(id, time, service, command_line, container_id)| {
-            Record::Process(Box::new(Process { id, time, executable: service.clone(), service, cgroup: command_line.clone(), command_line, container_id }))
+            Record::Process(Box::new(Process { id, time, executable: service.clone(), service, cgroup: command_line.clone(), command_line, workload: Workload { pod_namespace: container_id.clone(), ..Workload::default() }, container_id }))
         }),
         1 => (any_process_id(), time(), reason, any::<u64>()).prop_map(|(process, time, reason, count)| Record::Blind(Blind {
             process,

@@ -13,6 +13,7 @@ pub mod http;
 pub mod kernel;
 mod once;
 pub mod process;
+pub mod receivers;
 pub mod server;
 pub mod socket;
 pub mod sys;

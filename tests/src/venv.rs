@@ -1,4 +1,4 @@
-//! The Python packages that some fleets need, in a virtual environment below the target directory.
+//! The Python packages that some fleets and receivers need, in a virtual environment below the target directory.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use crate::once::place;
 
 /// What is installed. Ranges, because the newest release of each supports only newer Pythons.
-const PACKAGES: [&str; 2] = ["aiohttp>=3.9,<4", "gunicorn>=21"];
+const PACKAGES: [&str; 3] = ["aiohttp>=3.9,<4", "gunicorn>=21", "opentelemetry-proto>=1.31"];
 
 /// A Python that has the packages, installed on first use.
 ///
@@ -41,7 +41,7 @@ fn install() -> PathBuf {
 /// Whether the interpreter that the environment was made with is still there.
 fn works(python: &Path) -> bool {
     let mut version = Command::new(python);
-    version.args(["-c", "import aiohttp, gunicorn"]).stdin(Stdio::null()).stderr(Stdio::null());
+    version.args(["-c", "import aiohttp, gunicorn, opentelemetry.proto"]).stdin(Stdio::null()).stderr(Stdio::null());
     version.status().is_ok_and(|status| status.success())
 }
 

@@ -112,7 +112,7 @@ fn a_reader_that_goes_away_ends_the_run_quietly() {
 }
 
 #[test]
-fn a_full_disk_ends_one_output_and_not_the_others() {
+fn a_full_disk_holds_up_no_other_output() {
     require_root();
     let (code, lines, said) = output(auditor(&[
         "run",
@@ -131,12 +131,12 @@ fn a_full_disk_ends_one_output_and_not_the_others() {
 }
 
 #[test]
-fn the_last_output_that_fails_ends_the_run() {
+fn an_output_that_fails_to_the_end_is_tried_to_the_end() {
     require_root();
     let begun = Instant::now();
-    let (code, _, said) = output(auditor(&["run", "--duration", "60s", "--output", "/dev/full"]));
-    assert!(begun.elapsed() < SECONDS * 2, "{said}");
-    assert!(said.contains("auditor: /dev/full: No space left"), "{said}");
+    let (code, _, said) = output(auditor(&["run", "--duration", "2s", "--output", "/dev/full"]));
+    assert!(begun.elapsed() >= Duration::from_secs(2), "{said}");
+    assert_eq!(said.matches("No space left").count(), 1, "{said}");
     assert_eq!(code, Some(74), "{said}");
 }
 

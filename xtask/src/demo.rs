@@ -14,7 +14,7 @@ use auditor_tests::client::Load;
 use auditor_tests::process::Service;
 use serde_json::Value;
 
-use crate::shell::{self, cargo, command};
+use crate::shell::{self, command};
 
 /// Options of `cargo xtask demo`.
 #[derive(clap::Args)]
@@ -50,10 +50,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         );
     }
     println!("Building the auditor and the demo's services (a minute or two the first time)");
-    let mut build = cargo();
-    build.args(["build", "--release", "--package", "auditor", "--bin", "auditor"]);
-    shell::run(build.args(["--package", "auditor-tests", "--bin", "auditor-workload"]))?;
-    let programs = shell::target_dir().join("release");
+    let programs = shell::build_programs()?;
 
     let fleet = Fleet::start(&programs.join("auditor-workload"));
     println!("\nA shop on loopback, {} services:", fleet.services.len());

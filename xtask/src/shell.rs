@@ -99,6 +99,15 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
+/// Builds the auditor as users run it, and the workload of the demo; gives the directory they are in. One command for
+/// all who need either: another selection of packages would compile everything again.
+pub(crate) fn build_programs() -> Result<PathBuf> {
+    let mut build = cargo();
+    build.args(["build", "--release", "--package", "auditor", "--bin", "auditor"]);
+    run(build.args(["--package", "auditor-tests", "--bin", "auditor-workload"]))?;
+    Ok(target_dir().join("release"))
+}
+
 /// What the command prints on stdout; its stderr becomes part of the error.
 pub(crate) fn output(command: &mut Command) -> Result<String> {
     let output = command.stdin(Stdio::null()).output().with_context(|| format!("cannot start {}", display(command)))?;

@@ -1,6 +1,8 @@
 //! Runs the kernel tests on kernels that this machine does not run: Debian's cloud kernels in QEMU, with an initramfs
-//! that holds busybox, the auditor and the test binary, all linked statically. Nothing is installed on this machine.
+//! that holds busybox, the very auditor and test binary that this machine runs, and the shared libraries they need.
+//! Nothing is installed on this machine.
 
+use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
@@ -49,7 +51,7 @@ pub(crate) struct Args {
     /// Only the tests whose name contains this
     #[arg(long, default_value = "")]
     filter: String,
-    /// Run this script (or statically linked program) in place of the tests; /bin/auditor is there
+    /// Run this script or program in place of the tests; /bin/auditor is there
     #[arg(long)]
     program: Option<PathBuf>,
 }
@@ -61,6 +63,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     if lines.is_empty() {
         bail!("no such kernel line; there are {}", LINES.map(|line| line.version).join(" and "));
     }
+    install_tools()?;
     let mut payload = Payload::build()?;
     if let Some(program) = &args.program {
         payload.files.retain(|(name, _)| *name != "native");
@@ -78,40 +81,39 @@ pub(crate) struct Payload {
 }
 
 impl Payload {
-    /// Builds auditor, workload and tests without any shared library.
+    /// Builds auditor, workload and tests as the tests on this machine do: nothing is compiled twice.
     pub(crate) fn build() -> Result<Self> {
-        let target = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
-        let build = |args: &[&str]| -> Result<Vec<serde_json::Value>> {
-            let mut cargo = shell::cargo();
-            cargo
-                .args(args)
-                .args(["--release", "--quiet", "--message-format=json-render-diagnostics", "--target", &target])
-                .env("CARGO_TARGET_DIR", shell::target_dir().join("static"))
-                .env("CARGO_PROFILE_RELEASE_STRIP", "true")
-                .env_remove("CARGO_ENCODED_RUSTFLAGS")
-                .env("RUSTFLAGS", "-C target-feature=+crt-static")
-                .stderr(Stdio::inherit());
-            eprintln!("  $ {}", shell::display(&cargo));
-            Ok(shell::output(&mut cargo)?.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
-        };
-        let mut messages = build(&["build", "--package", "auditor", "--bin", "auditor"])?;
-        messages.extend(build(&["test", "--no-run", "--package", "auditor-tests", "--test", "native"])?);
-        let executable = |name: &'static str| {
-            messages
-                .iter()
-                .filter(|message| message["target"]["name"] == name)
-                .filter_map(|message| message["executable"].as_str())
-                .next_back()
-                .map(|path| (name, PathBuf::from(path)))
-                .with_context(|| format!("cargo built no program {name}"))
-        };
-        Ok(Self { files: vec![executable("auditor")?, executable("auditor-workload")?, executable("native")?] })
+        let programs = shell::build_programs()?;
+        let mut tests = shell::cargo();
+        tests.args(["test", "--no-run", "--quiet", "--message-format=json-render-diagnostics"]);
+        tests.args(["--package", "auditor-tests", "--test", "native"]).stderr(Stdio::inherit());
+        eprintln!("  $ {}", shell::display(&tests));
+        let native = shell::output(&mut tests)?
+            .lines()
+            .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
+            .filter(|message| message["target"]["name"] == "native")
+            .filter_map(|message| message["executable"].as_str().map(PathBuf::from))
+            .next_back()
+            .context("cargo built no program native")?;
+        let program = |name: &'static str| (name, programs.join(name));
+        Ok(Self { files: vec![program("auditor"), program("auditor-workload"), ("native", native)] })
+    }
+
+    /// The shared libraries of the programs, with the dynamic linker: at the same paths they are found.
+    fn libraries(&self) -> BTreeSet<PathBuf> {
+        let mut libraries = BTreeSet::new();
+        for (_, file) in &self.files {
+            // Scripts and static programs have none; `ldd` fails for them.
+            let listed = shell::output(command("ldd").arg(file)).unwrap_or_default();
+            let words = listed.split_whitespace().filter(|word| word.starts_with('/'));
+            libraries.extend(words.map(|word| PathBuf::from(word.trim_end_matches(':'))));
+        }
+        libraries
     }
 }
 
 /// Boots one kernel line with the payload; every line of its console goes to `log` and to a file.
 pub(crate) fn boot(line: &Line, payload: &Payload, filter: &str, mut log: impl FnMut(&str)) -> Result<()> {
-    install_tools()?;
     let dir = shell::target_dir().join("vm");
     std::fs::create_dir_all(&dir)?;
     let kernel = kernel(&dir, line)?;
@@ -203,7 +205,8 @@ impl Drop for Machine {
     }
 }
 
-fn install_tools() -> Result<()> {
+/// QEMU and what the initramfs is made of.
+pub(crate) fn install_tools() -> Result<()> {
     let needed = [("qemu-system-x86_64", "qemu-system-x86"), ("busybox", "busybox-static"), ("dpkg", "dpkg")];
     let missing: Vec<&str> =
         needed.iter().filter(|(program, _)| shell::find(program).is_none()).map(|(_, package)| *package).collect();
@@ -224,7 +227,7 @@ fn kernel(dir: &Path, line: &Line) -> Result<PathBuf> {
     if let Some(image) = vmlinuz(&unpacked) {
         return Ok(image);
     }
-    let download = dir.join("download");
+    let download = dir.join(format!("download-{}", line.version));
     std::fs::create_dir_all(&download)?;
     // apt drops to an unprivileged user for downloads, which may not reach this directory; root's own is all right.
     shell::run(command("apt-get").current_dir(&download).args([
@@ -262,14 +265,23 @@ fn vmlinuz(package: &Path) -> Option<PathBuf> {
 fn write_initramfs(path: &Path, payload: &Payload, arguments: &str) -> Result<()> {
     let busybox = shell::find("busybox").context("no busybox")?;
     let mut archive = Cpio::default();
-    for dir in ["bin", "dev", "proc", "sys", "tmp", "etc"] {
-        archive.add(dir, 0o040755, (0, 0), &[]);
+    let libraries = payload.libraries();
+    let mut dirs: BTreeSet<PathBuf> = ["bin", "dev", "proc", "sys", "tmp", "etc"].map(PathBuf::from).into();
+    let of_libraries = libraries.iter().flat_map(|library| library.ancestors().skip(1));
+    dirs.extend(of_libraries.filter_map(|dir| dir.strip_prefix("/").ok()).map(PathBuf::from));
+    // Sorted, so that each comes after the one it is in.
+    for dir in dirs.iter().filter(|dir| !dir.as_os_str().is_empty()) {
+        archive.add(utf8(dir)?, 0o040755, (0, 0), &[]);
     }
     archive.add("dev/console", 0o020600, (5, 1), &[]);
     archive.add("bin/busybox", 0o100755, (0, 0), &std::fs::read(&busybox)?);
     for (name, file) in &payload.files {
         let bytes = std::fs::read(file).with_context(|| format!("cannot read {}", utf8(file).unwrap_or(name)))?;
         archive.add(&format!("bin/{name}"), 0o100755, (0, 0), &bytes);
+    }
+    for library in &libraries {
+        let bytes = std::fs::read(library).with_context(|| format!("cannot read {}", library.display()))?;
+        archive.add(utf8(library)?.trim_start_matches('/'), 0o100755, (0, 0), &bytes);
     }
     archive.add("init", 0o100755, (0, 0), init_script(arguments).as_bytes());
     std::fs::write(path, archive.finish()).with_context(|| format!("cannot write {}", path.display()))

@@ -18,7 +18,7 @@ pub struct Found {
 
 impl Found {
     /// Whether it is the same fault, whatever it shows in.
-    fn is_like(&self, other: &Self) -> bool {
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
         (self.format, self.fault.rule.name) == (other.format, other.fault.rule.name)
     }
 }

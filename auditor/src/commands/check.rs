@@ -6,9 +6,9 @@ use std::process::ExitCode;
 
 use auditor::audit::{Outcome, Severity};
 use auditor::report::{Line, SummaryLine, Totals};
+use auditor::sink::{Full, Outputs, Spec, Written};
 use auditor::source::live::Stopped;
 
-use super::lines::{Full, Outputs, Written};
 use super::session::{self, Take};
 use crate::cli::{Check, LogLevel};
 use crate::exit::{self, Failure};
@@ -26,9 +26,14 @@ pub(crate) fn run(args: &Check, log_level: LogLevel) -> Result<ExitCode, Failure
     // What makes it fail is shown.
     settings.back.min_severity = settings.back.min_severity.min(args.fail_on.severity());
     let kernel = session::attach(&args.capture, log_level)?;
-    let mut gate =
-        Gate { outputs: Outputs::stdout(Full::Drop)?, hops: BTreeMap::new(), records: 0, blind: BTreeSet::new() };
-    let (pipeline, stopped) = session::audit(kernel, Some(args.duration), settings, &mut gate)?;
+    let mut gate = Gate {
+        outputs: session::outputs(&[Spec::stdout()], Full::Drop)?,
+        hops: BTreeMap::new(),
+        records: 0,
+        blind: BTreeSet::new(),
+    };
+    let (pipeline, stopped) =
+        session::audit(kernel, session::node(&args.capture), Some(args.duration), settings, &mut gate)?;
     let totals = pipeline.totals();
     let verdict = judge(totals, gate.records, &gate.blind, args.fail_on.severity(), stopped);
     let mut text = gate.table();

@@ -68,7 +68,7 @@ pub(crate) fn run(args: &Doctor) -> Result<ExitCode, Failure> {
         serde_json::to_writer_pretty(&mut text, &checks).map_err(|e| Failure::io("stdout")(e.into()))?;
         text.push(b'\n');
     }
-    super::lines::print(&text)?;
+    super::print(&text)?;
     Ok(match checks.iter().any(|check| check.status == Status::Fail) {
         false => ExitCode::SUCCESS,
         true if !missing.is_empty() => ExitCode::from(exit::NO_PERMISSION),
@@ -174,7 +174,7 @@ fn pid_namespace() -> Check {
         Ok(true) => Check::ok("pid namespace", "the host's"),
         Ok(false) => Check::warn(
             "pid namespace",
-            "not the host's: pids and service names will be wrong",
+            "not the host's: services are named by their command only, --pid matches nothing",
             "run on the host, or with hostPID: true / --pid=host",
         ),
         Err(error) => Check::warn("pid namespace", error.to_string(), "mount /proc"),

@@ -55,7 +55,7 @@ pub(crate) fn run(args: &Explain) -> Result<ExitCode, Failure> {
             text + "\n"
         }
     };
-    super::lines::print(text.as_bytes())?;
+    super::print(text.as_bytes())?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -12,7 +12,7 @@ use auditor::record::{Close, Record as PipelineRecord};
 use auditor::source::recording::Writer;
 use auditor::source::{live, node};
 
-use super::session::{self, KNOWN_PROCESSES};
+use super::session;
 use crate::cli::{LogLevel, Record};
 use crate::exit::{Failure, stderr};
 
@@ -48,7 +48,7 @@ pub(crate) fn run(args: &Record, log_level: LogLevel) -> Result<ExitCode, Failur
     };
     let mut events = Vec::new();
     runtime
-        .block_on(live::run(kernel, args.duration, KNOWN_PROCESSES, |record| {
+        .block_on(live::run(kernel, args.duration, session::node(&args.capture), |record| {
             let tick = matches!(record, PipelineRecord::Tick(_));
             if matches!(record, PipelineRecord::Clock(_)) {
                 stderr(format_args!("auditor: recording to {path}; Ctrl-C ends it"));

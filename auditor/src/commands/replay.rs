@@ -5,9 +5,9 @@ use std::io::{self, BufReader, Read};
 use std::process::ExitCode;
 
 use auditor::pipeline::Pipeline;
+use auditor::sink::{Full, Written};
 use auditor::source::recording::Reader;
 
-use super::lines::{Full, Outputs, Written};
 use super::session;
 use crate::cli::Replay;
 use crate::exit::Failure;
@@ -20,7 +20,7 @@ pub(crate) fn run(args: &Replay) -> Result<ExitCode, Failure> {
     let mut reader = Reader::new(BufReader::new(input)).map_err(damaged)?;
     let settings = session::settings(&args.services, &args.judge, &args.headers)?;
     let mut pipeline = Pipeline::new(settings.for_recording());
-    let mut outputs = Outputs::stdout(Full::Wait)?;
+    let mut outputs = session::outputs(&args.output.specs, Full::Wait)?;
     let mut lines = Vec::new();
     // A recording that is cut off is replayed as far as it goes; the error comes after the lines.
     let mut failure = None;

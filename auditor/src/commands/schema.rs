@@ -10,6 +10,6 @@ pub(crate) fn run() -> Result<ExitCode, Failure> {
     let mut text =
         serde_json::to_string_pretty(&Line::schema()).map_err(|error| Failure::io("schema")(error.into()))?;
     text.push('\n');
-    super::lines::print(text.as_bytes())?;
+    super::print(text.as_bytes())?;
     Ok(ExitCode::SUCCESS)
 }

@@ -8,16 +8,16 @@ use std::time::Duration;
 use auditor::pipeline::{Filter, Pipeline, Settings};
 use auditor::record::Record;
 use auditor::report::Line;
+use auditor::sink::{self, Full, Outputs, Spec, Written};
 use auditor::source::kernel::{Hooks, Kernel, Options, Selection};
 use auditor::source::live::{self, Stopped};
 use auditor::source::{cgroup, node, privilege};
 
-use super::lines::{Outputs, Written};
 use crate::cli::{Capture, Headers, HooksArg, Judge, LogLevel, Services};
-use crate::exit::Failure;
+use crate::exit::{self, Failure};
 
 /// Processes whose description is not read again.
-pub(crate) const KNOWN_PROCESSES: NonZeroUsize = NonZeroUsize::new(8192).unwrap();
+const KNOWN_PROCESSES: NonZeroUsize = NonZeroUsize::new(8192).unwrap();
 
 /// What the live source runs on.
 pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
@@ -35,6 +35,9 @@ pub(crate) fn attach(capture: &Capture, log_level: LogLevel) -> Result<Kernel, F
         return Err(Failure::UserNamespace);
     }
     warn_of_pids(&capture.pid);
+    if !capture.host_root.is_dir() {
+        log::warn!("--host-root {}: there is no such directory: containers get no names", capture.host_root.display());
+    }
     let kernel = Kernel::attach(&Options {
         hooks: match capture.hooks {
             HooksArg::Auto => None,
@@ -51,12 +54,22 @@ pub(crate) fn attach(capture: &Capture, log_level: LogLevel) -> Result<Kernel, F
     Ok(kernel)
 }
 
+/// The node as the flags say.
+pub(crate) fn node(capture: &Capture) -> live::Node {
+    live::Node {
+        name: capture.host_name.clone().unwrap_or_else(node::host_name),
+        root: capture.host_root.clone(),
+        processes: KNOWN_PROCESSES,
+    }
+}
+
 /// What is worth knowing before a selection of pids turns out to have selected nothing.
 fn warn_of_pids(pids: &[u32]) {
     if let Ok(false) = node::in_initial_pid_namespace() {
+        let names = if node::sees_host_processes() { "" } else { ", and services are named by their command only" };
         log::warn!(
             "this is not the host's pid namespace: pids in the output are the host's, --pid will not match the pids \
-             seen here, and names of services will be wrong; run on the host, or with hostPID: true / --pid=host"
+             seen here{names}; run on the host, or with hostPID: true / --pid=host"
         );
         return;
     }
@@ -82,6 +95,7 @@ pub(crate) fn settings(services: &Services, judge: &Judge, headers: &Headers) ->
     settings.back.summary_interval = judge.summary_interval;
     settings.back.stats_interval = judge.stats_interval;
     settings.back.min_confidence = judge.min_confidence;
+    settings.back.max_findings_per_second = judge.max_findings_per_second;
     settings.back.min_severity = judge.min_severity.severity();
     settings.back.boundaries = judge.boundaries.boundaries();
     settings.filter = filter(services, &judge.port)?;
@@ -92,6 +106,13 @@ pub(crate) fn settings(services: &Services, judge: &Judge, headers: &Headers) ->
 pub(crate) fn filter(services: &Services, ports: &[u16]) -> Result<Filter, Failure> {
     Filter::new(&services.exe, &services.unit, &services.container, ports)
         .map_err(|error| Failure::Usage(format!("--exe {error}")))
+}
+
+/// Opens the outputs, and from then on again on SIGUSR1.
+pub(crate) fn outputs(specs: &[Spec], full: Full) -> Result<Outputs, Failure> {
+    let outputs = Outputs::open(specs, full, |text| exit::stderr(text))?;
+    sink::reopen_on_sigusr1(outputs.monitor()).map_err(Failure::io("starting"))?;
+    Ok(outputs)
 }
 
 /// Takes the pipeline's lines.
@@ -116,6 +137,7 @@ impl Take for Outputs {
 /// Runs the pipeline over the live source until it ends; gives the pipeline back for its totals.
 pub(crate) fn audit(
     kernel: Kernel,
+    node: live::Node,
     duration: Option<Duration>,
     settings: Settings,
     sink: &mut impl Take,
@@ -125,7 +147,7 @@ pub(crate) fn audit(
     let mut pipeline = Pipeline::new(Settings { masking, ..settings });
     let mut lines = Vec::new();
     let stopped = runtime
-        .block_on(live::run(kernel, duration, KNOWN_PROCESSES, |record| {
+        .block_on(live::run(kernel, duration, node, |record| {
             if matches!(record, Record::Tick(_)) {
                 count_dropped(&mut pipeline, sink);
             }
@@ -146,7 +168,9 @@ pub(crate) fn audit(
 }
 
 fn count_dropped(pipeline: &mut Pipeline, sink: &mut impl Take) {
-    pipeline.set_stage_counters("output", [("dropped", sink.outputs().dropped())]);
+    let total = sink.outputs().monitor().total();
+    let counters = [("written", total.written), ("dropped", total.dropped), ("retried", total.retried)];
+    pipeline.set_stage_counters("output", counters.into_iter().chain([("errors", total.errors)]));
 }
 
 /// Passes lines on.

@@ -1,6 +1,6 @@
 //! From exchanges to lines: pairs, audits, folds, and writes on time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,22 +8,24 @@ use std::time::Duration;
 use lru::LruCache;
 
 use super::config::Config;
+use super::ends::Ends;
 use super::findings::{accusation, kept_on_restart};
-use super::lines::{self, Answer, Evidence};
+use super::lines::{self, Answer};
+use super::received::Held;
 use super::upkeep::KERNEL;
 use crate::audit::ignore::is_ignored;
 use crate::audit::rules::blind_spots;
 use crate::audit::samples::is_by_samples;
-use crate::audit::{Code, Outcome, Sample, Samples, Verdict, judge, judge_inbound};
-use crate::context::{Carried, Presence};
+use crate::audit::{Code, Outcome, Sample, Samples, Verdict, judge};
+use crate::context::Carried;
 use crate::exchange::{End, Event, ExchangeId, Request, Role};
-use crate::pair::{Claim, Inbound, Method, Outbound, Pairer, Pairing, Target};
+use crate::pair::{Claim, Method, Outbound, Pairer, Pairing, Target};
 use crate::record::{BootNs, Clock, LATEST, Process, ProcessId};
 use crate::report::address::{Destination, peer_ip};
 use crate::report::route::{Routes, space};
 use crate::report::{
-    AuditorInfo, BlindSpot, Call, Correlation, Counted, Counters, EdgeKey, Edges, Fate, Fold, FormatCounts,
-    LifecycleLine, Line, Mark, Occurrence, Resource, SCHEMA_VERSION, Timeline, Totals, fingerprint, round4,
+    AuditorInfo, BlindSpot, Call, Correlation, Counted, Counters, EdgeKey, Edges, Fate, Fold, LifecycleLine, Line,
+    Mark, Occurrence, Resource, SCHEMA_VERSION, Timeline, Totals, round4,
 };
 
 /// A call is judged when it is answered, or after this long.
@@ -44,13 +46,13 @@ pub(super) struct Hop {
 #[derive(Clone, Debug)]
 pub(super) struct Known {
     pub(super) process: Arc<Process>,
-    /// Name of the service, to be shared.
+    /// What tells its service from others, to be shared.
     pub(super) service: Arc<str>,
 }
 
 impl Known {
     fn new(process: Arc<Process>) -> Self {
-        Self { service: process.service.as_str().into(), process }
+        Self { service: process.service_key().into(), process }
     }
 }
 
@@ -76,6 +78,9 @@ pub struct Back {
     pub(super) interval_start: BootNs,
     pub(super) next_stats: BootNs,
     pub(super) evicted: Counters,
+    pub(super) ends: Ends,
+    /// Requests with faults that may be their sender's to answer for, in order of time.
+    pub(super) held: VecDeque<Held>,
     claims: Option<Vec<Claim>>,
 }
 
@@ -93,7 +98,7 @@ impl Back {
             processes: LruCache::new(size(config.max_processes)),
             hops: BTreeMap::new(),
             suspects: LruCache::new(size(config.max_fingerprints)),
-            fold: Fold::new(nanos(config.aggregation_window), config.max_fingerprints),
+            fold: Fold::new(nanos(config.aggregation_window), config.max_fingerprints, config.max_findings_per_second),
             edges: Edges::new(config.max_edges),
             totals: Totals::default(),
             blind: BTreeMap::new(),
@@ -101,6 +106,8 @@ impl Back {
             interval_start: 0,
             next_stats: 0,
             evicted: Counters::new(),
+            ends: Ends::new(),
+            held: VecDeque::new(),
             claims: None,
             config,
         }
@@ -195,6 +202,7 @@ impl Back {
         while let Some((_, hop)) = self.hops.pop_first() {
             self.judged(hop, Answer::default(), out);
         }
+        self.tell_held(true, out);
         let mut ready = Vec::new();
         self.fold.finish(&mut ready);
         self.write(ready, out);
@@ -262,6 +270,7 @@ impl Back {
                 self.judged(hop, Answer::default(), out);
             }
         }
+        self.tell_held(false, out);
         let mut ready = Vec::new();
         self.fold.advance(self.now, &mut ready);
         self.write(ready, out);
@@ -276,59 +285,12 @@ impl Back {
         }
     }
 
-    fn received(&mut self, request: &Arc<Request>, out: &mut Vec<Line>) {
-        let carried = Carried::of(&request.head, request.visibility, &self.config.selection);
-        let ignored = is_ignored(&request.head, None);
-        self.totals.ignored += u64::from(ignored);
-        self.totals.requests += u64::from(!ignored);
-        self.totals.requests_with_context += u64::from(!ignored && carried.presence == Presence::Valid);
-        let Known { process, service } = self.process(request.process, request);
-        let target = self.target(request, &service, None);
-        if !ignored {
-            for found in judge_inbound(&carried, &self.config.selection) {
-                let resource = self.resource(&process);
-                let code = Code(found.fault.rule);
-                let edge = [&*target.method, &target.route, "", ""];
-                let fingerprint = fingerprint(&found, &service, &edge, "");
-                let severity = code.severity();
-                let line = Evidence {
-                    found: &found,
-                    severity,
-                    selection: &self.config.selection,
-                    outcome: None,
-                    formats: &[],
-                    fingerprint,
-                    received: Some(&carried),
-                    sent: None,
-                    correlation: None,
-                    inbound: None,
-                    destination: None,
-                    attributes: lines::received(request, &target),
-                    resource,
-                }
-                .line();
-                let seen = (self.now, self.now);
-                let found = Occurrence {
-                    line,
-                    code,
-                    severity,
-                    edge: None,
-                    how: None,
-                    count: 1,
-                    seen,
-                    formats: FormatCounts::default(),
-                };
-                self.found((fingerprint, severity), found, out);
-            }
-        }
-        self.pairer.opened(self.now, Arc::new(Inbound::new(request, target, carried, ignored)), &service);
-    }
-
-    fn sent(&mut self, request: Arc<Request>, _out: &mut [Line]) {
+    fn sent(&mut self, request: Arc<Request>, out: &mut Vec<Line>) {
         let destination = Destination::of(&request);
         let unexpected = self.config.boundaries.ignores(&destination, &request.endpoints);
         if unexpected || is_ignored(&request.head, peer_ip(&request.endpoints)) {
             self.totals.ignored += 1;
+            self.meets(&request, out);
             return;
         }
         let sent = Carried::of(&request.head, request.visibility, &self.config.selection);
@@ -369,7 +331,16 @@ impl Back {
             destination: destination.clone(),
             outbound: target,
         };
-        self.hops.insert(request.id, Hop { request, sent, destination, pairing, verdict, edge, process });
+        let call = request.clone();
+        self.hops.insert(call.id, Hop { request, sent, destination, pairing, verdict, edge, process });
+        self.meets(&call, out);
+    }
+
+    /// Who receives a call may have been seen already.
+    fn meets(&mut self, call: &Request, out: &mut Vec<Line>) {
+        if let Some(request) = self.ends.meet(call) {
+            self.sender_found(request, call.id, out);
+        }
     }
 
     fn answered(&mut self, id: ExchangeId, answer: Answer, out: &mut Vec<Line>) {
@@ -390,6 +361,7 @@ impl Back {
         };
         *self.totals.hops.entry(outcome).or_default() += 1;
         self.totals.suspected += u64::from(suspicion.is_some());
+        let peer = self.peer(hop.request.id);
         let call = Counted {
             process: &hop.process,
             transport: lines::transport(&hop.request.endpoints),
@@ -399,6 +371,7 @@ impl Back {
             status: answer.status,
             duration: answer.duration(&hop.request),
             formats: &hop.verdict.formats,
+            peer: peer.as_deref(),
         };
         if let Some((key, edge)) = self.edges.count(&hop.edge, &call) {
             out.push(self.summary(key, &edge));
@@ -450,12 +423,17 @@ impl Back {
     }
 
     /// What a request is for, as far as the routes of the service, or of where it sends to, are known.
-    fn target(&mut self, request: &Request, service: &str, destination: Option<&Destination>) -> Target {
+    pub(super) fn target(&mut self, request: &Request, service: &str, destination: Option<&Destination>) -> Target {
         Target::new(request, self.routes.route(space(service, destination), &request.head.path))
     }
 
     pub(super) fn process(&mut self, id: ProcessId, request: &Request) -> Known {
         self.processes.get_or_insert(id, || Known::new(lines::by_comm(id, request.comm))).clone()
+    }
+
+    /// The process at the other end, where it was seen there.
+    pub(super) fn peer(&self, exchange: ExchangeId) -> Option<Arc<Process>> {
+        self.processes.peek(&self.ends.peer(exchange)?).map(|known| known.process.clone())
     }
 
     pub(super) fn resource(&self, process: &Process) -> Resource {

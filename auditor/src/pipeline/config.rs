@@ -13,6 +13,9 @@ pub struct Config {
     pub selection: Selection,
     /// One line per finding and window; zero: one per occurrence.
     pub aggregation_window: Duration,
+    /// Findings written in a second, on average, and ten times as many at once; 0: no limit. Does not apply to a window of
+    /// zero.
+    pub max_findings_per_second: u32,
     /// Time between summaries; zero: only at the end.
     pub summary_interval: Duration,
     /// Time between stats; zero: only at the end.
@@ -23,6 +26,9 @@ pub struct Config {
     pub min_confidence: f64,
     /// What is less severe is counted but not written.
     pub min_severity: Severity,
+    /// A fault on the wire is told of who sent it, and not again of who received it. Not where lines are selected by the
+    /// port of the request: that may leave out the one and keep the other.
+    pub tell_once: bool,
     /// Limits of the pairing's tables.
     pub pairing: pair::Limits,
     /// Limits of what is remembered of services to judge several calls together.
@@ -41,12 +47,14 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             aggregation_window: Duration::from_secs(60),
+            max_findings_per_second: 20,
             summary_interval: Duration::from_secs(60),
             stats_interval: Duration::from_secs(60),
             selection: Selection::default(),
             boundaries: Boundaries::default(),
             min_confidence: 0.99,
             min_severity: Severity::Info,
+            tell_once: true,
             pairing: pair::Limits::default(),
             samples: history::Limits::default(),
             max_pending: 65_536,

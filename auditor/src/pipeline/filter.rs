@@ -48,6 +48,11 @@ impl Filter {
         })
     }
 
+    /// Whether lines about some requests of a process are left out.
+    pub(super) fn selects_ports(&self) -> bool {
+        !self.ports.is_empty()
+    }
+
     /// Whether the event belongs to a wanted process (or to none).
     pub(super) fn event(&mut self, event: &Event) -> bool {
         match event {
@@ -98,13 +103,17 @@ impl Filter {
         let any = |list: &[String], matches: &dyn Fn(&str) -> bool| list.is_empty() || list.iter().any(|v| matches(v));
         self.executables.as_ref().is_none_or(|globs| globs.is_match(&process.executable))
             && any(&self.units, &|unit| process.cgroup.split('/').any(|part| part.trim_end_matches(".service") == unit))
-            && any(&self.containers, &|id| process.container_id.as_deref().is_some_and(|own| own.starts_with(id)))
+            && any(&self.containers, &|wanted| {
+                process.container_id.as_deref().is_some_and(|id| id.starts_with(wanted))
+                    || process.workload.container_name.as_deref() == Some(wanted)
+            })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::Workload;
 
     fn process(executable: &str, cgroup: &str, container: Option<&str>) -> Process {
         Process {
@@ -115,6 +124,7 @@ mod tests {
             command_line: String::new(),
             cgroup: cgroup.into(),
             container_id: container.map(str::to_owned),
+            workload: Workload::default(),
         }
     }
 
@@ -132,6 +142,9 @@ mod tests {
         assert!(container.wants(&process("x", "/", Some("0123456789"))));
         assert!(!container.wants(&process("x", "/", Some("9123456789"))));
         assert!(!container.wants(&process("x", "/", None)));
+        let mut named = process("x", "/", Some("9123456789"));
+        named.workload.container_name = Some("0123".into());
+        assert!(container.wants(&named));
         assert!(Filter::new(&list(&["["]), &[], &[], &[]).is_err());
     }
 }

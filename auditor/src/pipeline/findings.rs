@@ -59,6 +59,8 @@ impl Back {
         let edge = [method, route, &outbound.method, &outbound.route];
         let fingerprint = fingerprint(found, &hop.edge.service, &edge, &destination);
         let (severity, why) = self.severity(hop, found);
+        let peer = self.peer(hop.request.id);
+        let client = parent.and_then(|parent| self.peer(parent.id));
         let mut line = Evidence {
             found,
             severity,
@@ -70,8 +72,9 @@ impl Back {
             sent: Some(&hop.sent),
             correlation,
             inbound: parent,
+            inbound_peer: client.as_deref(),
             destination: Some(&hop.destination),
-            attributes: lines::call(&hop.request, outbound, &hop.destination, answer),
+            attributes: lines::call(&hop.request, outbound, &hop.destination, answer, peer.as_deref()),
             resource: self.resource(&hop.process),
         }
         .line();

@@ -8,10 +8,10 @@ use crate::context::format::{Fault, Status};
 use crate::context::{Carried, Selection, w3c};
 use crate::exchange::{Request, Visibility};
 use crate::pair::{Inbound, Target, reported_path};
-use crate::record::{BootNs, Endpoints, Process, ProcessId};
-use crate::report::address::{Destination, peer};
+use crate::record::{BootNs, Endpoints, Process, ProcessId, Workload};
+use crate::report::address::{self, Destination};
 use crate::report::{
-    Attributes, Correlation, EdgeKey, Finding, FindingLine, InboundAttributes, Resource, SCHEMA_VERSION,
+    Attributes, Correlation, EdgeKey, Finding, FindingLine, InboundAttributes, Peer, Resource, SCHEMA_VERSION,
 };
 use crate::rule::fill;
 
@@ -40,8 +40,9 @@ pub(super) fn transport(endpoints: &Endpoints) -> &'static str {
     }
 }
 
-fn request(request: &Request, target: &Target) -> Attributes {
-    let (peer_address, peer_pid) = match &request.endpoints {
+fn request(request: &Request, target: &Target, peer: Option<&Process>) -> Attributes {
+    // That a Unix socket names is who called `listen` or `connect`; the process that was seen there is a better answer.
+    let (peer_address, named) = match &request.endpoints {
         Endpoints::Tcp { remote, .. } => (remote.ip().to_string(), None),
         Endpoints::Unix { path, peer_tgid } => (path.to_string(), *peer_tgid),
     };
@@ -50,8 +51,9 @@ fn request(request: &Request, target: &Target) -> Attributes {
         path: Some(reported_path(request).into()),
         route: Some(target.route.to_string()),
         peer_address: Some(peer_address).filter(|address| !address.is_empty()),
-        peer_port: peer(&request.endpoints).map(|peer| peer.port()),
-        peer_pid,
+        peer_port: address::peer(&request.endpoints).map(|peer| peer.port()),
+        peer_pid: peer.map(|peer| peer.id.tgid).or(named),
+        peer_service: peer.map(|peer| peer.service.clone()),
         transport: Some(transport(&request.endpoints)),
         protocol_version: Some(if request.head.minor_version == 0 { "1.0" } else { "1.1" }),
         ..Attributes::default()
@@ -59,36 +61,44 @@ fn request(request: &Request, target: &Target) -> Attributes {
 }
 
 /// Of a call.
-pub(super) fn call(sent: &Request, target: &Target, destination: &Destination, answer: Answer) -> Attributes {
+pub(super) fn call(
+    sent: &Request,
+    target: &Target,
+    destination: &Destination,
+    answer: Answer,
+    server: Option<&Process>,
+) -> Attributes {
     Attributes {
         server_address: Some(destination.address.to_string()).filter(|address| !address.is_empty()),
         server_port: destination.port,
         status_code: answer.status,
         error_type: answer.error,
-        ..request(sent, target)
+        ..request(sent, target, server)
     }
 }
 
 /// Of a request that was received.
-pub(super) fn received(received: &Request, target: &Target) -> Attributes {
+pub(super) fn received(received: &Request, target: &Target, peer: Option<&Process>) -> Attributes {
     let (client_address, local_port) = client(&received.endpoints);
-    Attributes { client_address, local_port, ..request(received, target) }
+    Attributes { client_address, local_port, ..request(received, target, peer) }
 }
 
 /// Of the calls of an edge.
-pub(super) fn edge(key: &EdgeKey, transport: &'static str) -> Attributes {
+pub(super) fn edge(key: &EdgeKey, transport: &'static str, server: Option<&Peer>) -> Attributes {
     Attributes {
         method: Some(key.outbound.method.to_string()),
         route: Some(key.outbound.route.to_string()),
         server_address: Some(key.destination.address.to_string()).filter(|address| !address.is_empty()),
         server_port: key.destination.port,
         transport: Some(transport),
+        peer_pid: server.map(|server| server.pid),
+        peer_service: server.map(|server| server.service.clone()),
         ..Attributes::default()
     }
 }
 
 /// Of the request a call was made for.
-pub(super) fn inbound(inbound: &Inbound) -> InboundAttributes {
+fn inbound(inbound: &Inbound, peer: Option<&Process>) -> InboundAttributes {
     let (client_address, local_port) = client(&inbound.endpoints);
     InboundAttributes {
         method: inbound.target.method.to_string(),
@@ -96,6 +106,8 @@ pub(super) fn inbound(inbound: &Inbound) -> InboundAttributes {
         route: inbound.target.route.to_string(),
         client_address,
         local_port,
+        peer_pid: peer.map(|peer| peer.id.tgid),
+        peer_service: peer.map(|peer| peer.service.clone()),
     }
 }
 
@@ -112,7 +124,7 @@ pub(super) fn inbound_of_edge(key: &EdgeKey) -> Option<InboundAttributes> {
 
 /// Who sent a request, and where it arrived.
 fn client(endpoints: &Endpoints) -> (Option<String>, Option<u16>) {
-    (peer(endpoints).map(|peer| peer.ip().to_string()), local_port(endpoints))
+    (address::peer(endpoints).map(|peer| peer.ip().to_string()), local_port(endpoints))
 }
 
 /// Where a request arrived.
@@ -126,6 +138,7 @@ pub(super) fn local_port(endpoints: &Endpoints) -> Option<u16> {
 /// Of the audited workload.
 pub(super) fn resource(process: &Process, host_name: &str) -> Resource {
     let text = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+    let workload = process.workload.clone();
     Resource {
         service_name: process.service.clone(),
         pid: process.id.tgid,
@@ -133,6 +146,17 @@ pub(super) fn resource(process: &Process, host_name: &str) -> Resource {
         command_line: text(&process.command_line),
         cgroup: text(&process.cgroup),
         container_id: process.container_id.clone(),
+        service_namespace: workload.service_namespace,
+        service_version: workload.service_version,
+        service_instance_id: workload.service_instance_id,
+        deployment_environment: workload.deployment_environment,
+        vpid: workload.vpid,
+        container_name: workload.container_name.clone(),
+        // Within a pod it is Kubernetes that names it.
+        k8s_container_name: workload.container_name.filter(|_| workload.pod_uid.is_some()),
+        pod_uid: workload.pod_uid,
+        pod_name: workload.pod_name,
+        pod_namespace: workload.pod_namespace,
         host_name: host_name.to_owned(),
     }
 }
@@ -149,6 +173,7 @@ pub(super) fn by_comm(id: ProcessId, comm: [u8; 16]) -> Arc<Process> {
         command_line: String::new(),
         cgroup: String::new(),
         container_id: None,
+        workload: Workload::default(),
     })
 }
 
@@ -165,6 +190,8 @@ pub(super) struct Evidence<'a> {
     pub(super) sent: Option<&'a Carried>,
     pub(super) correlation: Option<Correlation>,
     pub(super) inbound: Option<&'a Inbound>,
+    /// Who sent that.
+    pub(super) inbound_peer: Option<&'a Process>,
     /// Where the call goes; `None` for a fault in what was received.
     pub(super) destination: Option<&'a Destination>,
     pub(super) attributes: Attributes,
@@ -205,7 +232,7 @@ impl Evidence<'_> {
                 correlation: self.correlation,
                 edge: None,
                 differs: Vec::new(),
-                inbound: self.inbound.map(inbound),
+                inbound: self.inbound.map(|request| inbound(request, self.inbound_peer)),
             },
             attributes: self.attributes,
             resource: self.resource,
@@ -233,13 +260,21 @@ impl Evidence<'_> {
             ("who", _) => who.clone(),
             ("reason", _) => reason.unwrap_or_default().to_owned(),
             ("detail", _) => detail.as_deref().unwrap_or_default().to_owned(),
-            ("call", Some(destination)) => format!("{target} to {destination}"),
+            ("call", Some(destination)) => match &self.attributes.peer_service {
+                Some(service) if **service != *destination.address => format!("{target} to {destination} ({service})"),
+                _ => format!("{target} to {destination}"),
+            },
             ("from", Some(_)) => {
                 self.inbound.map_or(String::new(), |i| format!("{} {}", i.target.method, i.target.route))
             }
             ("from", None) => target.clone(),
             ("format", _) => self.found.format.to_owned(),
-            ("client", _) => self.attributes.client_address.clone().unwrap_or_else(|| "a client".to_owned()),
+            ("client", _) => {
+                let client = self.attributes.peer_service.as_ref().zip(self.attributes.peer_pid);
+                let named = client.map(|(service, pid)| format!("{service} (pid {pid})"));
+                let client = named.or_else(|| self.attributes.client_address.clone());
+                client.unwrap_or_else(|| "a client".to_owned())
+            }
             _ => String::new(),
         };
         fill(if self.destination.is_some() { rule.on_call } else { rule.on_request }, value)

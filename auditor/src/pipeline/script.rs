@@ -9,7 +9,7 @@ use bytes::Bytes;
 use super::{Back, Config};
 use crate::exchange::{End, Event, ExchangeId, Request, RequestHead, Role, Visibility};
 use crate::http::NAMES_REQUEST;
-use crate::record::{BootNs, Clock, Endpoints, Process, ProcessId, SocketId, Tick};
+use crate::record::{BootNs, Clock, Endpoints, Process, ProcessId, SocketId, Tick, Workload};
 use crate::report::{FindingLine, Line};
 
 pub(super) const MS: BootNs = 1_000_000;
@@ -60,6 +60,8 @@ pub(super) struct Say {
     pub(super) comm: &'static str,
     /// This end of the connection.
     pub(super) port: u16,
+    /// The other end.
+    pub(super) peer_port: u16,
     pub(super) status: u16,
 }
 
@@ -81,6 +83,7 @@ impl Say {
             user_agent: None,
             comm: "shop",
             port: 8000,
+            peer_port: 8080,
             status: 200,
         }
     }
@@ -104,6 +107,12 @@ impl Say {
 
     pub(super) fn answered_by(mut self, tid: u32) -> Self {
         self.answered_by = tid;
+        self
+    }
+
+    /// This end and the other one of the connection.
+    pub(super) fn between(mut self, port: u16, peer_port: u16) -> Self {
+        (self.port, self.peer_port) = (port, peer_port);
         self
     }
 
@@ -147,7 +156,7 @@ impl Script {
             netns: 1,
             comm,
             socket: SocketId { sock: self.next, inode: self.next },
-            endpoints: Endpoints::Tcp { local: address(say.port), remote: address(8080) },
+            endpoints: Endpoints::Tcp { local: address(say.port), remote: address(say.peer_port) },
             started: START + time,
             time: START + time,
             visibility: say.visibility,
@@ -221,6 +230,7 @@ impl Script {
             command_line: "node server.js".into(),
             cgroup: "/".into(),
             container_id: None,
+            workload: Workload::default(),
         };
         let mut events = vec![Event::Clock(Arc::new(clock))];
         events.extend((1..9).map(|tgid| Event::Process(Arc::new(process(tgid)))));

@@ -62,7 +62,7 @@ impl Back {
             formats: edge.interval.formats.info(),
             coverage: edge.interval.counts.coverage(),
             inbound: lines::inbound_of_edge(&key),
-            attributes: lines::edge(&key, edge.transport),
+            attributes: lines::edge(&key, edge.transport, edge.peer.as_ref()),
             resource: edge.process.as_deref().map(|process| self.resource(process)).unwrap_or_default(),
         }))
     }
@@ -109,6 +109,12 @@ impl Back {
             count("lost", self.totals.lost),
             count("suspected", self.totals.suspected),
         ]);
+        if self.fold.held_back > 0 {
+            audit.extend([count("findings_held_back", self.fold.held_back)]);
+        }
+        if self.fold.unwritten > 0 {
+            audit.extend([count("findings_unwritten", self.fold.unwritten)]);
+        }
         audit.extend(self.totals.hops.iter().map(|(outcome, n)| count(&format!("hops_{}", outcome.as_str()), *n)));
         stats.insert("audit".to_owned(), audit);
         out.push(Line::Stats(Box::new(StatsLine {

@@ -54,6 +54,17 @@ pub struct Edge {
     pub process: Option<Arc<Process>>,
     /// `tcp` or `unix`.
     pub transport: &'static str,
+    /// Who was last seen to receive its calls, on this node.
+    pub peer: Option<Peer>,
+}
+
+/// The process at the other end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// Name of its service.
+    pub service: String,
+    /// Its process id.
+    pub pid: u32,
 }
 
 /// A call that is done.
@@ -75,6 +86,8 @@ pub struct Counted<'a> {
     pub duration: Option<BootNs>,
     /// What became of each format that it, or the request that it was made for, carried.
     pub formats: &'a [(&'static str, Status)],
+    /// Who received it, where that was seen.
+    pub peer: Option<&'a Process>,
 }
 
 impl Edge {
@@ -98,6 +111,11 @@ impl Edge {
             self.process = Some(call.process.clone());
         }
         self.transport = call.transport;
+        if let Some(Process { service, id, .. }) = call.peer
+            && !self.peer.as_ref().is_some_and(|peer| (&peer.service, peer.pid) == (service, id.tgid))
+        {
+            self.peer = Some(Peer { service: service.clone(), pid: id.tgid });
+        }
     }
 }
 
@@ -187,6 +205,7 @@ impl Edges {
                 total: edge.total.clone(),
                 process: edge.process.clone(),
                 transport: edge.transport,
+                peer: edge.peer.clone(),
             };
             drained.push((key.clone(), std::mem::replace(edge, next)));
         }

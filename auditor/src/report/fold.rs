@@ -6,6 +6,7 @@ use std::num::NonZeroUsize;
 use lru::LruCache;
 use siphasher::sip::SipHasher13;
 
+use super::bucket::Bucket;
 use super::edges::EdgeKey;
 use super::formats::FormatCounts;
 use super::line::FindingLine;
@@ -65,6 +66,8 @@ pub type Mark = (u64, Severity);
 struct Window {
     ends: BootNs,
     pending: Option<Occurrence>,
+    /// It was over when there was no room for its line.
+    held: bool,
 }
 
 /// The windows of all fingerprints.
@@ -72,19 +75,26 @@ struct Window {
 pub struct Fold {
     window: BootNs,
     windows: LruCache<Mark, Window>,
+    bucket: Bucket,
     next_scan: BootNs,
     /// Fingerprints forgotten because the table was full.
     pub evicted: u64,
+    /// Lines that had to wait because there were too many.
+    pub held_back: u64,
+    /// Occurrences in no line: they waited when their fingerprint was forgotten.
+    pub unwritten: u64,
 }
 
 /// How often windows are looked at.
 const SCAN: BootNs = 1_000_000_000;
 
 impl Fold {
-    /// Windows of this length (0: no folding), for at most `limit` fingerprints.
-    pub fn new(window: BootNs, limit: usize) -> Self {
+    /// Windows of this length (0: no folding, no limit of lines), for at most `limit` fingerprints, and at most so many
+    /// lines a second (0: no limit).
+    pub fn new(window: BootNs, limit: usize, lines_per_second: u32) -> Self {
         let limit = NonZeroUsize::new(limit).unwrap_or(NonZeroUsize::MIN);
-        Self { window, windows: LruCache::new(limit), next_scan: 0, evicted: 0 }
+        let bucket = Bucket::new(lines_per_second);
+        Self { window, windows: LruCache::new(limit), bucket, next_scan: 0, evicted: 0, held_back: 0, unwritten: 0 }
     }
 
     /// How many fingerprints are held.
@@ -110,10 +120,21 @@ impl Fold {
             }
             return;
         }
-        ready.push(occurrence);
-        if let Some((_, old)) = self.windows.push(mark, Window { ends: now + self.window, pending: None }) {
+        let window = if self.bucket.take(now) {
+            ready.push(occurrence);
+            Window { ends: now.saturating_add(self.window), pending: None, held: false }
+        } else {
+            // It is written as soon as there is room.
+            self.held_back += 1;
+            Window { ends: now, pending: Some(occurrence), held: true }
+        };
+        if let Some((_, old)) = self.windows.push(mark, window) {
             self.evicted += 1;
-            ready.extend(old.pending);
+            match old.pending {
+                Some(pending) if self.bucket.take(now) => ready.push(pending),
+                Some(pending) => self.unwritten += pending.count,
+                None => {}
+            }
         }
     }
 
@@ -122,21 +143,22 @@ impl Fold {
         if now < self.next_scan {
             return;
         }
-        self.next_scan = now + SCAN;
-        let mut over = Vec::new();
-        for (mark, window) in self.windows.iter_mut() {
-            if window.ends <= now {
-                match window.pending.take() {
-                    Some(pending) => {
-                        window.ends = now + self.window;
-                        ready.push(pending);
-                    }
-                    None => over.push(*mark),
-                }
+        self.next_scan = now.saturating_add(SCAN);
+        let over = self.windows.iter().filter(|(_, window)| window.ends <= now);
+        let mut over: Vec<(BootNs, Mark)> = over.map(|(mark, window)| (window.ends, *mark)).collect();
+        // Who waits longest comes first.
+        over.sort_unstable();
+        for (_, mark) in over {
+            let Some(window) = self.windows.peek_mut(&mark) else { continue };
+            if window.pending.is_none() {
+                self.windows.pop(&mark);
+            } else if self.bucket.take(now) {
+                ready.extend(window.pending.take());
+                window.ends = now.saturating_add(self.window);
+                window.held = false;
+            } else if !std::mem::replace(&mut window.held, true) {
+                self.held_back += 1;
             }
-        }
-        for mark in over {
-            self.windows.pop(&mark);
         }
     }
 

@@ -37,23 +37,7 @@ impl Line {
         if text.len() <= LINE_CAP {
             return text;
         }
-        let mut value = serde_json::to_value(self).unwrap_or_default();
-        if let Some(object) = value.as_object_mut() {
-            object.insert("truncated".into(), true.into());
-        }
-        for limit in [1024, 512, 256, 64, 16] {
-            cut_strings(&mut value, limit);
-            let text = value.to_string();
-            if text.len() <= LINE_CAP {
-                return text;
-            }
-        }
-        // Only a stats record with absurdly many counters gets here.
-        if let Some(object) = value.as_object_mut() {
-            object
-                .retain(|key, _| matches!(key.as_str(), "record_type" | "schema_version" | "timestamp" | "truncated"));
-        }
-        value.to_string()
+        fit(serde_json::to_value(self).unwrap_or_default(), LINE_CAP)
     }
 
     /// Local port of the request that a finding or summary is about: `None` for lines about no request,
@@ -73,7 +57,31 @@ impl Line {
     }
 }
 
-fn cut_strings(value: &mut serde_json::Value, limit: usize) {
+/// A record as a line of JSON of at most so many bytes; what does not fit is cut, and `"truncated":true` says so.
+pub fn fit(mut value: serde_json::Value, cap: usize) -> String {
+    let text = value.to_string();
+    if text.len() <= cap {
+        return text;
+    }
+    if let Some(object) = value.as_object_mut() {
+        object.insert("truncated".into(), true.into());
+    }
+    for limit in [1024, 512, 256, 64, 16] {
+        cut_strings(&mut value, limit);
+        let text = value.to_string();
+        if text.len() <= cap {
+            return text;
+        }
+    }
+    // Only a stats record with absurdly many counters gets here.
+    if let Some(object) = value.as_object_mut() {
+        object.retain(|key, _| matches!(key.as_str(), "record_type" | "schema_version" | "timestamp" | "truncated"));
+    }
+    value.to_string()
+}
+
+/// Cuts texts that are longer than so many bytes.
+pub(crate) fn cut_strings(value: &mut serde_json::Value, limit: usize) {
     match value {
         serde_json::Value::String(text) if text.len() > limit => {
             text.truncate(text.floor_char_boundary(limit));
@@ -208,6 +216,12 @@ pub struct InboundAttributes {
     /// Where it arrived.
     #[serde(rename = "network.local.port", skip_serializing_if = "Option::is_none")]
     pub local_port: Option<u16>,
+    /// Process that sent it, where that was seen on this node.
+    #[serde(rename = "network.peer.pid", skip_serializing_if = "Option::is_none")]
+    pub peer_pid: Option<u32>,
+    /// Name of its service.
+    #[serde(rename = "service.peer.name", skip_serializing_if = "Option::is_none")]
+    pub peer_service: Option<String>,
 }
 
 /// A request, in OpenTelemetry's names.
@@ -237,9 +251,12 @@ pub struct Attributes {
     /// Its port.
     #[serde(rename = "network.peer.port", skip_serializing_if = "Option::is_none")]
     pub peer_port: Option<u16>,
-    /// Process at the other end of a Unix socket, where known.
+    /// Process at the other end, where it was seen there on this node; of a Unix socket whoever listens or connected.
     #[serde(rename = "network.peer.pid", skip_serializing_if = "Option::is_none")]
     pub peer_pid: Option<u32>,
+    /// Name of the service at the other end, where that was seen on this node: its `service.name`.
+    #[serde(rename = "service.peer.name", skip_serializing_if = "Option::is_none")]
+    pub peer_service: Option<String>,
     /// Where a received request arrived.
     #[serde(rename = "network.local.port", skip_serializing_if = "Option::is_none")]
     pub local_port: Option<u16>,
@@ -263,9 +280,24 @@ pub struct Resource {
     /// Name of the service.
     #[serde(rename = "service.name")]
     pub service_name: String,
-    /// Process id.
+    /// Namespace of the service, as it declares it.
+    #[serde(rename = "service.namespace", skip_serializing_if = "Option::is_none")]
+    pub service_namespace: Option<String>,
+    /// Version of the service, likewise.
+    #[serde(rename = "service.version", skip_serializing_if = "Option::is_none")]
+    pub service_version: Option<String>,
+    /// Which instance of the service, likewise.
+    #[serde(rename = "service.instance.id", skip_serializing_if = "Option::is_none")]
+    pub service_instance_id: Option<String>,
+    /// Environment the service is deployed to, likewise.
+    #[serde(rename = "deployment.environment.name", skip_serializing_if = "Option::is_none")]
+    pub deployment_environment: Option<String>,
+    /// Process id on the node.
     #[serde(rename = "process.pid")]
     pub pid: u32,
+    /// Process id in its own pid namespace, where that is not the node's.
+    #[serde(rename = "process.vpid", skip_serializing_if = "Option::is_none")]
+    pub vpid: Option<u32>,
     /// Base name of the executable.
     #[serde(rename = "process.executable.name", skip_serializing_if = "Option::is_none")]
     pub executable: Option<String>,
@@ -278,6 +310,21 @@ pub struct Resource {
     /// Container id.
     #[serde(rename = "container.id", skip_serializing_if = "Option::is_none")]
     pub container_id: Option<String>,
+    /// Name of the container.
+    #[serde(rename = "container.name", skip_serializing_if = "Option::is_none")]
+    pub container_name: Option<String>,
+    /// Uid of the pod.
+    #[serde(rename = "k8s.pod.uid", skip_serializing_if = "Option::is_none")]
+    pub pod_uid: Option<String>,
+    /// Name of the pod.
+    #[serde(rename = "k8s.pod.name", skip_serializing_if = "Option::is_none")]
+    pub pod_name: Option<String>,
+    /// Namespace of the pod.
+    #[serde(rename = "k8s.namespace.name", skip_serializing_if = "Option::is_none")]
+    pub pod_namespace: Option<String>,
+    /// Name of the container in its pod.
+    #[serde(rename = "k8s.container.name", skip_serializing_if = "Option::is_none")]
+    pub k8s_container_name: Option<String>,
     /// Name of the node.
     #[serde(rename = "host.name")]
     pub host_name: String,

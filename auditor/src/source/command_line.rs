@@ -4,7 +4,7 @@
 //! follows an option that takes a secret, user information and queries of URLs, long random tokens, and text that is no
 //! plain word. A flag too many masked costs a glance at `ps`; a password too few cannot be taken back.
 
-use super::process::is_interpreter;
+use super::process::script::is_interpreter;
 
 /// Stands for what was taken out.
 pub(super) const MASK: &str = "***";

@@ -4,6 +4,7 @@
 use std::io;
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use lru::LruCache;
@@ -11,9 +12,9 @@ use tokio::io::unix::AsyncFd;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::kernel::Kernel;
-use super::process::Descent;
+use super::node;
+use super::process::{Descent, Describer};
 use super::rewriters::Rewriters;
-use super::{node, process};
 use crate::record::{ProcessId, Record, Tick};
 
 /// How often time is told to the pipeline.
@@ -38,6 +39,17 @@ pub enum Stopped {
     Consumer,
 }
 
+/// What the source is to know of the node.
+#[derive(Clone, Debug)]
+pub struct Node {
+    /// Its name.
+    pub name: String,
+    /// Where its file system is.
+    pub root: PathBuf,
+    /// Processes whose description is not read again.
+    pub processes: NonZeroUsize,
+}
+
 /// Passes records to `take` until it breaks, a signal comes, or `duration` is over.
 ///
 /// The first record is the clock's: when it comes, everything is attached. At the end of the run everything is
@@ -48,12 +60,15 @@ pub enum Stopped {
 pub async fn run(
     kernel: Kernel,
     duration: Option<Duration>,
-    processes: NonZeroUsize,
+    node: Node,
     mut take: impl FnMut(Record) -> ControlFlow<()>,
 ) -> io::Result<Stopped> {
     // SAFETY: the descriptor is the ring buffer map's, which `Kernel` owns and never replaces.
     let kernel = unsafe { AsyncFd::register(kernel) }?;
-    let mut live = Live { kernel, known: LruCache::new(processes), rewriters: Rewriters::default(), ticks: 0 };
+    let known = LruCache::new(node.processes);
+    let describer = Describer::new(node.root, node.name.clone());
+    let mut live =
+        Live { kernel, processes: Processes { known, describer }, rewriters: Rewriters::default(), ticks: 0 };
     let mut interrupt = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt())?;
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     let mut tick = tokio::time::interval_at(Instant::now() + TICK, TICK);
@@ -61,7 +76,7 @@ pub async fn run(
     // Without a duration: a moment that does not come.
     let end = Instant::now() + duration.unwrap_or(Duration::from_secs(60 * 60 * 24 * 365 * 30));
     let hooks = live.kernel.get_ref().hooks().as_str();
-    if take(Record::Clock(node::clock_record(hooks))).is_break() {
+    if take(Record::Clock(node::clock_record(hooks, node.name))).is_break() {
         return Ok(Stopped::Consumer);
     }
     let stopped = loop {
@@ -78,7 +93,7 @@ pub async fn run(
             }
             ready = live.kernel.readable_mut() => {
                 let mut ready = ready?;
-                match drain(ready.get_inner_mut(), &mut live.known, BATCH, &mut take) {
+                match drain(ready.get_inner_mut(), &mut live.processes, BATCH, &mut take) {
                     // Empty now; a record that came since the last look keeps it ready.
                     ControlFlow::Continue(taken) if taken < BATCH => ready.clear_ready(),
                     // The runtime looks for signals and at the clock only when this waits.
@@ -91,7 +106,7 @@ pub async fn run(
     // Attached, it would count records behind the last one that is read.
     live.kernel.get_mut().detach();
     for _ in 0..LAST_LOOKS {
-        if drain(live.kernel.get_mut(), &mut live.known, usize::MAX, &mut take).is_break() {
+        if drain(live.kernel.get_mut(), &mut live.processes, usize::MAX, &mut take).is_break() {
             return Ok(Stopped::Consumer);
         }
         if live.kernel.get_ref().is_drained() {
@@ -105,9 +120,16 @@ pub async fn run(
 
 struct Live {
     kernel: AsyncFd<Kernel>,
-    known: LruCache<ProcessId, u32>,
+    processes: Processes,
     rewriters: Rewriters,
     ticks: u64,
+}
+
+/// Processes that are described.
+struct Processes {
+    /// With the number of their `exec`s at that time.
+    known: LruCache<ProcessId, u32>,
+    describer: Describer,
 }
 
 impl Live {
@@ -118,11 +140,12 @@ impl Live {
         let blind = kernel.blind_spots(time);
         let counters = kernel.counters();
         for spot in blind {
-            if !self.known.contains(&spot.process) {
+            let Processes { known, describer } = &mut self.processes;
+            if !known.contains(&spot.process) {
                 // What its data records say of `exec` is not known here; the first of them describes it again.
-                self.known.put(spot.process, u32::MAX);
-                let process =
-                    process::describe(spot.process, &process::comm(spot.process.tgid), &Descent::default(), time);
+                known.put(spot.process, u32::MAX);
+                let comm = describer.comm(spot.process.tgid);
+                let process = describer.describe(spot.process, &comm, &Descent::default(), time);
                 take(Record::Process(Box::new(process)))?;
             }
             take(Record::Blind(spot))?;
@@ -140,7 +163,7 @@ impl Live {
 /// Delivers up to `limit` records; says how many were taken.
 fn drain(
     kernel: &mut Kernel,
-    known: &mut LruCache<ProcessId, u32>,
+    Processes { known, describer }: &mut Processes,
     limit: usize,
     take: &mut impl FnMut(Record) -> ControlFlow<()>,
 ) -> ControlFlow<(), usize> {
@@ -156,7 +179,7 @@ fn drain(
                     && known.put(data.process, data.exec_id) != Some(data.exec_id)
                 {
                     let descent = Descent { ancestors: data.ancestors.map(|task| task.tgid), cgroup: data.cgroup };
-                    let process = process::describe(data.process, &data.comm, &descent, data.time);
+                    let process = describer.describe(data.process, &data.comm, &descent, data.time);
                     take(Record::Process(Box::new(process)))?;
                 }
                 take(record)?;

@@ -39,25 +39,41 @@ pub fn kernel_release() -> String {
     read_trimmed("/proc/sys/kernel/osrelease")
 }
 
+/// Name of the node, as this process's UTS namespace has it.
+pub fn host_name() -> String {
+    read_trimmed("/proc/sys/kernel/hostname")
+}
+
 /// Whether this process is in the initial pid namespace, whose pids the kernel side reports and compares.
 ///
 /// # Errors
 /// When `/proc` does not tell.
 pub fn in_initial_pid_namespace() -> std::io::Result<bool> {
+    std::fs::read_link("/proc/self/ns/pid").map(|link| is_initial(&link))
+}
+
+/// Whether `/proc` shows the processes of the node by the pids that the kernel side reports.
+pub fn sees_host_processes() -> bool {
+    // Its first process tells whose it is, where that may be asked; else it is taken to be this process's own.
+    let first = std::fs::read_link("/proc/1/ns/pid").map(|link| is_initial(&link));
+    first.or_else(|_| in_initial_pid_namespace()).unwrap_or(true)
+}
+
+fn is_initial(link: &std::path::Path) -> bool {
     // It has a fixed inode number (PROC_PID_INIT_INO).
-    std::fs::read_link("/proc/self/ns/pid").map(|link| link.as_os_str() == "pid:[4026531836]")
+    link.as_os_str() == "pid:[4026531836]"
 }
 
 fn read_trimmed(path: &str) -> String {
     std::fs::read_to_string(path).map(|text| text.trim().to_owned()).unwrap_or_default()
 }
 
-/// The first record of a run.
-pub fn clock_record(hooks: &str) -> Clock {
+/// The first record of a run on this node.
+pub fn clock_record(hooks: &str, host_name: String) -> Clock {
     Clock {
         boot_ns: boot_now(),
         unix_ns: i64::try_from(clock(libc::CLOCK_REALTIME)).unwrap_or(i64::MAX),
-        host_name: read_trimmed("/proc/sys/kernel/hostname"),
+        host_name,
         kernel: kernel_release(),
         hooks: hooks.to_owned(),
         auditor_version: env!("CARGO_PKG_VERSION").to_owned(),

@@ -1,47 +1,108 @@
-//! What `/proc` says of a process.
+//! What `/proc` says of a process: who it is, and whom it belongs to.
+//!
+//! Names are looked for in this order: `otel` (what the process declares of itself in its `environ`), `placement` (its
+//! cgroups: container, pod, unit), `kubernetes` and `containers` (what the node's files call these), `script`. Which of
+//! them is the service's is for `service_name`.
+
+mod containers;
+mod environ;
+mod kubernetes;
+mod otel;
+mod placement;
+pub(super) mod script;
+mod service_name;
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use auditor_ebpf::wire;
 
-use super::cgroup;
-use super::command_line::{MASK, redact};
-use crate::record::{BootNs, Process, ProcessId};
+use self::containers::Containers;
+use self::environ::Environ;
+use self::otel::Declared;
+use self::placement::Placement;
+use self::script::script_name;
+use self::service_name::service_name;
+use super::command_line::redact;
+use super::{cgroup, node};
+use crate::record::{BootNs, Process, ProcessId, Workload};
 
 const COMMAND_LINE_CAP: usize = 1024;
-/// Environments are read up to here; a service name beyond it is not found.
-const ENVIRON_CAP: u64 = 128 * 1024;
 
-/// Programs whose first argument says more than they do.
-const INTERPRETERS: &[&str] = &["python", "node", "ruby", "perl", "php", "bash", "sh", "dash", "java", "deno", "bun"];
+/// Describes processes.
+#[derive(Debug)]
+pub struct Describer {
+    /// Whether `/proc` shows the processes that the kernel side names.
+    sees_host: bool,
+    containers: Containers,
+    /// Name of the node.
+    node: String,
+}
 
-/// Reads what is known of a process.
-///
-/// One that has already ended no longer says what it ran, nor where. What processes inherit is then read from the nearest
-/// of its ancestors that lives, if that is in the same cgroup: a container's first process inherits nothing from whoever
-/// starts containers. Of the program only `comm` is left.
-pub fn describe(id: ProcessId, comm: &[u8; 16], descent: &Descent, time: BootNs) -> Process {
-    let comm = String::from_utf8_lossy(comm).trim_end_matches('\0').to_owned();
-    // A process that reused the pid is another one: believe nothing of it.
-    let own = Living::read(id.tgid, |start| same_tick(start, id.start_ns));
-    let nearest = || {
-        let lives = |pid: &u32| Some((*pid, Living::read(*pid, |start| !later_tick(start, id.start_ns))?));
-        let (pid, living) = descent.ancestors.iter().find_map(lives)?;
-        (cgroup::id_of(pid) == Some(descent.cgroup)).then_some(living)
-    };
-    let inherited = own.is_none().then(nearest).flatten();
-    let (executable, arguments) = own.as_ref().map_or((None, &[][..]), |own| (own.executable.clone(), &own.arguments));
-    let executable = executable.unwrap_or(comm);
-    let Surroundings { cgroup, otel } =
-        own.as_ref().or(inherited.as_ref()).map(|living| living.surroundings.clone()).unwrap_or_default();
-    let container_id = container_id(&cgroup);
-    let service = otel
-        .or_else(|| systemd_unit(&cgroup))
-        .or_else(|| container_id.clone().map(|id| id.chars().take(12).collect()))
-        .unwrap_or_else(|| script_name(&executable, arguments).unwrap_or_else(|| executable.clone()));
-    let command_line = clip(arguments.join(" ").trim_end(), COMMAND_LINE_CAP);
-    Process { id, time, service, executable, command_line, cgroup, container_id }
+impl Describer {
+    /// `host_root` is where the node's file system is: `/`, or where it is mounted in a container. `node` is its name.
+    pub fn new(host_root: PathBuf, node: String) -> Self {
+        Self { sees_host: node::sees_host_processes(), containers: Containers::new(host_root), node }
+    }
+
+    /// Reads what is known of a process.
+    ///
+    /// One that has already ended no longer says what it ran, nor where. What processes inherit is then read from the
+    /// nearest of its ancestors that lives, if that is in the same cgroup: a container's first process inherits nothing
+    /// from whoever starts containers. Of the program only `comm` is left. The same where `/proc` is another pid
+    /// namespace's, in which the pid is somebody else's.
+    pub fn describe(&mut self, id: ProcessId, comm: &[u8; 16], descent: &Descent, time: BootNs) -> Process {
+        let comm = String::from_utf8_lossy(comm).trim_end_matches('\0').to_owned();
+        // A process that reused the pid is another one: believe nothing of it.
+        let own = self.sees_host.then(|| Living::read(id.tgid, |start| same_tick(start, id.start_ns))).flatten();
+        let nearest = || {
+            let lives = |pid: &u32| Some((*pid, Living::read(*pid, |start| !later_tick(start, id.start_ns))?));
+            let (pid, living) = descent.ancestors.iter().find_map(lives)?;
+            (cgroup::id_of(pid) == Some(descent.cgroup)).then_some(living)
+        };
+        let inherited = (own.is_none() && self.sees_host).then(nearest).flatten();
+        let surroundings = own.as_ref().or(inherited.as_ref()).map(|living| living.surroundings.clone());
+        let Surroundings { placement, environ } = surroundings.unwrap_or_default();
+        let (executable, arguments) =
+            own.as_ref().map_or((None, &[][..]), |own| (own.executable.clone(), &own.arguments));
+        let executable = executable.unwrap_or(comm);
+        let declared = Declared::of(&environ);
+        let mut names = self.containers.names(&placement, time);
+        names.pod.complete(&environ, &self.node);
+        let script = script_name(&executable, arguments);
+        let unnamed = format!("pid {}", id.tgid);
+        let program = if executable.is_empty() { &unnamed } else { &executable };
+        Process {
+            id,
+            time,
+            service: service_name(declared.name, &placement, &names, script, program),
+            executable,
+            command_line: clip(arguments.join(" ").trim_end(), COMMAND_LINE_CAP),
+            cgroup: placement.path,
+            container_id: placement.container_id,
+            workload: Workload {
+                service_namespace: declared.namespace,
+                service_version: declared.version,
+                service_instance_id: declared.instance_id,
+                deployment_environment: declared.environment,
+                container_name: names.container,
+                pod_uid: names.pod.uid,
+                pod_name: names.pod.name,
+                pod_namespace: names.pod.namespace,
+                vpid: own.and_then(|own| own.vpid),
+            },
+        }
+    }
+
+    /// Command name of a process, NUL padded; empty when it has ended.
+    pub fn comm(&self, tgid: u32) -> [u8; 16] {
+        let mut comm = [0; 16];
+        let text = if self.sees_host { fs::read(format!("/proc/{tgid}/comm")).unwrap_or_default() } else { Vec::new() };
+        for (to, from) in comm.iter_mut().zip(text.into_iter().take_while(|&byte| byte != b'\n').take(15)) {
+            *to = from;
+        }
+        comm
+    }
 }
 
 /// Where a process comes from, as the kernel knows it.
@@ -58,15 +119,16 @@ struct Living {
     /// Where it may be read.
     executable: Option<String>,
     arguments: Vec<String>,
+    /// Its pid in its own namespace, where that is another one.
+    vpid: Option<u32>,
     surroundings: Surroundings,
 }
 
 /// What a process gives its children, unless one of them changes it.
 #[derive(Clone, Default)]
 struct Surroundings {
-    cgroup: String,
-    /// `OTEL_SERVICE_NAME`.
-    otel: Option<String>,
+    placement: Placement,
+    environ: Environ,
 }
 
 impl Living {
@@ -75,9 +137,10 @@ impl Living {
         let proc = Path::new("/proc").join(pid.to_string());
         let read = |name: &str| fs::read(proc.join(name)).unwrap_or_default();
         let surroundings = Surroundings {
-            cgroup: cgroup_path(&String::from_utf8_lossy(&read("cgroup"))),
-            otel: otel_service_name(&proc.join("environ")),
+            placement: Placement::parse(&String::from_utf8_lossy(&read("cgroup"))),
+            environ: Environ::read(&proc),
         };
+        let vpid = vpid(&String::from_utf8_lossy(&read("status")));
         let executable = fs::read_link(proc.join("exe")).ok();
         let arguments = read("cmdline");
         // After the others: a process that has ended has neither, but who may not trace may still read the arguments.
@@ -90,26 +153,25 @@ impl Living {
             arguments.split(|&b| b == 0).map(|part| String::from_utf8_lossy(part).into_owned()).collect();
         // Here, so that recordings hold no secrets; and before anything is derived from them.
         let arguments = redact(&arguments);
-        started(&read("stat")).is_some_and(is_it).then_some(Self { executable, arguments, surroundings })
+        // Last: while it is there, nobody else has its pid.
+        let started = started(&read("stat"));
+        started.is_some_and(is_it).then_some(Self { executable, arguments, vpid, surroundings })
     }
 }
 
-/// Command name of a process, NUL padded; empty when it has ended.
-pub fn comm(tgid: u32) -> [u8; 16] {
-    let mut comm = [0; 16];
-    let text = fs::read(format!("/proc/{tgid}/comm")).unwrap_or_default();
-    for (to, from) in comm.iter_mut().zip(text.into_iter().take_while(|&byte| byte != b'\n').take(15)) {
-        *to = from;
-    }
-    comm
-}
-
+/// At most `cap` bytes of `text`.
 fn clip(text: &str, cap: usize) -> String {
     let mut end = text.len().min(cap);
     while !text.is_char_boundary(end) {
         end -= 1;
     }
     text.get(..end).unwrap_or_default().to_owned()
+}
+
+/// `NSpid:` of `/proc/PID/status`: its pid in every namespace that it is in, its own last.
+fn vpid(status: &str) -> Option<u32> {
+    let pids = status.lines().find_map(|line| line.strip_prefix("NSpid:"))?;
+    pids.split_whitespace().skip(1).last()?.parse().ok()
 }
 
 /// Field 22 of `/proc/PID/stat`: when the process started, in clock ticks since boot.
@@ -130,111 +192,57 @@ fn later_tick(ticks: u64, start_ns: BootNs) -> bool {
     ticks > start_ns / TICK_NS + 1
 }
 
-/// The v2 path, or the longest of the v1 ones.
-fn cgroup_path(text: &str) -> String {
-    let paths = text.lines().filter_map(|line| line.splitn(3, ':').nth(2));
-    let v2 = text.lines().find_map(|line| line.strip_prefix("0::")).filter(|path| *path != "/");
-    v2.or_else(|| paths.max_by_key(|path| path.len())).unwrap_or("/").to_owned()
-}
-
-/// 64 hexadecimal digits in the last part of the path, whatever the runtime puts around them.
-fn container_id(cgroup: &str) -> Option<String> {
-    cgroup
-        .rsplit('/')
-        .find_map(|part| part.split(|c: char| !c.is_ascii_hexdigit()).find(|run| run.len() == 64).map(str::to_owned))
-}
-
-/// `…/NAME.service`; user sessions' and init's own scopes say nothing of the workload.
-fn systemd_unit(cgroup: &str) -> Option<String> {
-    let unit = cgroup.rsplit('/').find(|part| part.ends_with(".service"))?;
-    (!unit.starts_with("user@")).then(|| unit.trim_end_matches(".service").to_owned())
-}
-
-fn otel_service_name(environ: &Path) -> Option<String> {
-    use std::io::Read;
-    let mut bytes = Vec::new();
-    fs::File::open(environ).ok()?.take(ENVIRON_CAP).read_to_end(&mut bytes).ok()?;
-    let value = bytes.split(|&b| b == 0).find_map(|entry| entry.strip_prefix(b"OTEL_SERVICE_NAME="))?;
-    let value = clip(String::from_utf8_lossy(value).trim(), 256);
-    (!value.is_empty()).then_some(value)
-}
-
-/// `python3 -u /srv/shop/app.py --port 80` → `app.py`.
-fn script_name(executable: &str, arguments: &[String]) -> Option<String> {
-    if !is_interpreter(executable) {
-        return None;
-    }
-    let mut arguments = arguments.iter().skip(1).map(String::as_str);
-    while let Some(argument) = arguments.next() {
-        match argument {
-            // What follows names the program.
-            "-m" | "-jar" => {
-                let name = arguments.next().filter(|name| !name.contains(MASK))?;
-                return Some(basename(name).to_owned());
-            }
-            // Code on the command line, and options with a value: no name to find.
-            "-c" | "-e" | "-cp" | "-classpath" | "-r" => return None,
-            option if option.starts_with('-') => {}
-            name if name.contains(MASK) => {}
-            name if !name.is_empty() => return Some(basename(name).to_owned()),
-            _ => {}
-        }
-    }
-    None
-}
-
-/// Of the path of a program.
-pub(super) fn is_interpreter(program: &str) -> bool {
-    INTERPRETERS.contains(&basename(program).trim_end_matches(|c: char| c.is_ascii_digit() || c == '.'))
-}
-
-fn basename(path: &str) -> &str {
-    path.rsplit('/').next().unwrap_or(path)
-}
-
 #[cfg(test)]
 mod tests {
     use std::process::Command;
 
     use super::*;
 
-    fn script(executable: &str, line: &str) -> Option<String> {
-        script_name(executable, &line.split(' ').map(str::to_owned).collect::<Vec<_>>())
+    fn describer() -> Describer {
+        Describer::new(PathBuf::from("/"), "node-a".to_owned())
+    }
+
+    fn start_of(pid: u32) -> u64 {
+        started(&fs::read(format!("/proc/{pid}/stat")).expect("proc")).expect("a time")
     }
 
     #[test]
-    fn interpreters_give_the_name_of_the_script() {
-        assert_eq!(script("python3.11", "python3 -u /srv/app.py --port 80").as_deref(), Some("app.py"));
-        assert_eq!(script("python3.11", "python3 -m gunicorn app").as_deref(), Some("gunicorn"));
-        assert_eq!(script("node", "node /srv/server.js").as_deref(), Some("server.js"));
-        assert_eq!(script("java", "java -Xmx1g -jar /opt/shop.jar").as_deref(), Some("shop.jar"));
-        assert_eq!(script("python3", "python3 -c print()"), None);
-        assert_eq!(script("nginx", "nginx -c x"), None);
-        assert_eq!(script("node", "node --token *** server.js").as_deref(), Some("server.js"));
-        assert_eq!(script("java", "java -jar /opt/***"), None);
+    fn the_pid_in_its_own_namespace_is_the_last() {
+        assert_eq!(vpid("Name:\tx\nNSpid:\t4121\t12\t1\nX:\t2\n"), Some(1));
+        assert_eq!(vpid("NSpid:\t4121\n"), None);
+        assert_eq!(vpid("NSpid:\n"), None);
+        assert_eq!(vpid(""), None);
     }
 
     #[test]
-    fn cgroups_name_units_and_containers() {
-        let id = "0123456789abcdef".repeat(4);
-        assert_eq!(container_id(&format!("/system.slice/docker-{id}.scope")), Some(id.clone()));
-        assert_eq!(container_id(&format!("/kubepods/burstable/pod1/{id}")), Some(id));
-        assert_eq!(container_id("/system.slice/nginx.service"), None);
-        assert_eq!(systemd_unit("/system.slice/nginx.service").as_deref(), Some("nginx"));
-        assert_eq!(systemd_unit("/user.slice/user-0.slice/user@0.service"), None);
-        assert_eq!(cgroup_path("4:memory:/a/b\n0::/\n"), "/a/b");
-        assert_eq!(cgroup_path("0::/system.slice/x.service\n"), "/system.slice/x.service");
+    fn in_another_pid_namespace_nobody_is_taken_for_somebody_else() {
+        let mut describer = describer();
+        let id = ProcessId { tgid: std::process::id(), start_ns: start_of(std::process::id()) * TICK_NS };
+        let comm = b"java\0\0\0\0\0\0\0\0\0\0\0\0";
+        assert_ne!(describer.comm(id.tgid), [0; 16]);
+        describer.sees_host = false;
+        let process = describer.describe(id, comm, &Descent::default(), 7);
+        assert_eq!(
+            (process.service.as_str(), process.command_line.as_str(), process.cgroup.as_str()),
+            ("java", "", "")
+        );
+        assert_eq!(describer.comm(id.tgid), [0; 16]);
+        let unnamed = describer.describe(id, &[0; 16], &Descent::default(), 7);
+        assert_eq!((unnamed.service, unnamed.executable), (format!("pid {}", id.tgid), String::new()));
     }
 
     #[test]
     fn describes_this_process_and_only_it() {
-        let stat = fs::read("/proc/self/stat").expect("proc");
-        let text = String::from_utf8_lossy(&stat).into_owned();
-        let ticks: u64 = text.rsplit_once(") ").expect("stat").1.split(' ').nth(19).expect("22").parse().expect("n");
-        let id = ProcessId { tgid: std::process::id(), start_ns: ticks * 10_000_000 };
-        let process = describe(id, b"comm\0\0\0\0\0\0\0\0\0\0\0\0", &Descent::default(), 7);
+        let mut describer = describer();
+        let id = ProcessId { tgid: std::process::id(), start_ns: start_of(std::process::id()) * TICK_NS };
+        let process = describer.describe(id, b"comm\0\0\0\0\0\0\0\0\0\0\0\0", &Descent::default(), 7);
         assert!(process.command_line.contains(&process.executable), "{process:?}");
-        let other = describe(ProcessId { start_ns: 1, ..id }, b"comm\0\0\0\0\0\0\0\0\0\0\0\0", &Descent::default(), 7);
+        let other = describer.describe(
+            ProcessId { start_ns: 1, ..id },
+            b"comm\0\0\0\0\0\0\0\0\0\0\0\0",
+            &Descent::default(),
+            7,
+        );
         assert_eq!((other.executable.as_str(), other.command_line.as_str()), ("comm", ""));
     }
 
@@ -242,7 +250,7 @@ mod tests {
     fn of_an_ended_process_is_known_what_it_inherited() {
         let named = |command: &mut Command| command.env("OTEL_SERVICE_NAME", "shop").spawn().expect("starts");
         let mut parent = named(Command::new("sleep").arg("60"));
-        let started = started(&fs::read(format!("/proc/{}/stat", parent.id())).expect("proc")).expect("a time");
+        let started = start_of(parent.id());
         // Not waited for, it is in /proc without anything of its own.
         let mut child = named(Command::new("true").env("OTEL_SERVICE_NAME", "another"));
         let stat = format!("/proc/{}/stat", child.id());
@@ -251,10 +259,11 @@ mod tests {
         }
         let id = ProcessId { tgid: child.id(), start_ns: (started + 1) * TICK_NS };
         let cgroup = cgroup::id_of(parent.id()).expect("cgroup v2 is mounted");
-        let describe = |id, above: u32, cgroup| {
+        let mut describer = describer();
+        let mut describe = |id, above: u32, cgroup| {
             let mut descent = Descent { cgroup, ..Descent::default() };
             (descent.ancestors[0], descent.ancestors[1]) = (u32::MAX, above);
-            let process = describe(id, b"wget\0\0\0\0\0\0\0\0\0\0\0\0", &descent, 7);
+            let process = describer.describe(id, b"wget\0\0\0\0\0\0\0\0\0\0\0\0", &descent, 7);
             (process.service, process.executable)
         };
         let known = |service: &str| (service.to_owned(), "wget".to_owned());

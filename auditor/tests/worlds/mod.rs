@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use auditor::pipeline::{Pipeline, Settings};
-use auditor::record::{Clock, Direction, Process, ProcessId, Record, Tick};
+use auditor::record::{Clock, Direction, Process, ProcessId, Record, Tick, Workload};
 use auditor::report::Line;
 use auditor::testing::Script;
 use auditor_ebpf::wire;
@@ -472,6 +472,7 @@ impl World {
                 command_line: "python3 /srv/service.py".into(),
                 cgroup: "/".into(),
                 container_id: None,
+                workload: Workload::default(),
             })));
         }
         let mut marks = vec![Mark::Beside; script.records.len()];

@@ -1,0 +1,92 @@
+//! The two ends of a request, where both are on this node: the client's and the server's socket each show it.
+//!
+//! They are known by what they have in common: the addresses, and the head, byte for byte. Where something in between
+//! changes either (NAT, a proxy), there is nothing in common, and nothing is concluded.
+
+use std::hash::Hash;
+use std::num::NonZeroUsize;
+
+use lru::LruCache;
+use siphasher::sip128::{Hasher128, SipHasher13};
+
+use crate::exchange::{ExchangeId, Request, Role, Visibility};
+use crate::record::{BootNs, Endpoints, ProcessId};
+
+/// Requests of which one end was seen, and requests whose other end is known.
+const KEPT: NonZeroUsize = NonZeroUsize::MIN.saturating_add(16_383);
+/// Both ends are seen within this: a socket is not read for long before its sender's system call has returned.
+pub(super) const APART: BootNs = 1_000_000_000;
+
+/// One end of a request.
+#[derive(Clone, Copy, Debug)]
+struct End {
+    exchange: ExchangeId,
+    process: ProcessId,
+    role: Role,
+    time: BootNs,
+}
+
+/// Finds the other end.
+#[derive(Debug)]
+pub(super) struct Ends {
+    alone: LruCache<u128, End>,
+    peers: LruCache<ExchangeId, ProcessId>,
+}
+
+impl Ends {
+    pub(super) fn new() -> Self {
+        Self { alone: LruCache::sparse(KEPT), peers: LruCache::sparse(KEPT) }
+    }
+
+    /// A request crossed one end. Gives the exchange at the other one if it did there, too.
+    pub(super) fn meet(&mut self, request: &Request) -> Option<ExchangeId> {
+        let key = key(request)?;
+        let here = End { exchange: request.id, process: request.process, role: request.role, time: request.time };
+        let there = self
+            .alone
+            .pop(&key)
+            .filter(|there| there.role != request.role && there.time.abs_diff(request.time) <= APART);
+        let Some(there) = there else {
+            self.alone.put(key, here);
+            return None;
+        };
+        self.peers.put(there.exchange, here.process);
+        self.peers.put(here.exchange, there.process);
+        Some(there.exchange)
+    }
+
+    /// The process at the other end of an exchange.
+    pub(super) fn peer(&self, exchange: ExchangeId) -> Option<ProcessId> {
+        self.peers.peek(&exchange).copied()
+    }
+}
+
+/// What both ends have in common, as a number; `None` where that is not enough.
+fn key(request: &Request) -> Option<u128> {
+    if request.visibility != Visibility::Whole {
+        return None;
+    }
+    let mut hasher = SipHasher13::new();
+    match (&request.endpoints, request.role) {
+        (Endpoints::Tcp { local, remote }, role) => {
+            let (client, server) = if role == Role::Client { (local, remote) } else { (remote, local) };
+            // Every network namespace has a loopback of its own; other addresses reach from one to the next.
+            let netns = if local.ip().is_loopback() { request.netns } else { 0 };
+            (0u8, netns, client, server).hash(&mut hasher);
+        }
+        // The name of a listener, and who connected to it.
+        (Endpoints::Unix { path, .. }, Role::Client) if !path.is_empty() => {
+            (1u8, path, request.process.tgid).hash(&mut hasher);
+        }
+        (Endpoints::Unix { path, peer_tgid: Some(client) }, Role::Server) if !path.is_empty() => {
+            (1u8, path, client).hash(&mut hasher);
+        }
+        (Endpoints::Unix { .. }, _) => return None,
+    }
+    let head = &request.head;
+    (&head.method, &head.path, &head.host, &head.user_agent, &head.fields).hash(&mut hasher);
+    Some(hasher.finish128().as_u128())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,132 @@
+//! Requests that are received: parents of calls to come, and what is wrong with them by themselves.
+//!
+//! Who sent a broken value is the one at fault. Where that is a process of this node, which is audited as well, the fault
+//! is told of its call and not again of the request.
+
+use std::sync::Arc;
+
+use super::back::{Back, Known};
+use super::ends::APART;
+use super::lines::{self, Evidence};
+use crate::audit::ignore::is_ignored;
+use crate::audit::{Code, Found, judge_inbound};
+use crate::context::{Carried, Presence};
+use crate::exchange::{ExchangeId, Request};
+use crate::pair::{Inbound, Method, Target};
+use crate::record::BootNs;
+use crate::report::{FormatCounts, Line, Occurrence, fingerprint};
+
+/// Requests with faults that wait for their other end. A head may be of 16 KiB.
+const MAX_HELD: usize = 256;
+
+/// A request with faults.
+#[derive(Debug)]
+pub(super) struct Held {
+    request: Arc<Request>,
+    known: Known,
+    target: Target,
+    carried: Carried,
+    found: Vec<Found>,
+    seen: BootNs,
+}
+
+impl Back {
+    pub(super) fn received(&mut self, request: &Arc<Request>, out: &mut Vec<Line>) {
+        let carried = Carried::of(&request.head, request.visibility, &self.config.selection);
+        let ignored = is_ignored(&request.head, None);
+        self.totals.ignored += u64::from(ignored);
+        self.totals.requests += u64::from(!ignored);
+        self.totals.requests_with_context += u64::from(!ignored && carried.presence == Presence::Valid);
+        let known = self.process(request.process, request);
+        let target = self.target(request, &known.service, None);
+        let client = self.ends.meet(request);
+        let found = if ignored { Vec::new() } else { judge_inbound(&carried, &self.config.selection) };
+        if !found.is_empty() {
+            let (target, carried) = (target.clone(), carried.clone());
+            let held = Held { request: request.clone(), known: known.clone(), target, carried, found, seen: self.now };
+            match client {
+                Some(client) => {
+                    let elsewhere = self.told_of(client);
+                    self.tell(held, &elsewhere, out);
+                }
+                None => self.hold(held, out),
+            }
+        }
+        self.pairer.opened(self.now, Arc::new(Inbound::new(request, target, carried, ignored)), &known.service);
+    }
+
+    /// The client may be seen in a moment.
+    fn hold(&mut self, held: Held, out: &mut Vec<Line>) {
+        self.held.push_back(held);
+        if self.held.len() > MAX_HELD
+            && let Some(oldest) = self.held.pop_front()
+        {
+            self.tell(oldest, &[], out);
+        }
+    }
+
+    /// The call that sent a request is seen now.
+    pub(super) fn sender_found(&mut self, request: ExchangeId, call: ExchangeId, out: &mut Vec<Line>) {
+        if let Some(at) = self.held.iter().position(|held| held.request.id == request)
+            && let Some(held) = self.held.remove(at)
+        {
+            let elsewhere = self.told_of(call);
+            self.tell(held, &elsewhere, out);
+        }
+    }
+
+    /// Tells what has waited long enough; in the end, everything.
+    pub(super) fn tell_held(&mut self, all: bool, out: &mut Vec<Line>) {
+        while let Some(held) = self.held.pop_front_if(|held| all || held.seen.saturating_add(APART) <= self.now) {
+            self.tell(held, &[], out);
+        }
+    }
+
+    fn tell(&mut self, held: Held, elsewhere: &[Found], out: &mut Vec<Line>) {
+        let Held { request, known, target, carried, found, seen } = held;
+        let peer = self.peer(request.id);
+        for found in found {
+            if self.config.tell_once && elsewhere.iter().any(|other| other.is_like(&found)) {
+                continue;
+            }
+            let code = Code(found.fault.rule);
+            let edge = [&*target.method, &target.route, "", ""];
+            let fingerprint = fingerprint(&found, &known.service, &edge, "");
+            let severity = code.severity();
+            let line = Evidence {
+                found: &found,
+                severity,
+                selection: &self.config.selection,
+                outcome: None,
+                formats: &[],
+                fingerprint,
+                received: Some(&carried),
+                sent: None,
+                correlation: None,
+                inbound: None,
+                inbound_peer: None,
+                destination: None,
+                attributes: lines::received(&request, &target, peer.as_deref()),
+                resource: self.resource(&known.process),
+            }
+            .line();
+            let seen = (seen, seen);
+            let formats = FormatCounts::default();
+            let found = Occurrence { line, code, severity, edge: None, how: None, count: 1, seen, formats };
+            self.found((fingerprint, severity), found, out);
+        }
+    }
+
+    /// Faults in what a call carries that are told of it, or of who sent them to its process.
+    fn told_of(&self, call: ExchangeId) -> Vec<Found> {
+        let Some(hop) = self.hops.get(&call) else { return Vec::new() };
+        let mut told = hop.verdict.findings.clone();
+        // Only where it is certain which request they were taken from.
+        let methods = [Method::TraceId, Method::Coroutine, Method::Thread, Method::ChildProcess];
+        let parent = hop.pairing.parent.as_deref().filter(|_| methods.contains(&hop.pairing.method));
+        if let Some(parent) = parent.filter(|parent| !parent.ignored && parent.carried.whole) {
+            told.extend(judge_inbound(&parent.carried, &self.config.selection));
+        }
+        told
+    }
+}
