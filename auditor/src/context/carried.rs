@@ -74,7 +74,8 @@ impl Carried {
     fn add(&mut self, at: usize, format: &'static dyn Format, selection: &Selection) {
         let is_w3c = format.name() == w3c::NAME;
         // Of a head that was cut only the field whose length is known is trusted.
-        if !self.whole && !(is_w3c && self.w3c.valid().is_some()) {
+        let trusted = self.whole || is_w3c && self.w3c.valid().is_some();
+        if !trusted {
             return;
         }
         let reading = match is_w3c && self.whole {

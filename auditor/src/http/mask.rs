@@ -356,16 +356,14 @@ fn is_blank(byte: u8) -> bool {
 
 /// RFC 9110 `tchar`.
 pub(crate) fn is_token(byte: u8) -> bool {
-    const TOKEN: [bool; 256] = {
-        let (mut table, mut byte) = ([false; 256], 0);
-        while byte < 256 {
-            table[byte] = matches!(byte as u8, b'0'..=b'9' | b'A'..=b'Z' | b'^'..=b'z' | b'|' | b'~')
-                || matches!(byte as u8, b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.');
-            byte += 1;
-        }
-        table
-    };
-    TOKEN.get(usize::from(byte)).copied().unwrap_or(false)
+    // A bit for each: two words of letters, digits and signs.
+    const TOKENS: u128 = bits(b'0', b'9') | bits(b'A', b'Z') | bits(b'^', b'z') | 1 << b'|' | 1 << b'~' | SIGNS;
+    const SIGNS: u128 = 1 << b'!' | bits(b'#', b'\'') | 1 << b'*' | 1 << b'+' | 1 << b'-' | 1 << b'.';
+    byte.is_ascii() && TOKENS >> byte & 1 != 0
+}
+
+const fn bits(from: u8, to: u8) -> u128 {
+    (u128::MAX >> (127 - to)) & (u128::MAX << from)
 }
 
 /// The name of a field, under way.

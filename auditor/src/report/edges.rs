@@ -107,12 +107,12 @@ impl Edge {
         if call.outcome != Outcome::Unknown {
             self.interval.formats.add(call.formats);
         }
-        if !self.process.as_ref().is_some_and(|process| Arc::ptr_eq(process, call.process)) {
+        if self.process.as_ref().is_none_or(|process| !Arc::ptr_eq(process, call.process)) {
             self.process = Some(call.process.clone());
         }
         self.transport = call.transport;
         if let Some(Process { service, id, .. }) = call.peer
-            && !self.peer.as_ref().is_some_and(|peer| (&peer.service, peer.pid) == (service, id.tgid))
+            && self.peer.as_ref().is_none_or(|peer| (&peer.service, peer.pid) != (service, id.tgid))
         {
             self.peer = Some(Peer { service: service.clone(), pid: id.tgid });
         }
