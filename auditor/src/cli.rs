@@ -2,6 +2,7 @@
 
 mod boundaries;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -12,7 +13,11 @@ use auditor::sink::Spec;
 use auditor::units::duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::metrics::address;
 use boundaries::BoundaryArgs;
+
+/// Heading of what is about the run itself.
+const RUN: &str = "Run";
 
 /// Audits trace-context propagation: which hop received traceparent and did not forward it.
 #[derive(Debug, Parser)]
@@ -51,7 +56,7 @@ impl LogLevel {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Audit until Ctrl-C, SIGTERM or the end of --duration; findings as JSON lines on stdout.
-    Run(Run),
+    Run(Box<Run>),
     /// Audit for a while, then judge: exit 0 clean, 1 findings at --fail-on or above, 3 nothing could be concluded.
     Check(Check),
     /// Write what the kernel delivers to a file, for `auditor replay`. Secrets and bodies are masked.
@@ -60,14 +65,53 @@ pub(crate) enum Command {
     Replay(Replay),
     /// Can this node be audited? One line a check, and a fix for each failure.
     Doctor(Doctor),
+    /// A person's view of the lines of `run` and `check`: the hop table, worst first; or a page with the service graph.
+    Report(Report),
+    /// The hop table, live: audits as `run` does, or follows a file of lines.
+    Top(Top),
     /// What a finding code means, and how to fix what it found. Without a code: the list.
     Explain(Explain),
     /// Print the JSON Schema (draft 2020-12) of every output record.
     Schema,
+    /// Print the completions of a shell.
+    Completions(Completions),
+    /// Print the man page, or that of a command.
+    Man(Man),
+    /// Configuration files: check one, print what is in effect, print one with every key explained.
+    #[command(subcommand)]
+    Config(Config),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Config {
+    /// Check a file: exit 0 if it can be used, 78 if not; with what is wrong, and where.
+    Check {
+        /// The file; `-` reads stdin. Without: the one that AUDITOR_CONFIG names, or /etc/auditor/auditor.toml.
+        file: Option<PathBuf>,
+    },
+    /// Print the effective configuration of `run` with these options, as a file that can be used again.
+    Dump(Box<Run>),
+    /// Print a configuration file with every key, explained, at its default.
+    Example,
+}
+
+/// Where settings come from that neither options nor the environment give.
+#[derive(Debug, Args)]
+pub(crate) struct ConfigFile {
+    /// Configuration file: its keys are the options' names. A list that is given here, or in the environment, takes the
+    /// place of the file's. `run`, `check` and `record` read /etc/auditor/auditor.toml if they are given none and it is
+    /// there. On SIGHUP `run` reads the file again.
+    #[arg(long, env = "AUDITOR_CONFIG", value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Run {
+    #[command(flatten)]
+    pub(crate) config: ConfigFile,
+    /// Print the effective configuration, as a file that can be used again, and end.
+    #[arg(long)]
+    pub(crate) dump_config: bool,
     #[command(flatten)]
     pub(crate) capture: Capture,
     #[command(flatten)]
@@ -77,14 +121,20 @@ pub(crate) struct Run {
     #[command(flatten)]
     pub(crate) judge: Judge,
     /// Stop after this long, such as 30s or 5m.
-    #[arg(long, env = "AUDITOR_DURATION", value_parser = duration)]
+    #[arg(long, env = "AUDITOR_DURATION", help_heading = RUN, value_parser = duration)]
     pub(crate) duration: Option<Duration>,
     #[command(flatten)]
     pub(crate) output: Output,
+    /// Answer at http://ADDRESS/metrics (OpenMetrics or Prometheus text), /healthz and /readyz. A port alone is on
+    /// loopback; port 0: a free one, which stderr tells.
+    #[arg(long, env = "AUDITOR_METRICS_ADDR", value_name = "[ADDRESS:]PORT", value_parser = address)]
+    pub(crate) metrics_addr: Option<SocketAddr>,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Check {
+    #[command(flatten)]
+    pub(crate) config: ConfigFile,
     #[command(flatten)]
     pub(crate) capture: Capture,
     #[command(flatten)]
@@ -94,15 +144,17 @@ pub(crate) struct Check {
     #[command(flatten)]
     pub(crate) judge: Judge,
     /// How long to watch.
-    #[arg(long, env = "AUDITOR_DURATION", default_value = "30s", value_parser = duration)]
+    #[arg(long, env = "AUDITOR_DURATION", default_value = "30s", help_heading = RUN, value_parser = duration)]
     pub(crate) duration: Duration,
     /// The least severity that fails the check.
-    #[arg(long, default_value = "error", value_name = "SEVERITY")]
+    #[arg(long, env = "AUDITOR_FAIL_ON", help_heading = RUN, default_value = "error", value_name = "SEVERITY")]
     pub(crate) fail_on: SeverityArg,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Record {
+    #[command(flatten)]
+    pub(crate) config: ConfigFile,
     #[command(flatten)]
     pub(crate) capture: Capture,
     #[command(flatten)]
@@ -110,15 +162,17 @@ pub(crate) struct Record {
     #[command(flatten)]
     pub(crate) services: Services,
     /// Stop after this long, such as 30s or 5m.
-    #[arg(long, env = "AUDITOR_DURATION", value_parser = duration)]
+    #[arg(long, env = "AUDITOR_DURATION", help_heading = RUN, value_parser = duration)]
     pub(crate) duration: Option<Duration>,
     /// The file; it is created with mode 0600 and must not exist.
-    #[arg(long, short, value_name = "FILE")]
+    #[arg(id = "recording", long = "output", short, help_heading = RUN, value_name = "FILE")]
     pub(crate) output: PathBuf,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Replay {
+    #[command(flatten)]
+    pub(crate) config: ConfigFile,
     #[command(flatten)]
     pub(crate) headers: Headers,
     #[command(flatten)]
@@ -153,6 +207,45 @@ pub(crate) struct Output {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct Report {
+    /// Files with lines of `auditor run` or `check`, of one node or several; `-` or none reads stdin.
+    pub(crate) file: Vec<PathBuf>,
+    /// How the report is printed: for a terminal, as one HTML page, or for programs.
+    #[arg(long, default_value = "text")]
+    pub(crate) format: ReportFormat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ReportFormat {
+    Text,
+    Html,
+    Json,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Top {
+    /// Follow this file of lines instead of auditing; `-` reads stdin.
+    pub(crate) file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) capture: Capture,
+    #[command(flatten)]
+    pub(crate) headers: Headers,
+    #[command(flatten)]
+    pub(crate) services: Services,
+    #[command(flatten)]
+    pub(crate) judge: Judge,
+    /// Stop after this long, such as 30s or 5m.
+    #[arg(long, env = "AUDITOR_DURATION", value_parser = duration)]
+    pub(crate) duration: Option<Duration>,
+    /// How often new calls are counted in.
+    #[arg(long, default_value = "1s", value_parser = duration)]
+    pub(crate) interval: Duration,
+    /// Print the table once, after --duration (5s if it is not set) or at the end of the file.
+    #[arg(long)]
+    pub(crate) once: bool,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct Explain {
     /// A code such as traceparent_dropped.
     pub(crate) code: Option<String>,
@@ -168,6 +261,21 @@ pub(crate) struct Doctor {
     pub(crate) format: Format,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct Completions {
+    /// Which shell.
+    pub(crate) shell: clap_complete::Shell,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Man {
+    /// A command such as run.
+    pub(crate) command: Option<String>,
+    /// Write all pages into this directory, as packages do.
+    #[arg(long, value_name = "DIR", conflicts_with = "command")]
+    pub(crate) dir: Option<PathBuf>,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
     Text,
@@ -179,13 +287,13 @@ pub(crate) enum Format {
 #[command(next_help_heading = "Selection and capture")]
 pub(crate) struct Capture {
     /// Only this process. Repeatable.
-    #[arg(long, value_name = "PID", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, env = "AUDITOR_PID", value_delimiter = ',', value_name = "PID", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) pid: Vec<u32>,
     /// Only threads with this command name (at most 15 bytes count). Repeatable.
-    #[arg(long, value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    #[arg(long, env = "AUDITOR_COMM", value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub(crate) comm: Vec<String>,
     /// Only processes in this cgroup (v2) or below. Repeatable.
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, env = "AUDITOR_CGROUP", value_name = "PATH")]
     pub(crate) cgroup: Vec<String>,
     /// How socket operations are seen: `sock` (Linux 6.3+, cheapest), `syscall`, or the best this kernel has.
     #[arg(long, env = "AUDITOR_HOOKS", default_value = "auto")]
@@ -216,13 +324,13 @@ pub(crate) enum HooksArg {
 #[command(next_help_heading = "Selection of services")]
 pub(crate) struct Services {
     /// Only processes whose executable name matches (`*` and `?` match any characters and any one). Repeatable.
-    #[arg(long, value_name = "GLOB")]
+    #[arg(long, env = "AUDITOR_EXE", value_name = "GLOB")]
     pub(crate) exe: Vec<String>,
     /// Only processes of this systemd unit. Repeatable.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, env = "AUDITOR_UNIT", value_delimiter = ',', value_name = "NAME")]
     pub(crate) unit: Vec<String>,
     /// Only processes in this container (name, id or its beginning). Repeatable.
-    #[arg(long, value_name = "ID")]
+    #[arg(long, env = "AUDITOR_CONTAINER", value_delimiter = ',', value_name = "ID")]
     pub(crate) container: Vec<String>,
 }
 
@@ -274,7 +382,7 @@ pub(crate) struct Judge {
     #[arg(long, env = "AUDITOR_MAX_FINDINGS_PER_SECOND", default_value = "20", value_name = "N")]
     pub(crate) max_findings_per_second: u32,
     /// Only hops whose request came in on this local port. Repeatable.
-    #[arg(long, value_name = "PORT")]
+    #[arg(long, env = "AUDITOR_PORT", value_delimiter = ',', value_name = "PORT")]
     pub(crate) port: Vec<u16>,
     #[command(flatten)]
     pub(crate) boundaries: BoundaryArgs,

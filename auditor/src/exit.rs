@@ -22,6 +22,8 @@ pub(crate) const USAGE: u8 = 64;
 pub(crate) const UNAVAILABLE: u8 = 69;
 /// Input or output failed.
 const IO: u8 = 74;
+/// What is configured cannot be.
+pub(crate) const CONFIG: u8 = 78;
 /// Missing privilege.
 pub(crate) const NO_PERMISSION: u8 = 77;
 
@@ -48,6 +50,8 @@ pub(crate) enum Failure {
     Attach(#[from] AttachError),
     #[error("{path}: {error}")]
     Recording { path: String, error: RecordingError },
+    #[error("{0}")]
+    Input(String),
     #[error(transparent)]
     Outputs(#[from] OutputsError),
     #[error("{what}: {error}")]
@@ -61,6 +65,8 @@ pub(crate) enum Failure {
     Selection(#[from] SelectionError),
     #[error("{0}")]
     Usage(String),
+    #[error("{0}")]
+    Config(String),
 }
 
 impl Failure {
@@ -82,9 +88,10 @@ impl Failure {
         match self {
             Self::Attach(AttachError::Privilege { .. }) | Self::UserNamespace => NO_PERMISSION,
             Self::Attach(AttachError::Selection(_)) | Self::Selection(_) | Self::Usage(_) => USAGE,
+            Self::Config(_) => CONFIG,
             Self::Outputs(OutputsError::Twice(_)) => USAGE,
             Self::Attach(_) => UNAVAILABLE,
-            Self::Recording { .. } | Self::Outputs(_) | Self::Io { .. } => IO,
+            Self::Recording { .. } | Self::Input(_) | Self::Outputs(_) | Self::Io { .. } => IO,
         }
     }
 }

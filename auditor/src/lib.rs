@@ -25,6 +25,7 @@ pub mod audit;
 pub mod report;
 
 pub mod pipeline;
+pub mod view;
 
 pub mod sink;
 pub mod units;

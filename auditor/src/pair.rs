@@ -288,6 +288,22 @@ impl Pairer {
         self.decided(now, true)
     }
 
+    /// More processes are looked at from now on: what they have open is not known.
+    pub fn joined(&mut self, now: BootNs) {
+        self.forgot_at = Some(now);
+    }
+
+    /// A process is not looked at any more: what it had open says nothing of the calls of its children.
+    pub fn left(&mut self, pid: ProcessId) {
+        let Some(process) = self.processes.pop(&pid) else { return };
+        if self.by_tgid.peek(&pid.tgid) == Some(&pid) {
+            self.by_tgid.pop(&pid.tgid);
+        }
+        for id in process.held.keys() {
+            self.requests.remove(*id);
+        }
+    }
+
     /// Records are missing.
     pub fn lost(&mut self, now: BootNs) {
         self.losses += 1;

@@ -4,23 +4,28 @@
 
 mod back;
 mod config;
+mod degraded;
 mod ends;
 mod filter;
 mod findings;
 mod front;
 mod lines;
 mod received;
+mod reload;
 mod upkeep;
+
+use std::collections::BTreeMap;
 
 pub use back::Back;
 pub use config::Config;
+pub use degraded::{Cause, OutputHealth};
 pub use filter::Filter;
 pub use front::Front;
 
 use crate::exchange::{self, Event};
 use crate::http::Masking;
 use crate::record::Record;
-use crate::report::{Line, Totals};
+use crate::report::{Counters, Line, Totals};
 use crate::stream;
 
 /// Everything a user may set of the pipeline.
@@ -39,6 +44,20 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// Most entries of each table; the names are those of the `stats` record.
+    pub fn bounds(&self) -> [(&'static str, u64); 7] {
+        let (back, size) = (&self.back, |size| u64::try_from(size).unwrap_or(u64::MAX));
+        [
+            ("connections", size(self.exchange.connections)),
+            ("processes", size(back.pairing.processes)),
+            ("requests", size(back.pairing.requests)),
+            ("hops", size(back.max_pending)),
+            ("edges", size(back.max_edges)),
+            ("fingerprints", size(back.max_fingerprints)),
+            ("suspects", size(back.max_fingerprints)),
+        ]
+    }
+
     /// The same for a recording, which is in order and masked already.
     pub fn for_recording(self) -> Self {
         Self { stream: stream::Limits::RECORDING, masking: Masking::Done, ..self }
@@ -87,6 +106,16 @@ impl Pipeline {
         self.filter.lines(out, before);
     }
 
+    /// From now on, what a user may set is as in `settings`; everything that is known is kept. What is readable of heads
+    /// and the bounds of tables stay as they are: the selection must name the same headers as before.
+    ///
+    /// `message` says what has changed; the line about it goes to `out`.
+    pub fn reconfigure(&mut self, mut settings: Settings, message: String, out: &mut Vec<Line>) {
+        settings.back.tell_once &= !settings.filter.selects_ports();
+        self.back.choose(self.filter.replace(settings.filter));
+        self.back.reconfigure(settings.back, message, out);
+    }
+
     /// What the run amounts to so far.
     pub fn totals(&self) -> &Totals {
         self.back.totals()
@@ -95,6 +124,26 @@ impl Pipeline {
     /// Sets the counters of a stage behind the pipeline (cumulative); they turn up in `stats`.
     pub fn set_stage_counters<'a>(&mut self, stage: &str, counters: impl IntoIterator<Item = (&'a str, u64)>) {
         self.back.set_stage_counters(stage, counters);
+    }
+
+    /// What the outputs say of themselves, before each tick; what is wrong with them becomes a line for the others.
+    pub fn set_outputs(&mut self, outputs: OutputHealth) {
+        self.back.set_outputs(outputs);
+    }
+
+    /// What the stages count, by stage and name: what the `stats` record says.
+    pub fn stats(&self) -> BTreeMap<String, Counters> {
+        self.back.stats()
+    }
+
+    /// What makes the audit worth less than it should be, now.
+    pub fn degraded(&self) -> impl Iterator<Item = Cause> {
+        self.back.degraded()
+    }
+
+    /// In how many processes something could not be audited, by the code of the blind spot.
+    pub fn blind_spots(&self) -> BTreeMap<&'static str, u64> {
+        self.back.blind_spots()
     }
 
     fn pass_on(&mut self, out: &mut Vec<Line>) {
@@ -122,6 +171,8 @@ mod boundaries;
 mod formats;
 #[cfg(test)]
 mod children;
+#[cfg(test)]
+mod ignores;
 #[cfg(test)]
 mod innocents;
 #[cfg(test)]

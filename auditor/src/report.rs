@@ -27,4 +27,4 @@ pub use formats::{FormatCounts, FormatsInfo};
 pub(crate) use line::cut_strings;
 pub use line::*;
 pub use time::Timeline;
-pub use totals::Totals;
+pub use totals::{NO_FORMAT, Totals};

@@ -76,6 +76,18 @@ fn loss() -> impl Strategy<Value = Loss> {
     ]
 }
 
+/// Something of the worlds, or everything.
+fn ignore() -> impl Strategy<Value = String> {
+    let paths = vec!["/cart", "/charge", "/feed", "/watch", "/*", "/c*"];
+    let code = prop_oneof![Just(""), Just(",code=traceparent_dropped"), Just(",code=trace_restarted")];
+    let place = prop_oneof![
+        prop::sample::select(paths).prop_map(|path| format!("path={path}")),
+        (0..3u32).prop_map(|n| format!("service=service-{n}")),
+        (0..3u32).prop_map(|n| format!("destination=backend-{n}")),
+    ];
+    (place, code).prop_map(|(place, code)| place + code)
+}
+
 impl Loss {
     fn leaves(&self, records: &[Record], marks: &[Mark]) -> Vec<Record> {
         let length = records.len();
@@ -189,6 +201,18 @@ proptest! {
             let new: Vec<_> = lossy.difference(&full).collect();
             prop_assert!(new.is_empty(), "{loss:?} creates {new:?}; without it {full:?}");
         }
+    }
+
+    #[test]
+    fn what_is_ignored_accuses_nobody(world in worlds(), losses in loss(), ignores in prop::collection::vec(ignore(), 1..3)) {
+        let (records, marks) = world.records(&Cuts::new());
+        let records = losses.leaves(&records, &marks);
+        let full = accused(&run(records.clone(), like_live()));
+        let mut settings = like_live();
+        settings.back.ignores = ignores.iter().map(|text| text.parse().expect("an entry")).collect();
+        let rest = accused(&run(records, settings));
+        let new: Vec<_> = rest.difference(&full).collect();
+        prop_assert!(new.is_empty(), "{ignores:?} creates {new:?}; without it {full:?}");
     }
 
     #[test]

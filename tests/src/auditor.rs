@@ -21,13 +21,18 @@ pub fn auditor_path() -> PathBuf {
 /// An `auditor` command whose settings come from its arguments alone.
 pub fn auditor_command() -> Command {
     let mut command = Command::new(auditor_path());
+    without_settings(&mut command);
+    command
+}
+
+/// Takes what the auditor would read as its settings out of the environment of a command.
+pub fn without_settings(command: &mut Command) {
     for (name, _) in std::env::vars_os() {
         // The auditor reads its own settings from AUDITOR_*; those of the tests are not meant for it.
         if name.to_string_lossy().starts_with("AUDITOR_") {
             command.env_remove(name);
         }
     }
-    command
 }
 
 /// A running `auditor` that prints JSON lines.
@@ -152,6 +157,11 @@ impl Auditor {
     fn stop_by(self, signal: i32) -> Audit {
         self.guard.signal(signal);
         self.wait_exit()
+    }
+
+    /// SIGHUP: it reads its configuration again.
+    pub fn hang_up(&self) {
+        self.guard.signal(libc::SIGHUP);
     }
 
     /// SIGSTOP: it stands still until [`Auditor::resume`].

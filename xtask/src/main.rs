@@ -4,6 +4,7 @@ mod bench;
 mod build_ebpf;
 mod codes;
 mod demo;
+mod dist;
 mod pairing;
 mod shell;
 mod test;
@@ -34,6 +35,8 @@ enum Task {
     BuildEbpf(build_ebpf::Args),
     /// Write docs/codes.md, the catalogue of all codes
     Codes,
+    /// Make the release: Debian package, archive, container root
+    Dist(dist::Args),
     /// Score the pairing by time where the truth is known
     Pairing(pairing::Args),
     /// Run the kernel tests on other kernels, in QEMU
@@ -47,6 +50,7 @@ fn main() -> ExitCode {
         Task::Bench(args) => bench::run(&args),
         Task::BuildEbpf(args) => build_ebpf::run(&args),
         Task::Codes => codes::run(),
+        Task::Dist(args) => dist::run(&args),
         Task::Pairing(args) => pairing::run(&args),
         Task::Vm(args) => vm::run(&args),
     };

@@ -135,18 +135,31 @@ fn counted(tally: &mut Tally, command: &mut Command) -> Result<()> {
 }
 
 /// Programs and the Debian packages that have them.
-const TOOLS: [(&str, &str); 14] = [
+const TOOLS: [(&str, &str); 27] = [
     ("nginx", "nginx-light"),
     ("haproxy", "haproxy"),
     ("apache2", "apache2-bin"),
     ("javac", "default-jdk-headless"),
     ("wrk", "wrk"),
+    ("chromium", "chromium"),
     ("curl", "curl"),
+    ("prometheus", "prometheus"),
+    ("promtool", "prometheus"),
     ("openssl", "openssl"),
     ("node", "nodejs"),
     ("python3", "python3-venv"),
     ("qemu-system-x86_64", "qemu-system-x86"),
     ("busybox", "busybox-static"),
+    ("setpriv", "util-linux"),
+    ("setcap", "libcap2-bin"),
+    ("systemd-analyze", "systemd"),
+    ("lintian", "lintian"),
+    ("buildah", "buildah"),
+    ("mandoc", "mandoc"),
+    ("man", "man-db"),
+    ("zsh", "zsh"),
+    ("fish", "fish"),
+    ("strip", "binutils"),
     ("rsyslogd", "rsyslog"),
     ("logrotate", "logrotate"),
     ("journalctl", "systemd"),
@@ -158,12 +171,18 @@ fn tools(_: &mut Tally) -> Result<()> {
     if shell::find("python3").is_some() && venv().is_err() {
         shell::apt_install(&["python3-venv"], "the Python fleets")?;
     }
+    // A module for the distribution's own Python, which is not the first on every PATH.
+    let seccomp = || shell::output(shell::command("/usr/bin/python3").args(["-c", "import seccomp"]));
+    if seccomp().is_err() {
+        shell::apt_install(&["python3-seccomp"], "the test of the systemd unit")?;
+    }
     let missing: Vec<(&str, &str)> = TOOLS.into_iter().filter(|(program, _)| shell::find(program).is_none()).collect();
     if missing.is_empty() {
         println!("all there: {}", TOOLS.map(|(program, _)| program).join(", "));
         return Ok(());
     }
-    let new_services = ["nginx", "haproxy"].map(|name| (name, missing.iter().any(|(program, _)| *program == name)));
+    let new_services =
+        ["nginx", "haproxy", "prometheus"].map(|name| (name, missing.iter().any(|(program, _)| *program == name)));
     let packages: Vec<&str> = missing.iter().map(|(_, package)| *package).collect();
     shell::apt_install(&packages, "the tests' workloads")?;
     for (name, _) in new_services.iter().filter(|(_, is_new)| *is_new) {

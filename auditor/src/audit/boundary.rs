@@ -4,16 +4,18 @@
 //! want to hear of context that leaves them. All of that is opt-in: without places nothing changes.
 
 mod place;
+mod trust;
 
-use place::Towards;
+pub(in crate::audit) use place::Towards;
 pub use place::{BadPlace, Place};
+pub use trust::Trust;
 
-use super::{Code, Found, Severity};
+use super::{Code, Found, Severity, Subject};
 use crate::context::format::{Cargo, Fault};
 use crate::context::w3c::rules::{RESTARTED, STATE_DROPPED, STATE_MEMBER_REMOVED};
 use crate::context::{Carried, Selection};
 use crate::record::Endpoints;
-use crate::report::address::{Destination, peer_ip};
+use crate::report::address::Destination;
 use crate::rule::Rule;
 
 /// Context goes to a place that is not one's own.
@@ -40,30 +42,18 @@ pub static SENT_EXTERNALLY: Rule = Rule {
 };
 
 /// The places that the user has named.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct Boundaries {
     /// Traces that come from there or go there may end or begin anew on the way: that is reported as information.
-    pub trust: Vec<Place>,
-    /// Nobody expects a trace to go there: such calls are ignored.
-    pub ignored: Vec<Place>,
+    pub trust: Vec<Trust>,
     /// Unless there is none, context is not expected to leave these, this machine and its sockets.
     pub internal: Vec<Place>,
 }
 
 impl Boundaries {
-    /// Whether nobody expects a trace to go there.
-    pub fn ignores(&self, destination: &Destination, endpoints: &Endpoints) -> bool {
-        !self.ignored.is_empty() && Towards::new(destination, endpoints).is_in(&self.ignored).is_some()
-    }
-
     /// The boundary that a call crosses, or that the request crossed for which it was made.
-    pub fn crossed(&self, destination: &Destination, call: &Endpoints, request: Option<&Endpoints>) -> Option<&Place> {
-        if self.trust.is_empty() {
-            return None;
-        }
-        let client = request.and_then(peer_ip);
-        let left = || self.trust.iter().find(|place| client.is_some_and(|client| place.has_client(client)));
-        Towards::new(destination, call).is_in(&self.trust).or_else(left)
+    pub fn crossed(&self, call: &Subject<'_>, request: Option<&Endpoints>) -> Option<&Trust> {
+        self.trust.iter().find(|trust| trust.is_crossed(call, request))
     }
 
     /// How bad it is that a trace that crosses a boundary broke this rule, if less bad than elsewhere.

@@ -128,12 +128,11 @@ pub(super) fn faults(sent: &Carried, received: Option<&Carried>, selection: &Sel
     let remade = received.is_some_and(|received| !sent.w3c.is_of(&received.w3c));
     let own = |fault: &Fault| remade && is_parents(fault);
     let came = |format: &str, fault: &Fault| {
-        let mut faults = received.into_iter().flat_map(|received| received.faults(selection));
+        let mut faults = received.into_iter().flat_map(|received| received.faults());
         faults.any(|(of, came)| of == format && came.is_like(fault))
     };
     // Each format's own come first.
-    let mut found: Vec<_> =
-        sent.faults(selection).filter(|(format, fault)| own(fault) || !came(format, fault)).collect();
+    let mut found: Vec<_> = sent.faults().filter(|(format, fault)| own(fault) || !came(format, fault)).collect();
     found.sort_by_key(|(format, fault)| (selection.place(format), !own(fault)));
     found.into_iter().map(|(format, fault)| Found { format, fault: fault.clone() }).collect()
 }

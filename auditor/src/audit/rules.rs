@@ -8,6 +8,9 @@ use super::boundary::SENT_EXTERNALLY;
 use crate::context::{ACROSS, FORMATS, history};
 use crate::rule::Code;
 
+/// What is less like a code than this was not meant to be it.
+const ALIKE: f64 = 0.8;
+
 /// Codes of one format, or of what is beside the formats.
 #[derive(Debug)]
 pub struct Group {
@@ -44,10 +47,12 @@ impl std::str::FromStr for Code {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        all()
-            .into_iter()
-            .find(|code| code.as_str() == text)
-            .ok_or_else(|| format!("no finding has the code {text:?}; `auditor explain` lists them"))
+        all().into_iter().find(|code| code.as_str() == text).ok_or_else(|| {
+            let alike = all().map(|code| (strsim::jaro(code.as_str(), text), code));
+            let best = alike.filter(|(alike, _)| *alike > ALIKE).max_by(|(a, _), (b, _)| a.total_cmp(b));
+            let best = best.map_or(String::new(), |(_, code)| format!(": did you mean `{code}`?"));
+            format!("no finding has the code {text:?}{best}; `auditor explain` lists them")
+        })
     }
 }
 

@@ -53,6 +53,11 @@ impl Samples {
         Self { history: History::new(limits), min_confidence }
     }
 
+    /// From now on, this certain.
+    pub fn set_min_confidence(&mut self, min_confidence: f64) {
+        self.min_confidence = min_confidence;
+    }
+
     /// Entries that were forgotten for want of room.
     pub fn evicted(&self) -> u64 {
         self.history.evicted

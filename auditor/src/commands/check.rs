@@ -9,7 +9,7 @@ use auditor::report::{Line, SummaryLine, Totals};
 use auditor::sink::{Full, Outputs, Spec, Written};
 use auditor::source::live::Stopped;
 
-use super::session::{self, Take};
+use super::session::{self, Audit, Take};
 use crate::cli::{Check, LogLevel};
 use crate::exit::{self, Failure};
 
@@ -32,8 +32,9 @@ pub(crate) fn run(args: &Check, log_level: LogLevel) -> Result<ExitCode, Failure
         records: 0,
         blind: BTreeSet::new(),
     };
-    let (pipeline, stopped) =
-        session::audit(kernel, session::node(&args.capture), Some(args.duration), settings, &mut gate)?;
+    let runtime = session::runtime()?;
+    let audit = Audit::new(kernel, &args.capture, Some(args.duration), settings, &runtime);
+    let (pipeline, stopped) = session::audit(audit, &mut gate)?;
     let totals = pipeline.totals();
     let verdict = judge(totals, gate.records, &gate.blind, args.fail_on.severity(), stopped);
     let mut text = gate.table();

@@ -90,7 +90,7 @@ fn checks(missing: &[&str]) -> Vec<Check> {
         Check::fail(
             "privilege",
             format!("missing {}", missing.join(" and ")),
-            "run as root, or grant the capabilities (systemd: AmbientCapabilities=CAP_BPF CAP_PERFMON)",
+            format!("run as root, or grant {} (systemd: AmbientCapabilities=)", missing.join(" ")),
         )
     });
     let types = Btf::of_kernel();
@@ -107,15 +107,20 @@ fn checks(missing: &[&str]) -> Vec<Check> {
     }
     checks.push(lockdown());
     checks.push(pid_namespace());
-    checks.push(if privilege::can_inspect_processes(privilege::effective()) {
-        Check::ok("processes", "CAP_SYS_PTRACE")
-    } else {
-        Check::warn(
+    checks.push(match privilege::unreadable(privilege::effective()) {
+        None => Check::ok("processes", "CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH"),
+        Some((what, lacking)) => Check::warn(
             "processes",
-            "other users' processes cannot be looked into: services are named by their command only",
-            "grant CAP_SYS_PTRACE",
-        )
+            format!("without {} this cannot be read of other users' processes: {what}", lacking.join(" and ")),
+            format!("grant {}", lacking.join(" and ")),
+        ),
     });
+    if !privilege::lists_programs(privilege::effective()) {
+        // Too great a privilege to ask for: no reason to warn where the auditor runs with the least.
+        let detail = "without CAP_SYS_ADMIN nobody notices sk_msg and sk_skb programs, which may change traffic: see \
+                      traffic_rewritten_below_socket";
+        checks.push(Check::ok("programs", detail));
+    }
     checks.push(match cgroup::mount_point() {
         Some(path) => Check::ok("cgroup", format!("v2 at {}", path.display())),
         None => Check::warn("cgroup", "no cgroup v2 hierarchy: --cgroup does not work", "mount cgroup2"),

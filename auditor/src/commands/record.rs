@@ -48,15 +48,21 @@ pub(crate) fn run(args: &Record, log_level: LogLevel) -> Result<ExitCode, Failur
     };
     let mut events = Vec::new();
     runtime
-        .block_on(live::run(kernel, args.duration, session::node(&args.capture), |record| {
-            let tick = matches!(record, PipelineRecord::Tick(_));
-            if matches!(record, PipelineRecord::Clock(_)) {
-                stderr(format_args!("auditor: recording to {path}; Ctrl-C ends it"));
-            }
-            front.push(record, &mut events, |record| recorder.take(record));
-            recorder.settle(&mut events, tick);
-            if recorder.failure.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        }))
+        .block_on(live::run(
+            kernel,
+            args.duration,
+            session::node(&args.capture),
+            |_| {},
+            |record| {
+                let tick = matches!(record, PipelineRecord::Tick(_));
+                if matches!(record, PipelineRecord::Clock(_)) {
+                    stderr(format_args!("auditor: recording to {path}; Ctrl-C ends it"));
+                }
+                front.push(record, &mut events, |record| recorder.take(record));
+                recorder.settle(&mut events, tick);
+                if recorder.failure.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            },
+        ))
         .map_err(Failure::io("waiting for the kernel"))?;
     front.finish(&mut events, |record| recorder.take(record));
     recorder.settle(&mut events, true);

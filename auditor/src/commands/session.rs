@@ -1,20 +1,24 @@
 //! What `run` and `check` share: capture, pipeline, lines.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::Duration;
 
-use auditor::pipeline::{Filter, Pipeline, Settings};
+use auditor::pipeline::{Filter, OutputHealth, Pipeline, Settings};
 use auditor::record::Record;
-use auditor::report::Line;
-use auditor::sink::{self, Full, Outputs, Spec, Written};
+use auditor::report::{Line, Totals};
+use auditor::sink::{self, Full, Outputs, SinkCounters, Spec, Written};
 use auditor::source::kernel::{Hooks, Kernel, Options, Selection};
 use auditor::source::live::{self, Stopped};
 use auditor::source::{cgroup, node, privilege};
 
+use super::manager::Manager;
+use super::reload::Reload;
 use crate::cli::{Capture, Headers, HooksArg, Judge, LogLevel, Services};
 use crate::exit::{self, Failure};
+use crate::metrics::{self, Board, OutputState, Snapshot};
 
 /// Processes whose description is not read again.
 const KNOWN_PROCESSES: NonZeroUsize = NonZeroUsize::new(8192).unwrap();
@@ -24,7 +28,8 @@ pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build().map_err(Failure::io("starting"))
 }
 
-/// Loads and attaches as the flags say.
+/// Loads and attaches as the flags say, then gives up the privileges that only that needed. Threads keep what they have:
+/// none may be started before.
 pub(crate) fn attach(capture: &Capture, log_level: LogLevel) -> Result<Kernel, Failure> {
     let cgroups = capture
         .cgroup
@@ -45,13 +50,31 @@ pub(crate) fn attach(capture: &Capture, log_level: LogLevel) -> Result<Kernel, F
             HooksArg::Syscall => Some(Hooks::Syscall),
         },
         selection: Selection { pids: capture.pid.clone(), comms: capture.comm.clone(), cgroups },
-        ring_bytes: capture.buffer.next_power_of_two() << 20,
+        ring_bytes: ring_bytes(capture),
         log_level: kernel_log_level(log_level),
     })?;
-    if !privilege::can_inspect_processes(privilege::effective()) {
-        log::warn!("without CAP_SYS_PTRACE other users' processes are named by their command only");
+    if let Some((what, without)) = privilege::unreadable(privilege::effective()) {
+        log::warn!("without {} this cannot be read of other users' processes: {what}", without.join(" and "));
+    }
+    if let Err(error) = privilege::give_up() {
+        log::warn!("privileges that are not needed any more could not be given up: {error}");
     }
     Ok(kernel)
+}
+
+/// Size of the ring buffer as the flags say.
+fn ring_bytes(capture: &Capture) -> u32 {
+    capture.buffer.next_power_of_two() << 20
+}
+
+/// How it is attached, for who asks.
+pub(crate) fn capture(capture: &Capture, kernel: &Kernel, settings: &Settings) -> metrics::Capture {
+    metrics::Capture {
+        hooks: kernel.hooks().as_str(),
+        kernel: node::kernel_release(),
+        ring_bytes: ring_bytes(capture).into(),
+        bounds: settings.bounds().to_vec(),
+    }
 }
 
 /// The node as the flags say.
@@ -98,6 +121,7 @@ pub(crate) fn settings(services: &Services, judge: &Judge, headers: &Headers) ->
     settings.back.max_findings_per_second = judge.max_findings_per_second;
     settings.back.min_severity = judge.min_severity.severity();
     settings.back.boundaries = judge.boundaries.boundaries();
+    settings.back.ignores = judge.boundaries.ignores();
     settings.filter = filter(services, &judge.port)?;
     Ok(settings)
 }
@@ -134,30 +158,68 @@ impl Take for Outputs {
     }
 }
 
+/// An audit through the kernel, and what goes on beside it.
+pub(crate) struct Audit<'a> {
+    /// Attached.
+    pub(crate) kernel: Kernel,
+    pub(crate) node: live::Node,
+    pub(crate) duration: Option<Duration>,
+    pub(crate) settings: Settings,
+    pub(crate) runtime: &'a tokio::runtime::Runtime,
+    /// Where the metrics are read from.
+    pub(crate) board: Option<&'a Board>,
+    pub(crate) reload: Option<Reload>,
+}
+
+impl<'a> Audit<'a> {
+    /// Alone.
+    pub(crate) fn new(
+        kernel: Kernel,
+        capture: &Capture,
+        duration: Option<Duration>,
+        settings: Settings,
+        runtime: &'a tokio::runtime::Runtime,
+    ) -> Self {
+        Self { kernel, node: self::node(capture), duration, settings, runtime, board: None, reload: None }
+    }
+}
+
 /// Runs the pipeline over the live source until it ends; gives the pipeline back for its totals.
-pub(crate) fn audit(
-    kernel: Kernel,
-    node: live::Node,
-    duration: Option<Duration>,
-    settings: Settings,
-    sink: &mut impl Take,
-) -> Result<(Pipeline, Stopped), Failure> {
-    let runtime = runtime()?;
+pub(crate) fn audit(audit: Audit<'_>, sink: &mut impl Take) -> Result<(Pipeline, Stopped), Failure> {
+    let Audit { kernel, node, duration, settings, runtime, board, mut reload } = audit;
     let masking = node::run_masking().map_err(Failure::io("making a key"))?;
     let mut pipeline = Pipeline::new(Settings { masking, ..settings });
     let mut lines = Vec::new();
+    let mut manager = Manager::from_env();
+    let mut latest = None;
+    let busy = |time| board.iter().for_each(|board| board.was_busy(time));
     let stopped = runtime
-        .block_on(live::run(kernel, duration, node, |record| {
-            if matches!(record, Record::Tick(_)) {
+        .block_on(live::run(kernel, duration, node, busy, |record| {
+            let tick = matches!(record, Record::Tick(_)).then(|| record.time());
+            if let Record::Clock(clock) = &record {
+                manager.ready(&format!("attached with {} hooks", clock.hooks));
+            } else if tick.is_some() {
+                manager.alive(|| status(pipeline.totals()));
                 count_dropped(&mut pipeline, sink);
+                if let Some(reload) = &mut reload {
+                    reload.look(&mut pipeline, sink.outputs(), &mut lines);
+                }
+            } else if record.seq().is_some() {
+                latest = latest.max(Some(record.time()));
             }
             pipeline.push(record, &mut lines);
+            if let (Some(board), Some(now)) = (board, tick) {
+                let idle = latest.map(|latest| Duration::from_nanos(now.saturating_sub(latest)));
+                board.ticked(Snapshot::of(&pipeline, states(sink.outputs()), idle));
+            }
             match flush(&mut lines, sink) {
                 Written::Yes => ControlFlow::Continue(()),
                 Written::Closed => ControlFlow::Break(()),
             }
         }))
         .map_err(Failure::io("waiting for the kernel"))?;
+    manager.stopping();
+    board.iter().for_each(|board| board.stopping());
     if stopped != Stopped::Consumer {
         sink.outputs().hurry();
         count_dropped(&mut pipeline, sink);
@@ -167,10 +229,31 @@ pub(crate) fn audit(
     Ok((pipeline, stopped))
 }
 
+/// The state in a line, for `systemctl status`.
+fn status(totals: &Totals) -> String {
+    let calls: u64 = totals.hops.values().sum();
+    let findings: u64 = totals.findings.values().sum();
+    let (requests, lost) = (totals.requests_with_context, totals.lost);
+    format!("{requests} requests with context, {calls} calls audited, {findings} findings, {lost} records lost")
+}
+
 fn count_dropped(pipeline: &mut Pipeline, sink: &mut impl Take) {
     let total = sink.outputs().monitor().total();
     let counters = [("written", total.written), ("dropped", total.dropped), ("retried", total.retried)];
     pipeline.set_stage_counters("output", counters.into_iter().chain([("errors", total.errors)]));
+    pipeline.set_outputs(OutputHealth { dropped: total.dropped, down: sink.outputs().monitor().down() });
+}
+
+/// What each output says of itself. While one is replaced there are two of a name.
+fn states(outputs: &Outputs) -> BTreeMap<String, OutputState> {
+    let down = outputs.monitor().down();
+    let mut states: BTreeMap<String, OutputState> = BTreeMap::new();
+    for (name, counters) in outputs.counters() {
+        let up = !down.contains(&name);
+        let state = states.entry(name).or_insert_with(|| OutputState { up, counters: SinkCounters::default() });
+        state.counters = state.counters.plus(counters);
+    }
+    states
 }
 
 /// Passes lines on.

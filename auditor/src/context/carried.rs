@@ -32,8 +32,8 @@ pub struct Carried {
     pub whole: bool,
     /// It carries none because none is to be recorded, and says so.
     pub denied: bool,
-    /// What is wrong with it whoever sent it, with the place of the format in the selection. Of a head that was seen whole.
-    faults: Vec<(usize, Fault)>,
+    /// What is wrong with it whoever sent it, by format. Of a head that was seen whole.
+    faults: Vec<(&'static str, Fault)>,
     /// Formats of the selection of which there is a field.
     present: u64,
     /// The one that a finding about the trace is about, and of which its loss is a fault.
@@ -87,7 +87,7 @@ impl Carried {
             self.trace(at, format, &reading, selection);
         }
         if self.whole {
-            self.faults.extend(reading.faults.into_iter().map(|fault| (at, fault)));
+            self.faults.extend(reading.faults.into_iter().map(|fault| (format.name(), fault)));
         }
     }
 
@@ -154,8 +154,8 @@ impl Carried {
     }
 
     /// What is wrong with it whoever sent it, by format. Of a head that was not seen whole nothing is known.
-    pub fn faults<'a>(&'a self, selection: &'a Selection) -> impl Iterator<Item = (&'static str, &'a Fault)> {
-        self.faults.iter().filter_map(|(at, fault)| Some((selection.formats.get(*at)?.name(), fault)))
+    pub fn faults(&self) -> impl Iterator<Item = (&'static str, &Fault)> {
+        self.faults.iter().map(|(format, fault)| (*format, fault))
     }
 
     /// What it carries in a format, as far as it may be shown.

@@ -1,7 +1,7 @@
 //! What is audited: which formats, against which level of W3C Trace Context, and which headers of the user besides.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::FORMATS;
 use super::format::{Format, Level};
@@ -45,8 +45,7 @@ pub struct Selection {
 }
 
 impl Selection {
-    /// Of formats with these names (`all`: every one), and headers with these. What a header is called is never freed, so
-    /// make no more than a few.
+    /// Of formats with these names (`all`: every one), and headers with these. What a header is called is never freed.
     ///
     /// # Errors
     /// A name that no format has, or that no header can have or should be read by.
@@ -55,7 +54,7 @@ impl Selection {
         for name in headers {
             let name = header(name.as_ref())?;
             if !selected.iter().any(|format| reads(*format, &name)) {
-                selected.push(Box::leak(Box::new(Header::named(&name))));
+                selected.push(named_header(name));
             }
         }
         let told = selected.len();
@@ -112,6 +111,18 @@ fn named(wanted: &[impl AsRef<str>]) -> Result<Vec<&'static dyn Format>, Selecti
     let selected: Vec<_> =
         FORMATS.into_iter().filter(|format| wanted.contains(&ALL) || wanted.contains(&format.name())).collect();
     if selected.is_empty() { Err(SelectionError::NoFormat) } else { Ok(selected) }
+}
+
+/// The header of this name; there is one for the whole run, however often it is asked for.
+fn named_header(name: String) -> &'static dyn Format {
+    static HEADERS: Mutex<Vec<(String, &'static Header)>> = Mutex::new(Vec::new());
+    let mut headers = HEADERS.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((_, header)) = headers.iter().find(|(known, _)| *known == name) {
+        return *header;
+    }
+    let header: &'static Header = Box::leak(Box::new(Header::named(&name)));
+    headers.push((name, header));
+    header
 }
 
 /// The name of a header of the user, lower case.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use siphasher::sip::SipHasher13;
 
 use super::scope::Kind;
+use crate::audit::Silence;
 use crate::context::{Carried, Presence};
 use crate::exchange::{ExchangeId, Request};
 use crate::record::{BootNs, ProcessId};
@@ -84,6 +85,9 @@ pub struct Inbound {
     pub endpoints: crate::record::Endpoints,
     /// Telemetry, health checks and the like: never the subject of a finding.
     pub ignored: bool,
+    /// What of it, and of the calls that were made for it, is not told. That makes no difference to the pairing: it may be
+    /// the parent of anything.
+    pub silence: Silence,
     pub(super) kind: Kind,
     pub(super) route_key: u64,
     /// Hashes of values that its calls may carry as well.
@@ -112,6 +116,7 @@ impl Inbound {
             carried,
             endpoints: request.endpoints.clone(),
             ignored,
+            silence: Silence::default(),
             kind,
             route_key: hasher.finish(),
             affinity: request.head.affinity.as_slice().into(),

@@ -8,15 +8,16 @@ use std::time::Duration;
 use lru::LruCache;
 
 use super::config::Config;
+use super::degraded::Degradation;
 use super::ends::Ends;
-use super::findings::{accusation, kept_on_restart};
+use super::findings::{accusation, format_of, kept_on_restart};
 use super::lines::{self, Answer};
 use super::received::Held;
 use super::upkeep::KERNEL;
 use crate::audit::ignore::is_ignored;
 use crate::audit::rules::blind_spots;
 use crate::audit::samples::is_by_samples;
-use crate::audit::{Code, Outcome, Sample, Samples, Verdict, judge};
+use crate::audit::{Code, Outcome, Sample, Samples, Silence, Subject, Verdict, judge};
 use crate::context::Carried;
 use crate::exchange::{End, Event, ExchangeId, Request, Role};
 use crate::pair::{Claim, Method, Outbound, Pairer, Pairing, Target};
@@ -40,6 +41,15 @@ pub(super) struct Hop {
     pub(super) verdict: Verdict,
     pub(super) edge: EdgeKey,
     pub(super) process: Arc<Process>,
+    pub(super) silence: Silence,
+}
+
+impl Hop {
+    /// As a user describes it.
+    pub(super) fn subject(&self) -> Subject<'_> {
+        let towards = Some((&self.destination, &self.request.endpoints));
+        Subject { service: &self.process.service, head: &self.request.head, towards }
+    }
 }
 
 /// A process that is described.
@@ -51,7 +61,7 @@ pub(super) struct Known {
 }
 
 impl Known {
-    fn new(process: Arc<Process>) -> Self {
+    pub(super) fn new(process: Arc<Process>) -> Self {
         Self { service: process.service_key().into(), process }
     }
 }
@@ -78,6 +88,7 @@ pub struct Back {
     pub(super) interval_start: BootNs,
     pub(super) next_stats: BootNs,
     pub(super) evicted: Counters,
+    pub(super) degradation: Degradation,
     pub(super) ends: Ends,
     /// Requests with faults that may be their sender's to answer for, in order of time.
     pub(super) held: VecDeque<Held>,
@@ -106,6 +117,7 @@ impl Back {
             interval_start: 0,
             next_stats: 0,
             evicted: Counters::new(),
+            degradation: Degradation::default(),
             ends: Ends::new(),
             held: VecDeque::new(),
             claims: None,
@@ -154,6 +166,7 @@ impl Back {
                 self.advance(tick.time, out);
                 let named = KERNEL.iter().zip(tick.counters).map(|(name, count)| ((*name).to_owned(), count));
                 self.stages.insert("kernel".to_owned(), named.collect());
+                self.watch(out);
             }
         }
         for claim in self.pairer.decided(self.now, tick) {
@@ -220,6 +233,7 @@ impl Back {
             ),
             auditor: None,
             totals: Some(self.totals.info()),
+            degraded: None,
         })));
     }
 
@@ -251,6 +265,7 @@ impl Back {
                 host_name: clock.host_name.clone(),
             }),
             totals: None,
+            degraded: None,
         })));
         self.clock = Some(clock);
     }
@@ -287,8 +302,7 @@ impl Back {
 
     fn sent(&mut self, request: Arc<Request>, out: &mut Vec<Line>) {
         let destination = Destination::of(&request);
-        let unexpected = self.config.boundaries.ignores(&destination, &request.endpoints);
-        if unexpected || is_ignored(&request.head, peer_ip(&request.endpoints)) {
+        if is_ignored(&request.head, peer_ip(&request.endpoints)) {
             self.totals.ignored += 1;
             self.meets(&request, out);
             return;
@@ -332,7 +346,13 @@ impl Back {
             outbound: target,
         };
         let call = request.clone();
-        self.hops.insert(call.id, Hop { request, sent, destination, pairing, verdict, edge, process });
+        let mut hop = Hop { request, sent, destination, pairing, verdict, edge, process, silence: Silence::default() };
+        hop.silence = Silence::of(&hop.subject(), &self.config.ignores);
+        if let Some(parent) = &hop.pairing.parent {
+            hop.silence = hop.silence.and(&parent.silence);
+        }
+        self.totals.ignored += u64::from(hop.silence.all);
+        self.hops.insert(call.id, hop);
         self.meets(&call, out);
     }
 
@@ -352,6 +372,9 @@ impl Back {
 
     /// A call is done: it is counted, and reported if it is certain.
     fn judged(&mut self, hop: Hop, answer: Answer, out: &mut Vec<Line>) {
+        if hop.silence.all {
+            return;
+        }
         let class = hop.pairing.suspect.as_ref().filter(|_| hop.verdict.suspicion.is_some()).map(|(_, class)| class);
         let standing = class.and_then(|class| self.pairer.standing(self.now, class));
         let certain = standing.is_some_and(|s| s.solid && s.confidence >= self.config.min_confidence);
@@ -361,6 +384,9 @@ impl Back {
         };
         *self.totals.hops.entry(outcome).or_default() += 1;
         self.totals.suspected += u64::from(suspicion.is_some());
+        if hop.verdict.suspicion.is_none() {
+            self.totals.settle(outcome, format_of(&hop, &self.config.selection), 1);
+        }
         let peer = self.peer(hop.request.id);
         let call = Counted {
             process: &hop.process,
@@ -399,6 +425,7 @@ impl Back {
         let outcome = Outcome::of(suspicion);
         let (mark, mut found) = self.occurrence(&hop, &accusation, outcome, answer, Some(correlation));
         if certain {
+            self.totals.settle(outcome, accusation.format, 1);
             self.convict(class, suspicion, standing.confidence, (mark, found), out);
             for found in kept_on_restart(&hop, suspicion, &self.config.selection) {
                 let (mark, found) = self.occurrence(&hop, &found, outcome, answer, Some(correlation));
@@ -441,6 +468,6 @@ impl Back {
     }
 }
 
-fn nanos(duration: Duration) -> BootNs {
+pub(super) fn nanos(duration: Duration) -> BootNs {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -2,15 +2,18 @@
 
 use super::Config;
 use super::script::{MS, Ran, Say, Script, context};
-use crate::audit::boundary::Place;
-use crate::audit::{Boundaries, Severity};
+use crate::audit::boundary::{Place, Trust};
+use crate::audit::{Boundaries, Ignore, Severity};
 
 fn places(places: &[&str]) -> Vec<Place> {
     places.iter().map(|place| place.parse().unwrap()).collect()
 }
 
 fn trusted(place: &str) -> Config {
-    Config { boundaries: Boundaries { trust: places(&[place]), ..Boundaries::default() }, ..Config::default() }
+    Config {
+        boundaries: Boundaries { trust: vec![place.parse().unwrap()], ..Boundaries::default() },
+        ..Config::default()
+    }
 }
 
 /// A server with a thread per request that makes one call for each, to this host.
@@ -55,6 +58,23 @@ fn what_ends_at_a_trust_boundary_is_information() {
 }
 
 #[test]
+fn a_boundary_may_be_that_of_some_calls() {
+    let script = calls("api.partner.example", |_, say| say);
+    let gateway = "service=service-1,destination=*.partner.example";
+    let ran = script.run_with(trusted(gateway));
+    assert_eq!(levels(&ran, "traceparent_dropped"), ["info"]);
+    assert!(
+        ran.findings("traceparent_dropped")[0].message.ends_with(&format!(", across the trust boundary {gateway}"))
+    );
+    for inside in ["service=service-2,destination=*.partner.example", "path=/other", "user-agent=*"] {
+        assert_eq!(levels(&script.run_with(trusted(inside)), "traceparent_dropped"), ["error"], "{inside}");
+    }
+    for wrong in ["", "path=/a,code=traceparent_dropped", "reason=x"] {
+        assert!(wrong.parse::<Trust>().is_err(), "{wrong}");
+    }
+}
+
+#[test]
 fn what_is_wrong_at_a_trust_boundary_stays_wrong() {
     let script = calls("api.partner.example", |_, say| say.with("00-BAD-00f067aa0ba902b7-01"));
     let ran = script.run_with(trusted("*.partner.example"));
@@ -81,10 +101,7 @@ fn a_drop_towards_another_place_is_not_hidden_by_one_at_the_boundary() {
 #[test]
 fn where_no_trace_is_expected_calls_are_ignored() {
     let script = calls("legacy:9000", |_, say| say);
-    let ignored = |place| Config {
-        boundaries: Boundaries { ignored: places(&[place]), ..Boundaries::default() },
-        ..Config::default()
-    };
+    let ignored = |place: &str| Config { ignores: vec![Ignore::to(place.parse().unwrap())], ..Config::default() };
     let ran = script.run_with(ignored("legacy"));
     assert_eq!((ran.codes().len(), ran.back.totals().ignored, ran.hops("dropped")), (0, 50, 0));
     let ran = script.run_with(ignored("legacy:9001"));

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::audit::{Boundaries, Severity};
+use crate::audit::{Boundaries, Ignore, Severity};
 use crate::context::{Selection, history};
 use crate::pair;
 
@@ -22,6 +22,8 @@ pub struct Config {
     pub stats_interval: Duration,
     /// Places with which traces are not shared.
     pub boundaries: Boundaries,
+    /// What nobody wants to hear of.
+    pub ignores: Vec<Ignore>,
     /// What is less certain is not reported.
     pub min_confidence: f64,
     /// What is less severe is counted but not written.
@@ -52,6 +54,7 @@ impl Default for Config {
             stats_interval: Duration::from_secs(60),
             selection: Selection::default(),
             boundaries: Boundaries::default(),
+            ignores: Vec::new(),
             min_confidence: 0.99,
             min_severity: Severity::Info,
             tell_once: true,

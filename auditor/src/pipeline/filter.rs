@@ -3,9 +3,13 @@
 //! A process that is not selected is left out whole, so that no request of a selected one loses its parent. A port
 //! only decides what is written: every request of the process stays a candidate for its calls.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
+use std::num::NonZeroUsize;
+use std::sync::Arc;
 
 use globset::{Glob, GlobSet, GlobSetBuilder};
+
+use lru::LruCache;
 
 use crate::exchange::Event;
 use crate::record::{Process, ProcessId, Record};
@@ -13,6 +17,9 @@ use crate::report::Line;
 
 /// Left-out processes that are remembered; beyond that the oldest knowledge is dropped as a whole.
 const KNOWN: usize = 65_536;
+
+/// Processes that can be asked about again when other ones are wanted; as many as the live source describes once.
+const DESCRIBED: NonZeroUsize = NonZeroUsize::new(8192).unwrap();
 
 /// Which processes and lines are wanted; empty lists want everything.
 #[derive(Clone, Debug, Default)]
@@ -22,6 +29,25 @@ pub struct Filter {
     containers: Vec<String>,
     ports: Vec<u16>,
     unwanted: HashSet<ProcessId>,
+    described: Described,
+}
+
+/// Processes of which something else is wanted than before, in order of their ids.
+#[derive(Debug)]
+pub(super) struct Changed {
+    /// Wanted only now.
+    pub(super) joined: Vec<Arc<Process>>,
+    /// Wanted no more.
+    pub(super) left: Vec<ProcessId>,
+}
+
+#[derive(Clone, Debug)]
+struct Described(LruCache<ProcessId, Arc<Process>>);
+
+impl Default for Described {
+    fn default() -> Self {
+        Self(LruCache::new(DESCRIBED))
+    }
 }
 
 impl Filter {
@@ -45,7 +71,30 @@ impl Filter {
             containers: containers.to_vec(),
             ports: ports.to_vec(),
             unwanted: HashSet::new(),
+            described: Described::default(),
         })
+    }
+
+    /// From now on, what another one wants.
+    pub(super) fn replace(&mut self, by: Self) -> Changed {
+        let Self { executables, units, containers, ports, .. } = by;
+        let before = std::mem::take(&mut self.unwanted);
+        (self.executables, self.units, self.containers, self.ports) = (executables, units, containers, ports);
+        let described = std::mem::take(&mut self.described);
+        for (_, process) in described.0.iter().rev() {
+            self.learn(process);
+        }
+        self.described = described;
+        let mut changed = Changed { left: self.unwanted.difference(&before).copied().collect(), joined: Vec::new() };
+        changed.left.sort_unstable();
+        for id in before.into_iter().filter(|id| !self.unwanted.contains(id)).collect::<BTreeSet<_>>() {
+            match self.described.0.peek(&id) {
+                Some(process) => changed.joined.push(process.clone()),
+                // Nothing is known of it but that it was not wanted.
+                None => _ = self.unwanted.insert(id),
+            }
+        }
+        changed
     }
 
     /// Whether lines about some requests of a process are left out.
@@ -56,7 +105,10 @@ impl Filter {
     /// Whether the event belongs to a wanted process (or to none).
     pub(super) fn event(&mut self, event: &Event) -> bool {
         match event {
-            Event::Process(process) => self.learn(process),
+            Event::Process(process) => {
+                self.described.0.put(process.id, process.clone());
+                self.learn(process)
+            }
             Event::Request(request) => !self.unwanted.contains(&request.process),
             Event::Blind(blind) => !self.unwanted.contains(&blind.process),
             // Of an exchange that was left out: the stages behind do not know it.
@@ -146,5 +198,29 @@ mod tests {
         named.workload.container_name = Some("0123".into());
         assert!(container.wants(&named));
         assert!(Filter::new(&list(&["["]), &[], &[], &[]).is_err());
+    }
+
+    #[test]
+    fn other_processes_are_wanted_from_now_on() {
+        let exe = |names: &[&str]| {
+            let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
+            Filter::new(&names, &[], &[], &[]).expect("globs")
+        };
+        let of = |tgid, name| {
+            let id = ProcessId { tgid, start_ns: 1 };
+            Event::Process(Arc::new(Process { id, ..process(name, "/", None) }))
+        };
+        let mut filter = exe(&["nginx"]);
+        let wanted = [of(1, "nginx"), of(2, "node"), of(3, "python3")].map(|event| filter.event(&event));
+        assert_eq!(wanted, [true, false, false]);
+        let mut change = |to| {
+            let Changed { joined, left } = filter.replace(to);
+            let joined = joined.iter().map(|process| process.id.tgid).collect::<Vec<_>>();
+            (joined, left.iter().map(|id| id.tgid).collect::<Vec<_>>())
+        };
+        assert_eq!(change(exe(&["node"])), (vec![2], vec![1]));
+        assert_eq!(change(exe(&["nod?"])), (vec![], vec![]));
+        assert_eq!(change(Filter::default()), (vec![1, 3], vec![]));
+        assert!(filter.unwanted.is_empty());
     }
 }

@@ -5,9 +5,9 @@ use super::lines::{self, Answer, Evidence};
 use crate::audit::{Boundaries, Code, Found, Outcome, Severity, dropped};
 use crate::context::format::Format;
 use crate::context::w3c::{self, W3C, rules};
-use crate::context::{Selection, format};
+use crate::context::{Carried, Presence, Selection, format};
 use crate::pair::{ClassRef, Suspicion};
-use crate::report::{Correlation, FormatCounts, Line, Mark, Occurrence, fingerprint, round4};
+use crate::report::{Correlation, FormatCounts, Line, Mark, NO_FORMAT, Occurrence, fingerprint, round4};
 
 impl Back {
     /// A class is certain: its earlier calls count as well.
@@ -27,6 +27,7 @@ impl Back {
             let unknown = self.totals.hops.entry(Outcome::Unknown).or_default();
             *unknown = unknown.saturating_sub(earlier.count);
             *self.totals.hops.entry(Outcome::of(suspicion)).or_default() += earlier.count;
+            self.totals.settle(Outcome::of(suspicion), earlier.line.finding.format, earlier.count);
             self.totals.suspected = self.totals.suspected.saturating_sub(earlier.count);
             if other == mark {
                 earlier.absorb(found);
@@ -56,6 +57,7 @@ impl Back {
         let outbound = &hop.edge.outbound;
         let destination = hop.destination.to_string();
         let code = Code(found.fault.rule);
+        let silenced = hop.silence.has(code);
         let edge = [method, route, &outbound.method, &outbound.route];
         let fingerprint = fingerprint(found, &hop.edge.service, &edge, &destination);
         let (severity, why) = self.severity(hop, found);
@@ -87,16 +89,19 @@ impl Back {
         let time = hop.request.time;
         let formats = FormatCounts::default();
         let edge = Some(hop.edge.clone());
-        ((fingerprint, severity), Occurrence { line, code, severity, edge, how, count: 1, seen: (time, time), formats })
+        (
+            (fingerprint, severity),
+            Occurrence { line, code, severity, edge, how, silenced, count: 1, seen: (time, time), formats },
+        )
     }
 
     /// How bad a finding is on this call, and why, if not just as bad as its rule.
     fn severity(&self, hop: &Hop, found: &Found) -> (Severity, String) {
         let rule = found.fault.rule;
         let request = hop.pairing.parent.as_ref().map(|parent| &parent.endpoints);
-        let crossed = self.config.boundaries.crossed(&hop.destination, &hop.request.endpoints, request);
-        if let (Some(place), Some(severity)) = (crossed, Boundaries::severity(rule, &self.config.selection)) {
-            return (severity, format!(", across the trust boundary {place}"));
+        let crossed = self.config.boundaries.crossed(&hop.subject(), request);
+        if let (Some(trust), Some(severity)) = (crossed, Boundaries::severity(rule, &self.config.selection)) {
+            return (severity, format!(", across the trust boundary {trust}"));
         }
         match self.samples.severity(rule, &hop.pairing, &hop.edge.outbound, &hop.destination) {
             Some(severity) => (severity, ", although the process sets parent-ids of its own on other calls".to_owned()),
@@ -106,6 +111,10 @@ impl Back {
 
     pub(super) fn found(&mut self, mark: Mark, occurrence: Occurrence, out: &mut Vec<Line>) {
         if !self.config.selection.tells(occurrence.line.finding.format) {
+            return;
+        }
+        if occurrence.silenced {
+            self.totals.findings_ignored += occurrence.count;
             return;
         }
         *self.totals.findings.entry((occurrence.code, occurrence.severity)).or_default() += occurrence.count;
@@ -126,6 +135,14 @@ pub(super) fn accusation(hop: &Hop, suspicion: Suspicion, selection: &Selection)
         (Suspicion::NotStarted, _) => (w3c::NAME, &rules::NOT_STARTED),
     };
     Found { format, fault: format::Fault { rule, reason: None, detail: None } }
+}
+
+/// The format that says what became of the trace: of the request, if it carried anything, else of the call.
+pub(super) fn format_of(hop: &Hop, selection: &Selection) -> &'static str {
+    let received = hop.pairing.parent.as_deref().map(|parent| &parent.carried);
+    let carries = |carried: &&Carried| carried.presence != Presence::Absent;
+    let told = received.filter(carries).or(Some(&hop.sent).filter(carries));
+    told.map_or(NO_FORMAT, |carried| carried.main(selection).name())
 }
 
 /// What a service that certainly started a trace of its own took over from the one that it received, where it is known

@@ -9,7 +9,7 @@ use super::back::{Back, Known};
 use super::ends::APART;
 use super::lines::{self, Evidence};
 use crate::audit::ignore::is_ignored;
-use crate::audit::{Code, Found, judge_inbound};
+use crate::audit::{Code, Found, Silence, Subject, judge_inbound};
 use crate::context::{Carried, Presence};
 use crate::exchange::{ExchangeId, Request};
 use crate::pair::{Inbound, Method, Target};
@@ -27,23 +27,28 @@ pub(super) struct Held {
     target: Target,
     carried: Carried,
     found: Vec<Found>,
+    silence: Silence,
     seen: BootNs,
 }
 
 impl Back {
     pub(super) fn received(&mut self, request: &Arc<Request>, out: &mut Vec<Line>) {
         let carried = Carried::of(&request.head, request.visibility, &self.config.selection);
-        let ignored = is_ignored(&request.head, None);
+        let known = self.process(request.process, request);
+        let subject = Subject { service: &known.process.service, head: &request.head, towards: None };
+        let silence = Silence::of(&subject, &self.config.ignores);
+        let exempt = is_ignored(&request.head, None);
+        let ignored = exempt || silence.all;
         self.totals.ignored += u64::from(ignored);
         self.totals.requests += u64::from(!ignored);
         self.totals.requests_with_context += u64::from(!ignored && carried.presence == Presence::Valid);
-        let known = self.process(request.process, request);
         let target = self.target(request, &known.service, None);
         let client = self.ends.meet(request);
         let found = if ignored { Vec::new() } else { judge_inbound(&carried, &self.config.selection) };
         if !found.is_empty() {
-            let (target, carried) = (target.clone(), carried.clone());
-            let held = Held { request: request.clone(), known: known.clone(), target, carried, found, seen: self.now };
+            let (target, carried, silence) = (target.clone(), carried.clone(), silence.clone());
+            let (request, known, seen) = (request.clone(), known.clone(), self.now);
+            let held = Held { request, known, target, carried, found, silence, seen };
             match client {
                 Some(client) => {
                     let elsewhere = self.told_of(client);
@@ -52,7 +57,9 @@ impl Back {
                 None => self.hold(held, out),
             }
         }
-        self.pairer.opened(self.now, Arc::new(Inbound::new(request, target, carried, ignored)), &known.service);
+        let mut inbound = Inbound::new(request, target, carried, exempt);
+        inbound.silence = silence;
+        self.pairer.opened(self.now, Arc::new(inbound), &known.service);
     }
 
     /// The client may be seen in a moment.
@@ -83,7 +90,7 @@ impl Back {
     }
 
     fn tell(&mut self, held: Held, elsewhere: &[Found], out: &mut Vec<Line>) {
-        let Held { request, known, target, carried, found, seen } = held;
+        let Held { request, known, target, carried, found, silence, seen } = held;
         let peer = self.peer(request.id);
         for found in found {
             if self.config.tell_once && elsewhere.iter().any(|other| other.is_like(&found)) {
@@ -112,12 +119,14 @@ impl Back {
             .line();
             let seen = (seen, seen);
             let formats = FormatCounts::default();
-            let found = Occurrence { line, code, severity, edge: None, how: None, count: 1, seen, formats };
+            let silenced = silence.has(code);
+            let found = Occurrence { line, code, severity, edge: None, how: None, silenced, count: 1, seen, formats };
             self.found((fingerprint, severity), found, out);
         }
     }
 
-    /// Faults in what a call carries that are told of it, or of who sent them to its process.
+    /// Faults in what a call carries that are told of it, or of who sent them to its process; or would be, but for what a
+    /// user ignores: they are not told of another instead.
     fn told_of(&self, call: ExchangeId) -> Vec<Found> {
         let Some(hop) = self.hops.get(&call) else { return Vec::new() };
         let mut told = hop.verdict.findings.clone();

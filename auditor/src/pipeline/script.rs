@@ -7,6 +7,7 @@ use auditor_ebpf::wire::{COUNTERS, Task};
 use bytes::Bytes;
 
 use super::{Back, Config};
+use crate::audit::Outcome;
 use crate::exchange::{End, Event, ExchangeId, Request, RequestHead, Role, Visibility};
 use crate::http::NAMES_REQUEST;
 use crate::record::{BootNs, Clock, Endpoints, Process, ProcessId, SocketId, Tick, Workload};
@@ -276,7 +277,18 @@ pub(super) fn run(events: Vec<Event>, config: Config) -> Ran {
         back.handle(event, &mut lines);
     }
     back.finish(&mut lines);
+    assert_settled(&back);
     Ran { lines, back }
+}
+
+/// Every call is settled once, or suspected.
+fn assert_settled(back: &Back) {
+    let totals = back.totals();
+    for (outcome, calls) in &totals.hops {
+        let settled: u64 = totals.settled.iter().filter(|((of, _), _)| of == outcome).map(|(_, calls)| calls).sum();
+        let suspected = if *outcome == Outcome::Unknown { totals.suspected } else { 0 };
+        assert_eq!(settled + suspected, *calls, "{outcome:?} of {totals:?}");
+    }
 }
 
 /// What came of it.

@@ -1,5 +1,7 @@
 //! What is written beside findings as they occur: windows, summaries, blind spots, stats.
 
+use std::collections::BTreeMap;
+
 use super::back::Back;
 use super::lines;
 use crate::audit::Code;
@@ -67,32 +69,24 @@ impl Back {
         }))
     }
 
-    pub(super) fn write_stats(&mut self, out: &mut Vec<Line>) {
+    pub(super) fn write_stats(&self, out: &mut Vec<Line>) {
+        out.push(Line::Stats(Box::new(StatsLine {
+            schema_version: SCHEMA_VERSION,
+            timestamp: self.timeline.format(self.now),
+            event_name: "auditor.stats",
+            stats: self.stats(),
+        })));
+    }
+
+    /// What is counted, by stage and name.
+    pub fn stats(&self) -> BTreeMap<String, Counters> {
         let mut stats = self.stages.clone();
         let count = |name: &str, count: u64| (name.to_owned(), count);
         let size = |name: &str, size: usize| (name.to_owned(), u64::try_from(size).unwrap_or(u64::MAX));
-        let pair = self.pairer.counters();
         let (processes, requests) = self.pairer.held();
-        let mut evicted = self.evicted.clone();
-        evicted.extend([
-            count("processes", pair.processes_evicted),
-            count("requests", pair.requests_evicted),
-            count("threads", pair.threads_evicted),
-            count("classes", pair.classes_evicted),
-            count("edges", self.edges.evicted),
-            count("fingerprints", self.fold.evicted),
-        ]);
-        if self.edges.contrasts_evicted() > 0 {
-            evicted.extend([count("contrasts", self.edges.contrasts_evicted())]);
-        }
-        if self.samples.evicted() > 0 {
-            evicted.extend([count("samples", self.samples.evicted())]);
-        }
-        if self.routes.evicted > 0 {
-            evicted.extend([count("routes", self.routes.evicted)]);
-        }
-        stats.insert("evicted".to_owned(), evicted);
-        stats.insert("pair".to_owned(), Counters::from([count("requests_expired", pair.requests_expired)]));
+        stats.insert("evicted".to_owned(), self.evictions());
+        let expired = self.pairer.counters().requests_expired;
+        stats.insert("pair".to_owned(), Counters::from([count("requests_expired", expired)]));
         let tables = [
             size("processes", processes),
             size("requests", requests),
@@ -115,14 +109,34 @@ impl Back {
         if self.fold.unwritten > 0 {
             audit.extend([count("findings_unwritten", self.fold.unwritten)]);
         }
+        if self.totals.findings_ignored > 0 {
+            audit.extend([count("findings_ignored", self.totals.findings_ignored)]);
+        }
         audit.extend(self.totals.hops.iter().map(|(outcome, n)| count(&format!("hops_{}", outcome.as_str()), *n)));
         stats.insert("audit".to_owned(), audit);
-        out.push(Line::Stats(Box::new(StatsLine {
-            schema_version: SCHEMA_VERSION,
-            timestamp: self.timeline.format(self.now),
-            event_name: "auditor.stats",
-            stats,
-        })));
+        stats
+    }
+
+    /// Entries that were forgotten for want of room, by table.
+    pub(super) fn evictions(&self) -> Counters {
+        let pair = self.pairer.counters();
+        let count = |(name, count): (&str, u64)| (name.to_owned(), count);
+        let always = [
+            ("processes", pair.processes_evicted),
+            ("requests", pair.requests_evicted),
+            ("threads", pair.threads_evicted),
+            ("classes", pair.classes_evicted),
+            ("edges", self.edges.evicted),
+            ("fingerprints", self.fold.evicted),
+        ];
+        let sometimes = [
+            ("contrasts", self.edges.contrasts_evicted()),
+            ("samples", self.samples.evicted()),
+            ("routes", self.routes.evicted),
+        ];
+        let mut evicted = self.evicted.clone();
+        evicted.extend(always.into_iter().chain(sometimes.into_iter().filter(|(_, n)| *n > 0)).map(count));
+        evicted
     }
 
     pub(super) fn unseen(&mut self, blind: &Blind, out: &mut Vec<Line>) {
@@ -166,6 +180,15 @@ impl Back {
         if !*written {
             self.write_blind(out);
         }
+    }
+
+    /// In how many processes each occurred.
+    pub fn blind_spots(&self) -> BTreeMap<&'static str, u64> {
+        let mut spots = BTreeMap::new();
+        for (_, code) in self.blind.keys() {
+            *spots.entry(code.as_str()).or_default() += 1;
+        }
+        spots
     }
 
     fn write_blind(&mut self, out: &mut Vec<Line>) {

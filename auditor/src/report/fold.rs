@@ -28,6 +28,8 @@ pub struct Occurrence {
     pub edge: Option<EdgeKey>,
     /// How the calls of the edge are broken, where others may be as they should.
     pub how: Option<Suspicion>,
+    /// Nobody wants to hear of it.
+    pub silenced: bool,
     /// How often.
     pub count: u64,
     /// First and last time.
@@ -37,8 +39,12 @@ pub struct Occurrence {
 }
 
 impl Occurrence {
-    /// Takes in a later one of the same fingerprint.
-    pub fn absorb(&mut self, later: Self) {
+    /// Takes in a later one of the same fingerprint. What is told of only some of them is told by one of these.
+    pub fn absorb(&mut self, mut later: Self) {
+        if later.silenced && !self.silenced {
+            later.line = self.line.clone();
+            later.silenced = false;
+        }
         let (count, first) = (self.count + later.count, self.seen.0.min(later.seen.0));
         let last = self.seen.1.max(later.seen.1);
         let mut formats = std::mem::take(&mut self.formats);
@@ -136,6 +142,12 @@ impl Fold {
                 None => {}
             }
         }
+    }
+
+    /// From now on, windows are of this length, and there are at most so many lines a second.
+    pub fn set(&mut self, window: BootNs, lines_per_second: u32) {
+        self.window = window;
+        self.bucket = Bucket::new(lines_per_second);
     }
 
     /// Ends the windows that are over.

@@ -450,7 +450,7 @@ pub struct LifecycleLine {
     pub schema_version: &'static str,
     /// When.
     pub timestamp: String,
-    /// `auditor.attached`, `auditor.stopped` or `auditor.degraded`.
+    /// `auditor.attached`, `auditor.reloaded`, `auditor.degraded`, `auditor.recovered` or `auditor.stopped`.
     pub event_name: &'static str,
     /// A sentence for people.
     pub message: String,
@@ -460,6 +460,24 @@ pub struct LifecycleLine {
     /// Totals of the run (`auditor.stopped`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub totals: Option<TotalsInfo>,
+    /// What is wrong (`auditor.degraded`), or was (`auditor.recovered`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub degraded: Option<DegradedInfo>,
+}
+
+/// What makes an audit worth less than it should be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct DegradedInfo {
+    /// `records_lost`, `table_full`, `lines_dropped` or `output_down`. Each is told once when it begins and once when it
+    /// has not been so for a minute.
+    pub cause: &'static str,
+    /// When it began.
+    pub since: String,
+    /// Records, entries or lines since then.
+    pub count: u64,
+    /// Which tables or outputs, where it is some of several.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub what: Vec<String>,
 }
 
 /// How the auditor runs.
@@ -487,8 +505,11 @@ pub struct TotalsInfo {
     pub requests: u64,
     /// Those of them with a valid context.
     pub requests_with_context: u64,
-    /// Requests that are not hops.
+    /// Requests that are not hops, or that nobody wants to hear of.
     pub ignored: u64,
+    /// Occurrences of codes that nobody wants to hear of there; absent if there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub findings_ignored: Option<u64>,
     /// Records lost.
     pub lost: u64,
 }

@@ -105,6 +105,12 @@ impl Monitor {
         self.watched(|watched| watched.outputs.iter().map(|one| (one.name.clone(), one.counters())).collect())
     }
 
+    /// Names of those that take nothing now: they fail, or have ended.
+    pub fn down(&self) -> Vec<String> {
+        let is_down = |one: &&Arc<Shared>| one.failing_for().is_some() || one.queue.has_ended();
+        self.watched(|watched| watched.outputs.iter().filter(is_down).map(|one| one.name.clone()).collect())
+    }
+
     /// What all outputs counted together since the start.
     pub fn total(&self) -> SinkCounters {
         self.watched(|watched| watched.outputs.iter().fold(watched.before, |sum, one| sum.plus(one.counters())))
@@ -121,7 +127,8 @@ impl Monitor {
 }
 
 impl SinkCounters {
-    fn plus(self, other: Self) -> Self {
+    /// Of two outputs together.
+    pub fn plus(self, other: Self) -> Self {
         Self {
             written: self.written + other.written,
             dropped: self.dropped + other.dropped,
@@ -374,6 +381,7 @@ mod tests {
             message: message.into(),
             auditor: None,
             totals: None,
+            degraded: None,
         }))
     }
 

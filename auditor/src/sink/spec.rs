@@ -182,7 +182,7 @@ pub enum SpecError {
 
 /// As it is written in a configuration.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct Table {
     to: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -383,7 +383,7 @@ mod tests {
             ("out.jsonl", r#"{"to":"out.jsonl"}"#),
             (
                 "/p?format=ecs&rotate=100MiB&rotate-age=1d&keep=7",
-                r#"{"to":"/p","format":"ecs","rotate_size":"100MiB","rotate_age":"1d","keep":7}"#,
+                r#"{"to":"/p","format":"ecs","rotate-size":"100MiB","rotate-age":"1d","keep":7}"#,
             ),
             (
                 "syslog+udp://127.0.0.1:514?queue=10&facility=local0",

@@ -53,7 +53,8 @@ pub struct Node {
 /// Passes records to `take` until it breaks, a signal comes, or `duration` is over.
 ///
 /// The first record is the clock's: when it comes, everything is attached. At the end of the run everything is
-/// detached; then what the ring buffer still holds is delivered, and a last tick with the final counters.
+/// detached; then what the ring buffer still holds is delivered, and a last tick with the final counters. `busy` hears how
+/// long each batch of records and each tick took.
 ///
 /// # Errors
 /// When the ring buffer or signals cannot be waited for.
@@ -61,6 +62,7 @@ pub async fn run(
     kernel: Kernel,
     duration: Option<Duration>,
     node: Node,
+    mut busy: impl FnMut(Duration),
     mut take: impl FnMut(Record) -> ControlFlow<()>,
 ) -> io::Result<Stopped> {
     // SAFETY: the descriptor is the ring buffer map's, which `Kernel` owns and never replaces.
@@ -87,13 +89,18 @@ pub async fn run(
             _ = terminate.recv() => break Stopped::Signal,
             () = tokio::time::sleep_until(end) => break Stopped::Duration,
             _ = tick.tick() => {
+                let began = Instant::now();
                 if live.tick(&mut take).is_break() {
                     return Ok(Stopped::Consumer);
                 }
+                busy(began.elapsed());
             }
             ready = live.kernel.readable_mut() => {
                 let mut ready = ready?;
-                match drain(ready.get_inner_mut(), &mut live.processes, BATCH, &mut take) {
+                let began = Instant::now();
+                let drained = drain(ready.get_inner_mut(), &mut live.processes, BATCH, &mut take);
+                busy(began.elapsed());
+                match drained {
                     // Empty now; a record that came since the last look keeps it ready.
                     ControlFlow::Continue(taken) if taken < BATCH => ready.clear_ready(),
                     // The runtime looks for signals and at the clock only when this waits.

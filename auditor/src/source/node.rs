@@ -8,6 +8,11 @@ pub fn boot_now() -> BootNs {
     clock(libc::CLOCK_BOOTTIME)
 }
 
+/// Processor time that this process has taken, user and system.
+pub fn cpu_time() -> std::time::Duration {
+    std::time::Duration::from_nanos(clock(libc::CLOCK_PROCESS_CPUTIME_ID))
+}
+
 /// Masking under a key of this run, from the kernel's random numbers. The key lives nowhere else.
 ///
 /// # Errors

@@ -98,14 +98,14 @@ impl fmt::Display for Place {
 
 impl Place {
     /// Whether a client with this address is there.
-    pub(super) fn has_client(&self, client: IpAddr) -> bool {
+    pub(in crate::audit) fn has_client(&self, client: IpAddr) -> bool {
         self.port.is_none() && matches!(&self.host, Host::Network(network) if network.contains(&client))
     }
 }
 
 /// Where a call goes, in every way in which a place can name it: what the client calls it, and whom it reached. The two
 /// differ behind a proxy; either is enough.
-pub(super) struct Towards<'a> {
+pub(in crate::audit) struct Towards<'a> {
     name: &'a str,
     /// That the name is an address.
     address: Option<IpAddr>,
@@ -114,14 +114,14 @@ pub(super) struct Towards<'a> {
 }
 
 impl<'a> Towards<'a> {
-    pub(super) fn new(destination: &'a Destination, endpoints: &Endpoints) -> Self {
+    pub(in crate::audit) fn new(destination: &'a Destination, endpoints: &Endpoints) -> Self {
         let name = destination.address.strip_suffix('.').unwrap_or(&destination.address);
         let address = name.parse().ok().map(|address: IpAddr| address.to_canonical());
         Self { name, address, port: destination.port, peer: peer(endpoints) }
     }
 
     /// The place among these.
-    pub(super) fn is_in<'p>(&self, places: &'p [Place]) -> Option<&'p Place> {
+    pub(in crate::audit) fn is_in<'p>(&self, places: &'p [Place]) -> Option<&'p Place> {
         places.iter().find(|place| self.is_at(place))
     }
 
@@ -138,7 +138,7 @@ impl<'a> Towards<'a> {
 
     /// It does not leave the machine, as far as the client knows: a proxy on loopback that is called by the name of
     /// somebody else hands on what it gets.
-    pub(super) fn is_local(&self) -> bool {
+    pub(in crate::audit) fn is_local(&self) -> bool {
         let named = self.name == "localhost" || self.name.ends_with(".localhost");
         self.peer.is_none() || named || self.address.is_some_and(|address| address.is_loopback())
     }
