@@ -15,6 +15,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use auditor_ebpf::wire;
@@ -55,7 +56,7 @@ pub enum Visibility {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RequestHead {
     /// Method, as sent.
-    pub method: Box<str>,
+    pub method: Cow<'static, str>,
     /// Path without query; `*` for `OPTIONS *` and `CONNECT`.
     pub path: Box<str>,
     /// Minor version: 0 or 1.

@@ -16,6 +16,7 @@ mod mask;
 pub mod masking;
 mod method;
 mod policy;
+mod trie;
 
 pub use affinity::{NAMES_REQUEST, VALUES as AFFINITY_VALUES};
 pub use framer::{Arrival, Framer, Step};

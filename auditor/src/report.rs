@@ -20,7 +20,7 @@ pub use contrast::{Fate, Mixed, Split};
 pub use counts::Counts;
 pub(crate) use counts::round4;
 pub use durations::Durations;
-pub use edges::{Edge, EdgeKey, Edges, Interval, Peer};
+pub use edges::{Counted, Edge, EdgeKey, Edges, Interval, Peer};
 pub use features::Call;
 pub use fold::{Fold, Mark, Occurrence, fingerprint};
 pub use formats::{FormatCounts, FormatsInfo};

@@ -1,158 +1,139 @@
-//! What the pairing engine costs: time per exchange of the stages up to the exchanges alone and of the whole pipeline,
-//! over generated records, as the number of requests that could be a call's parent grows.
+//! What the auditor costs. One module a group of measurements; every figure is measured beside what it is compared with,
+//! in one run.
 
-use std::time::Instant;
+mod bpf;
+mod cases;
+mod contender;
+mod counting;
+mod growth;
+mod load;
+mod peers;
+mod pipeline;
+mod services;
+mod syscalls;
+mod table;
 
-use anyhow::Result;
-use auditor::pipeline::{Front, Pipeline, Settings};
-use auditor::record::{ProcessId, Record};
-use auditor::testing::{MASKING, Script};
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail};
+use clap::ValueEnum;
+use serde_json::json;
 
 use crate::shell;
 
 /// Options of `cargo xtask bench`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
+    /// What to measure [default: everything]
+    groups: Vec<Group>,
     /// How often each case is measured
-    #[arg(long, default_value_t = 9, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
-    /// Requests of a case, each with one call
-    #[arg(long, default_value_t = 5000, value_parser = clap::value_parser!(u32).range(100..=50_000))]
-    requests: u32,
+    /// Fewer and shorter cases: shows that it works, and no more
+    #[arg(long)]
+    quick: bool,
+    /// Beside services, also measure tcpdump, tshark, bpftrace and strace; installs them if it can
+    #[arg(long)]
+    peers: bool,
+    /// Only the cases whose names contain this
+    #[arg(long, default_value = "")]
+    only: String,
+    /// Where the figures go as JSON [default: bench.json where build output goes]
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Run one case of the pipeline once, for callgrind
+    #[arg(long, hide = true)]
+    once: Option<String>,
 }
 
-/// Requests open at once.
-const CANDIDATES: [u64; 4] = [1, 10, 100, 1000];
-
-/// What the service does with the context.
-#[derive(Clone, Copy)]
-enum Service {
-    Forwards,
-    Drops,
+/// A group of measurements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Group {
+    /// System calls beside empty probes and beside the auditor (needs root)
+    Syscalls,
+    /// ns per run of the kernel programs (needs root)
+    Programs,
+    /// nginx, Node and Python under load (needs root)
+    Services,
+    /// The userspace stages alone, on recordings and generated records
+    Pipeline,
+    /// The same as connections, processes, bodies and heads grow
+    Growth,
 }
 
-/// Measures and prints a table, optimised.
+impl Group {
+    fn needs_kernel(self) -> bool {
+        matches!(self, Self::Syscalls | Self::Programs | Self::Services)
+    }
+}
+
+/// Measures and prints tables, optimised.
 pub(crate) fn run(args: &Args) -> Result<()> {
     // Timings of a debug build, which the alias makes, say nothing.
     if cfg!(debug_assertions) {
         let mut bench = shell::cargo();
-        bench.args(["run", "--quiet", "--release", "--package", "xtask", "--", "bench"]);
-        bench.args(["--rounds", &args.rounds.to_string(), "--requests", &args.requests.to_string()]);
+        bench.args(["run", "--quiet", "--release", "--package", "xtask", "--"]);
+        bench.args(std::env::args_os().skip(1));
         return shell::run(&mut bench);
     }
-    println!("ns per exchange (median of {} rounds, front and pipeline in turn)\n", args.rounds);
-    println!("{:<10} {:>10} {:>8} {:>10} {:>8} {:>7}", "service", "candidates", "front", "pipeline", "engine", "share");
-    for (service, name) in [(Service::Forwards, "forwards"), (Service::Drops, "drops")] {
-        for open in CANDIDATES {
-            let records = records(service, open, u64::from(args.requests));
-            let exchanges = f64::from(args.requests) * 2.0;
-            let (mut fronts, mut wholes) = (Vec::new(), Vec::new());
-            for _ in 0..args.rounds {
-                fronts.push(front(records.clone()) / exchanges);
-                wholes.push(whole(records.clone()) / exchanges);
-            }
-            let (front, whole) = (median(fronts), median(wholes));
-            let engine = whole - front;
-            let share = engine / whole * 100.0;
-            println!("{name:<10} {open:>10} {front:>8.0} {whole:>10.0} {engine:>8.0} {share:>6.0}%");
-        }
+    if let Some(case) = &args.once {
+        return pipeline::once(case);
     }
-    Ok(())
+    let groups = if args.groups.is_empty() { Group::value_variants() } else { &args.groups };
+    if groups.iter().any(|group| group.needs_kernel()) {
+        prepare()?;
+    }
+    let mut tables = Vec::new();
+    for group in groups {
+        eprintln!("{group:?}");
+        tables.push(match group {
+            Group::Syscalls => syscalls::run(args.rounds, args.quick, &args.only)?,
+            Group::Programs => syscalls::programs(args.quick, &args.only)?,
+            Group::Services => services::run(args.rounds, args.quick, &args.only, args.peers)?,
+            Group::Pipeline => pipeline::run(args.rounds, args.quick, &args.only)?,
+            Group::Growth => growth::run(args.rounds, args.quick, &args.only)?,
+        });
+    }
+    let machine = machine();
+    println!("{machine}\nMedian of {} rounds [min-max].\n", args.rounds);
+    tables.iter().for_each(table::Table::print);
+    let output = args.output.clone().unwrap_or_else(|| shell::target_dir().join("bench.json"));
+    let figures = json!({
+        "machine": machine,
+        "rounds": args.rounds,
+        "quick": args.quick,
+        "groups": tables.iter().map(table::Table::json).collect::<Vec<_>>(),
+    });
+    std::fs::write(&output, format!("{figures:#}\n")).with_context(|| output.display().to_string())
 }
 
-/// Requests on connections of their own thread, `open` at a time on one thread as in an event loop; each makes a call
-/// when half of the others that are open with it have come, and is answered when all of them have.
-fn records(service: Service, open: u64, requests: u64) -> Vec<Record> {
-    const OK: &str = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 0\r\n\r\n";
-    const CALLS: u64 = 1 << 20;
-    let mut script = Script::new();
-    script.process = ProcessId { tgid: 100, start_ns: 1 };
-    let traceparent = |trace: u64, span: u64| {
-        format!("traceparent: 00-{:032x}-{:016x}-01\r\n", u128::from(trace) + (1 << 100), span + 1)
-    };
-    for n in 0..requests + open {
-        // A millisecond apart.
-        script.time += 990_000;
-        if n < requests {
-            let head = format!(
-                "GET /cart HTTP/1.1\r\nHost: shop\r\nUser-Agent: bench/1.0\r\nAccept: */*\r\nCookie: session={n:016x}\r\n{}\r\n",
-                traceparent(n, 0)
-            );
-            script.recv(n % open, head);
-        }
-        if let Some(caller) = n.checked_sub(open / 2).filter(|caller| *caller < requests) {
-            let context = match service {
-                Service::Forwards => traceparent(caller, 1),
-                Service::Drops => String::new(),
-            };
-            let head = format!(
-                "POST /charge HTTP/1.1\r\nHost: backend:8080\r\nUser-Agent: bench/1.0\r\nContent-Length: 0\r\n{context}\r\n"
-            );
-            script.time += 100_000;
-            script.send(CALLS, head);
-            script.time += 100_000;
-            script.recv(CALLS, OK);
-        }
-        // Before the connection is used again.
-        if let Some(answered) = n.checked_sub(open - 1).filter(|answered| *answered < requests) {
-            script.send(answered % open, OK);
-        }
-        if n % 1000 == 999 {
-            script.tick();
-        }
+/// Builds what is measured, and finds or installs what makes the load.
+fn prepare() -> Result<()> {
+    if !shell::is_root() {
+        bail!("these groups load BPF programs and need root; `pipeline` and `growth` do not");
     }
-    script.records
+    let mut build = shell::cargo();
+    build.args(["build", "--quiet", "--release", "--package", "auditor", "--bin", "auditor"]);
+    shell::run(build.args(["--package", "auditor-tests", "--bin", "auditor-workload"]))?;
+    let tools = [("nginx", "nginx-light"), ("wrk", "wrk"), ("node", "nodejs"), ("python3", "python3")];
+    let missing = tools.iter().filter(|(program, _)| shell::find(program).is_none());
+    let packages: Vec<_> = missing.map(|(_, package)| *package).collect();
+    if packages.is_empty() { Ok(()) } else { shell::apt_install(&packages, "the load") }
 }
 
-/// Nanoseconds.
-fn front(records: Vec<Record>) -> f64 {
-    let mut front = Front::new(&Settings { masking: MASKING, ..Settings::default() });
-    let mut events = Vec::new();
-    let begun = Instant::now();
-    for record in records {
-        front.push(record, &mut events, |_| {});
-        std::hint::black_box(&events);
-        events.clear();
-    }
-    front.finish(&mut events, |_| {});
-    begun.elapsed().as_nanos() as f64
-}
-
-/// Nanoseconds.
-fn whole(records: Vec<Record>) -> f64 {
-    let mut pipeline = Pipeline::new(Settings { masking: MASKING, ..Settings::default() });
-    let mut lines = Vec::new();
-    let begun = Instant::now();
-    for record in records {
-        pipeline.push(record, &mut lines);
-        std::hint::black_box(&lines);
-        lines.clear();
-    }
-    pipeline.finish(&mut lines);
-    begun.elapsed().as_nanos() as f64
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_records_are_what_they_claim_to_be() {
-        for (service, forwarded) in [(Service::Forwards, 100), (Service::Drops, 0)] {
-            let mut pipeline = Pipeline::new(Settings::default());
-            let mut lines = Vec::new();
-            for record in records(service, 10, 100) {
-                pipeline.push(record, &mut lines);
-            }
-            pipeline.finish(&mut lines);
-            let totals = pipeline.totals();
-            assert_eq!((totals.requests, totals.hops.values().sum::<u64>(), totals.lost), (100, 100, 0));
-            assert_eq!(totals.info().hops.get("continued").copied().unwrap_or(0), forwarded);
-        }
-    }
+/// Processor, kernel and date.
+fn machine() -> String {
+    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    let cpus = read("/proc/cpuinfo");
+    let model = cpus.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": ")).map_or("?", |m| m.1);
+    let count = cpus.lines().filter(|line| line.starts_with("processor")).count();
+    let kernel = read("/proc/sys/kernel/osrelease");
+    let load = read("/proc/loadavg");
+    let date = std::process::Command::new("date").arg("+%F").output().map(|out| out.stdout).unwrap_or_default();
+    format!(
+        "{count} x {model}, Linux {}, {}, load {} before",
+        kernel.trim(),
+        String::from_utf8_lossy(&date).trim(),
+        load.split(' ').next().unwrap_or("?")
+    )
 }

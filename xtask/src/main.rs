@@ -29,7 +29,7 @@ enum Task {
     Demo(demo::Args),
     /// Check everything: lints, licences, tests, kernel tests, README, the BPF object, other kernels
     Test(test::Args),
-    /// Measure what the pairing engine costs
+    /// Measure what the auditor costs: system calls, services, the pipeline alone
     Bench(bench::Args),
     /// Build the BPF object that the auditor embeds, or check the one that is there
     BuildEbpf(build_ebpf::Args),

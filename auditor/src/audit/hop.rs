@@ -2,30 +2,35 @@
 
 use super::Outcome;
 use super::judge::{Found, faults};
-use crate::context::format::{Cargo, Fault, Format, Status};
+use crate::context::format::{Cargo, Comparison, Fault, Format, Status};
 use crate::context::identity::Named;
 use crate::context::translate::{self, Fate};
 use crate::context::w3c::rules::{DROPPED, INVALID_REUSED, RESTARTED};
 use crate::context::{Carried, Selection, agreement};
 use crate::rule::Rule;
 
-/// What became of each format that either head carries.
-pub(super) fn statuses(received: &Carried, sent: &Carried, selection: &Selection) -> Vec<(&'static str, Status)> {
-    if !received.whole || !sent.whole {
-        return Vec::new();
-    }
-    let status = |format: &'static dyn Format| format.compare(received.fields(), sent.fields(), selection.level).status;
-    sent.formats(Some(received), selection).map(|format| (format.name(), status(format))).collect()
-}
-
 /// A request, and a call that carries its trace.
 pub(super) struct Hop<'a> {
-    pub(super) received: &'a Carried,
-    pub(super) sent: &'a Carried,
-    pub(super) selection: &'a Selection,
+    received: &'a Carried,
+    sent: &'a Carried,
+    selection: &'a Selection,
+    /// What became of each format that either head carries; of heads that were not seen whole nothing is known.
+    compared: Vec<(&'static dyn Format, Comparison)>,
 }
 
-impl Hop<'_> {
+impl<'a> Hop<'a> {
+    pub(super) fn new(received: &'a Carried, sent: &'a Carried, selection: &'a Selection) -> Self {
+        let whole = received.whole && sent.whole;
+        let formats = sent.formats(Some(received), selection).filter(|_| whole);
+        let compared = formats.map(|format| (format, received.compare(sent, format, selection))).collect();
+        Self { received, sent, selection, compared }
+    }
+
+    /// What became of each format in a word.
+    pub(super) fn statuses(&self) -> Vec<(&'static str, Status)> {
+        self.compared.iter().map(|(format, compared)| (format.name(), compared.status)).collect()
+    }
+
     /// What became of the trace, and what is wrong; `None`: it cannot be said whether it is the trace at all.
     pub(super) fn judge(&self) -> Option<(Outcome, Vec<Found>)> {
         let (received, sent) = (self.received, self.sent);
@@ -46,9 +51,8 @@ impl Hop<'_> {
         let across = across.chain(agreement::introduced(&received.named, &sent.named));
         found.extend(across.map(|fault| Found { format: main, fault }));
         let mut ended: Vec<Named> = Vec::new();
-        for format in sent.formats(Some(received), self.selection) {
-            let name = format.name();
-            let compared = format.compare(received.fields(), sent.fields(), self.selection.level);
+        for (format, compared) in &self.compared {
+            let (format, name) = (*format, format.name());
             let goes_on = self.goes_on(name);
             let lost = match (format.cargo(), compared.status) {
                 (Cargo::Trace, Status::Restarted) if goes_on => None,
@@ -61,7 +65,7 @@ impl Hop<'_> {
             let mismatch = found.iter().any(|found| found.fault.rule.name == agreement::MISMATCH.name);
             let lost = lost.filter(|rule| !(mismatch && rule.name == RESTARTED.name));
             let lost = lost.map(|rule| Fault { rule, reason: None, detail: None });
-            let faults = lost.into_iter().chain(compared.faults);
+            let faults = lost.into_iter().chain(compared.faults.iter().cloned());
             // The id that another format names was not taken from the value that is invalid.
             let faults = faults.filter(|fault| !(goes_on && fault.rule.name == INVALID_REUSED.name));
             found.extend(faults.map(|fault| Found { format: name, fault }));
@@ -74,7 +78,8 @@ impl Hop<'_> {
     fn outcome(&self) -> Outcome {
         let main = self.received.main(self.selection);
         let status = |format: &dyn Format| {
-            Outcome::from(format.compare(self.received.fields(), self.sent.fields(), self.selection.level).status)
+            let compared = self.compared.iter().find(|(other, _)| other.name() == format.name());
+            Outcome::from(compared.map_or(Status::Absent, |(_, compared)| compared.status))
         };
         let Some(named) = self.received.named.iter().find(|named| named.format == main.name()) else {
             // Of a value that is not valid.

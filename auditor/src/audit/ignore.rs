@@ -2,6 +2,8 @@
 //!
 //! They are counted and otherwise left alone: nobody expects a trace to go through them.
 
+use std::net::{IpAddr, Ipv4Addr};
+
 use crate::exchange::RequestHead;
 
 const HEALTH_PATHS: [&str; 7] = ["/health", "/healthz", "/livez", "/readyz", "/ready", "/live", "/ping"];
@@ -21,9 +23,10 @@ const EXPORT_PATHS: [&str; 8] = [
 /// OpenTelemetry collectors behind a prefix.
 const EXPORT_PREFIXES: [&str; 2] = ["/opentelemetry", "/otlp/"];
 const METADATA_HOSTS: [&str; 2] = ["169.254.169.254", "metadata.google.internal"];
+const METADATA_ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(169, 254, 169, 254));
 
 /// Whether `head` is such a request; `peer` is the address the client talks to, where it is TCP.
-pub fn is_ignored(head: &RequestHead, peer: Option<std::net::IpAddr>) -> bool {
+pub fn is_ignored(head: &RequestHead, peer: Option<IpAddr>) -> bool {
     let (method, path) = (&*head.method, &*head.path);
     if method == "CONNECT" {
         return true;
@@ -41,7 +44,7 @@ pub fn is_ignored(head: &RequestHead, peer: Option<std::net::IpAddr>) -> bool {
         }
     }
     let host = head.host.as_deref().map(|host| super::super::report::address::split_host(host).0);
-    METADATA_HOSTS.iter().any(|name| host == Some(name) || peer.is_some_and(|peer| peer.to_string() == *name))
+    peer == Some(METADATA_ADDRESS) || host.is_some_and(|host| METADATA_HOSTS.contains(&host))
 }
 
 fn is_export(path: &str) -> bool {
@@ -60,7 +63,7 @@ mod tests {
 
     fn head(method: &str, path: &str, agent: &str, host: &str) -> RequestHead {
         RequestHead {
-            method: method.into(),
+            method: method.to_owned().into(),
             path: path.into(),
             user_agent: Some(agent.into()),
             host: Some(host.into()),

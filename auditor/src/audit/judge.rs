@@ -1,7 +1,7 @@
 //! Judges calls, and requests by themselves.
 
 use super::Outcome;
-use super::hop::{self, Hop};
+use super::hop::Hop;
 use crate::context::format::{Fault, Status};
 use crate::context::w3c::{self, Context};
 use crate::context::{Carried, Presence, Selection, agreement};
@@ -45,16 +45,16 @@ impl Verdict {
 /// Judges a call.
 pub fn judge(pairing: &Pairing, sent: &Carried, selection: &Selection) -> Verdict {
     let parent = pairing.parent.as_deref();
-    let formats = parent.map_or_else(Vec::new, |p| hop::statuses(&p.carried, sent, selection));
-    if let (Method::TraceId, Some(parent)) = (pairing.method, parent)
-        && let Some((outcome, mut findings)) = (Hop { received: &parent.carried, sent, selection }).judge()
+    let hop = parent.map(|parent| Hop::new(&parent.carried, sent, selection));
+    let formats = hop.as_ref().map_or_else(Vec::new, Hop::statuses);
+    if let (Method::TraceId, Some(hop)) = (pairing.method, hop)
+        && let Some((outcome, mut findings)) = hop.judge()
     {
         for other in &pairing.others {
             if findings.is_empty() {
                 break;
             }
-            let of_other =
-                (Hop { received: &other.carried, sent, selection }).judge().map_or_else(Vec::new, |(_, f)| f);
+            let of_other = Hop::new(&other.carried, sent, selection).judge().map_or_else(Vec::new, |(_, f)| f);
             findings.retain(|found| of_other.iter().any(|other| found.is_like(other)));
         }
         if pairing.may_copy {
@@ -124,18 +124,17 @@ fn is_parents(fault: &Fault) -> bool {
 
 /// What is wrong with the values of a head whoever sent it, but for what it `received`.
 pub(super) fn faults(sent: &Carried, received: Option<&Carried>, selection: &Selection) -> Vec<Found> {
-    let mut found = Vec::new();
     // A broken value that is not the one that came is the service's own, though it be broken in the same way.
     let remade = received.is_some_and(|received| !sent.w3c.is_of(&received.w3c));
     let own = |fault: &Fault| remade && is_parents(fault);
-    for format in sent.formats(None, selection) {
-        let Some(reading) = sent.read(format, selection) else { continue };
-        let came = received.and_then(|received| received.read(format, selection));
-        let beyond = reading.faults_beyond(came.as_ref()).filter(|fault| !own(fault));
-        let faults = reading.faults.iter().filter(|fault| own(fault)).chain(beyond);
-        found.extend(faults.map(|fault| Found { format: format.name(), fault: fault.clone() }));
-    }
-    found
+    let came = |format: &str, fault: &Fault| {
+        let mut faults = received.into_iter().flat_map(|received| received.faults());
+        faults.any(|(of, came)| of == format && came.is_like(fault))
+    };
+    // Each format's own come first.
+    let mut found: Vec<_> = sent.faults().filter(|(format, fault)| own(fault) || !came(format, fault)).collect();
+    found.sort_by_key(|(format, fault)| (selection.place(format), !own(fault)));
+    found.into_iter().map(|(format, fault)| Found { format, fault: fault.clone() }).collect()
 }
 
 /// Judges what was received; the sender is the one at fault.

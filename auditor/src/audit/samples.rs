@@ -10,7 +10,7 @@ use std::hash::{Hash, Hasher};
 use siphasher::sip::SipHasher13;
 
 use super::{Found, Outcome, Severity};
-use crate::context::format::{Fault, Format, Status};
+use crate::context::format::{Fault, Status};
 use crate::context::history::{Fate, History, Limits, Origin, rules};
 use crate::context::w3c::rules::PARENT_ID_NOT_UPDATED;
 use crate::context::w3c::{self, TraceParent, W3C};
@@ -119,7 +119,7 @@ impl Samples {
         }
         self.history.root(process, value.trace_id, None);
         let Some(received) = parent.carried.w3c.valid() else { return Vec::new() };
-        let compared = W3C.compare(parent.carried.fields(), sample.sent.fields(), selection.level);
+        let compared = parent.carried.compare(sample.sent, &W3C, selection);
         let restarted = compared.status == Status::Restarted;
         Vec::from_iter(restarted.then(|| self.received(sample, parent, received, Fate::Restarted)).flatten())
     }

@@ -72,7 +72,11 @@ impl Format for Baggage {
         let list = (self.members)(head);
         let malformed = |reason: &&'static str| Fault { rule: &MALFORMED, reason: Some(reason), detail: None };
         let faults = list.malformed.iter().map(malformed).collect();
-        list.carries().then(|| Reading { faults, evidence: list.evidence(), ..Reading::default() })
+        list.carries().then(|| Reading { faults, ..Reading::default() })
+    }
+
+    fn evidence(&self, head: Fields<'_>) -> String {
+        (self.members)(head).evidence()
     }
 
     fn compare(&self, received: Fields<'_>, sent: Fields<'_>, _: Level) -> Comparison {

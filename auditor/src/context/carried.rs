@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::format::{Cargo, Fields, Format, Reading, Status};
+use super::format::{Cargo, Comparison, Fault, Fields, Format, Level, Reading, Status};
 use super::identity::Named;
 use super::selection::Selection;
 use super::w3c::{self, Context, W3C};
@@ -32,6 +32,8 @@ pub struct Carried {
     pub whole: bool,
     /// It carries none because none is to be recorded, and says so.
     pub denied: bool,
+    /// What is wrong with it whoever sent it, by format. Of a head that was seen whole.
+    faults: Vec<(&'static str, Fault)>,
     /// Formats of the selection of which there is a field.
     present: u64,
     /// The one that a finding about the trace is about, and of which its loss is a fault.
@@ -52,6 +54,7 @@ impl Carried {
             presence: if whole { Presence::Absent } else { Presence::Unclear },
             whole,
             denied: false,
+            faults: Vec::new(),
             present,
             main: None,
             fields: head.fields.clone(),
@@ -64,21 +67,36 @@ impl Carried {
         }
         // Many are held.
         carried.named.shrink_to_fit();
+        carried.faults.shrink_to_fit();
         carried
     }
 
-    fn add(&mut self, at: usize, format: &dyn Format, selection: &Selection) {
+    fn add(&mut self, at: usize, format: &'static dyn Format, selection: &Selection) {
+        let is_w3c = format.name() == w3c::NAME;
         // Of a head that was cut only the field whose length is known is trusted.
-        if format.cargo() != Cargo::Trace || !self.whole && self.w3c.valid().is_none_or(|_| format.name() != w3c::NAME)
-        {
+        let trusted = self.whole || is_w3c && self.w3c.valid().is_some();
+        if !trusted {
             return;
         }
-        let Some(reading) = format.read(self.fields(), selection.level) else { return };
+        let reading = match is_w3c && self.whole {
+            true => W3C.read_with(&self.w3c, self.fields()),
+            false => format.read(self.fields(), selection.level),
+        };
+        let Some(reading) = reading else { return };
+        if format.cargo() == Cargo::Trace {
+            self.trace(at, format, &reading, selection);
+        }
+        if self.whole {
+            self.faults.extend(reading.faults.into_iter().map(|fault| (format.name(), fault)));
+        }
+    }
+
+    fn trace(&mut self, at: usize, format: &'static dyn Format, reading: &Reading, selection: &Selection) {
         let sound = reading.faults.iter().all(|fault| w3c::rules::is_of_state(fault.rule));
         let identity = reading.identity;
         self.denied |= reading.denied;
         self.named.extend(identity.map(|identity| Named { format: format.name(), identity }));
-        let lost = format.compare(self.fields(), Fields(&[]), selection.level).status;
+        let lost = self.lost(format, selection);
         match (lost, identity, self.presence) {
             (Status::Dropped, Some(_), _) if format.dropped().is_some() => {
                 self.main = self.main.or(Some(at));
@@ -88,6 +106,24 @@ impl Carried {
             (Status::Absent, ..) if sound => {}
             (_, _, Presence::Absent) => self.presence = Presence::Unclear,
             _ => {}
+        }
+    }
+
+    /// What becomes of a format where nothing is sent on.
+    fn lost(&self, format: &'static dyn Format, selection: &Selection) -> Status {
+        let none = Fields(&[]);
+        let compared = match format.name() == w3c::NAME && self.whole {
+            true => W3C.compare_with((&self.w3c, self.fields()), (&Context::Absent, none), selection.level),
+            false => format.compare(self.fields(), none, selection.level),
+        };
+        compared.status
+    }
+
+    /// What became of a format from a request to a call that was made for it. Both heads were seen whole.
+    pub fn compare(&self, sent: &Self, format: &'static dyn Format, selection: &Selection) -> Comparison {
+        match format.name() == w3c::NAME && self.whole && sent.whole {
+            true => W3C.compare_with((&self.w3c, self.fields()), (&sent.w3c, sent.fields()), selection.level),
+            false => format.compare(self.fields(), sent.fields(), selection.level),
         }
     }
 
@@ -117,9 +153,15 @@ impl Carried {
         self.main.and_then(|at| selection.formats.get(at).copied()).unwrap_or(&W3C)
     }
 
-    /// What it carries in a format.
-    pub fn read(&self, format: &dyn Format, selection: &Selection) -> Option<Reading> {
-        if self.whole { format.read(self.fields(), selection.level) } else { None }
+    /// What is wrong with it whoever sent it, by format. Of a head that was not seen whole nothing is known.
+    pub fn faults(&self) -> impl Iterator<Item = (&'static str, &Fault)> {
+        self.faults.iter().map(|(format, fault)| (*format, fault))
+    }
+
+    /// What it carries in a format, as far as it may be shown.
+    pub fn evidence(&self, format: &dyn Format, level: Level) -> Option<String> {
+        let carries = self.whole && format.read(self.fields(), level).is_some();
+        carries.then(|| format.evidence(self.fields())).filter(|evidence| !evidence.is_empty())
     }
 
     /// Whether both name the same trace, or carry the same value for one.

@@ -39,6 +39,8 @@ pub trait Format: Sync {
     }
     /// What a head that was seen whole carries in it; `None`: nothing.
     fn read(&self, head: Fields<'_>, level: Level) -> Option<Reading>;
+    /// What it carries as evidence: ids and flags as they are, what users may have put there by its key only, cut.
+    fn evidence(&self, head: Fields<'_>) -> String;
     /// What became of it from a request to a call that was made for it. Both heads were seen whole.
     fn compare(&self, received: Fields<'_>, sent: Fields<'_>, level: Level) -> Comparison;
     /// The rule for a call that carries nothing of it although its request did; `None`: nobody may be blamed for that.
@@ -65,22 +67,8 @@ pub struct Reading {
     pub identity: Option<Identity>,
     /// What is wrong with it whoever sent it.
     pub faults: Vec<Fault>,
-    /// The values as evidence: ids and flags as they are, what users may have put there by its key only, cut.
-    pub evidence: String,
     /// It names no trace, and says that nothing is to be recorded.
     pub denied: bool,
-}
-
-impl Reading {
-    /// What is wrong with a call that was not already so in the request it was made for: whoever passes on what it
-    /// received is not at fault.
-    pub fn faults_beyond(&self, received: Option<&Self>) -> impl Iterator<Item = &Fault> {
-        let came = move |fault: &Fault| {
-            let same = |r: &Fault| (r.rule.name, r.reason) == (fault.rule.name, fault.reason);
-            received.is_some_and(|received| received.faults.iter().any(same))
-        };
-        self.faults.iter().filter(move |fault| !came(fault))
-    }
 }
 
 /// The identity of a trace, the same in whatever format.
@@ -150,6 +138,13 @@ pub struct Fault {
     pub reason: Option<&'static str>,
     /// Whose, such as the key of a member; never a value that users may have put there.
     pub detail: Option<Cow<'static, str>>,
+}
+
+impl Fault {
+    /// Whether it is the same fault, whatever it shows in.
+    pub fn is_like(&self, other: &Self) -> bool {
+        (self.rule.name, self.reason) == (other.rule.name, other.reason)
+    }
 }
 
 impl PartialEq for Fault {

@@ -35,8 +35,11 @@ impl Format for Opaque {
     }
 
     fn read(&self, head: Fields<'_>, _: Level) -> Option<Reading> {
-        let evidence = evidence(head, self.fields, |_| Show::Name);
-        (!evidence.is_empty()).then(|| Reading { evidence, ..Reading::default() })
+        self.fields.iter().find_map(|name| first(head, name)).map(|_| Reading::default())
+    }
+
+    fn evidence(&self, head: Fields<'_>) -> String {
+        evidence(head, self.fields, |_| Show::Name)
     }
 
     fn compare(&self, received: Fields<'_>, sent: Fields<'_>, _: Level) -> Comparison {
@@ -62,7 +65,7 @@ impl Format for Opaque {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{read, status};
+    use super::super::testing::{read, shown, status};
     use super::*;
 
     #[test]
@@ -73,7 +76,7 @@ mod tests {
         assert_eq!(of("1-x", ""), Status::Dropped);
         assert_eq!(of("", "1-x"), Status::Started);
         assert_eq!(of("", ""), Status::Absent);
-        assert_eq!(read(&SKYWALKING, &[("sw8", "1-x")]).unwrap().evidence, "sw8");
+        assert_eq!(shown(&SKYWALKING, &[("sw8", "1-x")]), "sw8");
         assert_eq!(read(&SKYWALKING, &[("sw6", "1-x")]), None);
     }
 }

@@ -68,6 +68,11 @@ impl Selection {
         self.formats.iter().take(self.told).any(|told| told.name() == format)
     }
 
+    /// Where a format stands among them.
+    pub fn place(&self, format: &str) -> usize {
+        self.formats.iter().position(|other| other.name() == format).unwrap_or(self.formats.len())
+    }
+
     /// Names of the fields that have to stay readable, lower case.
     pub fn fields(&self) -> impl Iterator<Item = &'static str> {
         self.formats.iter().flat_map(|format| format.fields()).copied()

@@ -15,6 +15,17 @@ pub(super) fn read(format: &dyn Format, fields: &[(&str, &str)]) -> Option<Readi
     format.read(Fields(&head(fields)), Level::Two)
 }
 
+/// What of these fields is shown.
+pub(super) fn shown(format: &dyn Format, fields: &[(&str, &str)]) -> String {
+    format.evidence(Fields(&head(fields)))
+}
+
+/// Codes and reasons of what is wrong with a head that was not already so in the one that was received.
+pub(super) fn beyond(sent: &Reading, received: Option<&Reading>) -> Vec<(&'static str, Option<&'static str>)> {
+    let came = |fault: &Fault| received.is_some_and(|received| received.faults.iter().any(|f| f.is_like(fault)));
+    names(&sent.faults.iter().filter(|fault| !came(fault)).cloned().collect::<Vec<_>>())
+}
+
 /// Reason of the one thing that is wrong with these fields.
 pub(super) fn reason(format: &dyn Format, fields: &[(&str, &str)]) -> Option<&'static str> {
     let reading = read(format, fields)?;

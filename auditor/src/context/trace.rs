@@ -68,7 +68,11 @@ impl Format for TraceFormat {
         let parsed = (self.parse)(head)?;
         let faults = parsed.fault.into_iter().collect();
         let denied = parsed.identity.is_none() && parsed.sampled == Some(false);
-        Some(Reading { identity: parsed.identity, faults, evidence: evidence(head, self.fields, self.show), denied })
+        Some(Reading { identity: parsed.identity, faults, denied })
+    }
+
+    fn evidence(&self, head: Fields<'_>) -> String {
+        evidence(head, self.fields, self.show)
     }
 
     fn compare(&self, received: Fields<'_>, sent: Fields<'_>, _: Level) -> Comparison {

@@ -48,15 +48,38 @@ impl Format for W3c {
     }
 
     fn read(&self, head: Fields<'_>, _: Level) -> Option<Reading> {
-        let context = Context::read(head, Visibility::Whole);
+        self.read_with(&Context::read(head, Visibility::Whole), head)
+    }
+
+    fn evidence(&self, head: Fields<'_>) -> String {
+        evidence(&Context::read(head, Visibility::Whole), &TraceState::read(head), &names::faults(head))
+    }
+
+    fn compare(&self, received: Fields<'_>, sent: Fields<'_>, level: Level) -> Comparison {
+        let context = |head| Context::read(head, Visibility::Whole);
+        self.compare_with((&context(received), received), (&context(sent), sent), level)
+    }
+
+    fn dropped(&self) -> Option<&'static Rule> {
+        Some(&rules::DROPPED)
+    }
+
+    fn rules(&self) -> &'static [&'static Rule] {
+        &rules::ALL
+    }
+}
+
+impl W3c {
+    /// The same as [`Format::read`], where `traceparent` was read already.
+    pub(super) fn read_with(&self, context: &Context, head: Fields<'_>) -> Option<Reading> {
         let state = TraceState::read(head);
         let mut faults = names::faults(head);
         let misnamed = faults.iter().any(|fault| fault.rule.name == rules::NAME_INVALID.name);
-        if context == Context::Absent && !state.sent && !misnamed {
+        if *context == Context::Absent && !state.sent && !misnamed {
             return None;
         }
         let fault = |rule, reason| Fault { rule, reason, detail: None };
-        match &context {
+        match context {
             Context::Malformed(reason, ..) => faults.push(fault(&rules::MALFORMED, Some(reason.as_str()))),
             Context::Duplicated(..) => faults.push(fault(&rules::DUPLICATED, None)),
             Context::Absent if !state.is_empty() && !misnamed => faults.push(fault(&rules::STATE_WITHOUT_PARENT, None)),
@@ -70,23 +93,26 @@ impl Format for W3c {
             sampled: Some(parent.is_sampled()),
             debug: false,
         });
-        let evidence = evidence(&context, &state, &faults);
-        Some(Reading { identity, faults, evidence, denied: false })
+        Some(Reading { identity, faults, denied: false })
     }
 
-    fn compare(&self, received: Fields<'_>, sent: Fields<'_>, level: Level) -> Comparison {
-        let of = |head| (Context::read(head, Visibility::Whole), TraceState::read(head));
-        let (received, received_state) = of(received);
-        let (sent, sent_state) = of(sent);
-        let status = status(&received, &sent);
-        let mut faults = parent_faults(&received, &sent, level);
+    /// The same as [`Format::compare`], where `traceparent` was read already.
+    pub(super) fn compare_with(
+        &self,
+        (received, received_head): (&Context, Fields<'_>),
+        (sent, sent_head): (&Context, Fields<'_>),
+        level: Level,
+    ) -> Comparison {
+        let (received_state, sent_state) = (TraceState::read(received_head), TraceState::read(sent_head));
+        let status = status(received, sent);
+        let mut faults = parent_faults(received, sent, level);
         let went_on = matches!(status, Status::Continued | Status::PassedThrough);
-        match (&received, &sent) {
+        match (received, sent) {
             (Context::Valid(..), Context::Valid(..)) if went_on => {
                 faults.extend(members::faults(&received_state, &sent_state, received.raw() == sent.raw()));
             }
             (_, Context::Valid(..)) if received.raw().is_some() => {
-                faults.extend(members::kept(&received_state, &sent_state, &ids(&received)));
+                faults.extend(members::kept(&received_state, &sent_state, &ids(received)));
             }
             _ if status == Status::PassedThrough && members::takes_part(&received_state, &sent_state) => {
                 faults.push(Fault { rule: &rules::MALFORMED_PROPAGATED, reason: None, detail: None });
@@ -94,14 +120,6 @@ impl Format for W3c {
             _ => {}
         }
         Comparison { status, faults }
-    }
-
-    fn dropped(&self) -> Option<&'static Rule> {
-        Some(&rules::DROPPED)
-    }
-
-    fn rules(&self) -> &'static [&'static Rule] {
-        &rules::ALL
     }
 }
 

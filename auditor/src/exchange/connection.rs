@@ -130,7 +130,7 @@ impl Connection {
             self.unshipped(data, context);
         }
         let framer = &self.recv.framer;
-        let partial = !self.opaque && framer.has_partial_head() && !framer.head().starts_with(b"HTTP/");
+        let partial = !self.opaque && framer.has_partial_head() && !framer.head(b"").starts_with(b"HTTP/");
         if direction == Direction::Recv {
             let role = self.role.unwrap_or(Role::Server);
             let started = self.recv.started;
@@ -238,8 +238,8 @@ impl Connection {
                     context.counters.not_http += 1;
                     self.lost_sight(data, context);
                 }
-                Step::Head(kind) => self.head(kind, true, data, context),
-                Step::Truncated(kind) => self.head(kind, false, data, context),
+                Step::Head(kind) => self.head(kind, Some(bytes), data, context),
+                Step::Truncated(kind) => self.head(kind, None, data, context),
             }
         }
     }
@@ -253,7 +253,7 @@ impl Connection {
         if framer.has_partial_head() && !unreadable && (rest > 0 || data.has(wire::FLAG_TRUNCATED)) {
             // What was seen of this head is true; the rest of it was too long to ship.
             if let Step::Truncated(kind) = framer.cut() {
-                self.head(kind, false, data, context);
+                self.head(kind, None, data, context);
             }
         }
         match self.side(data.direction).framer.skip(u64::from(rest)) {

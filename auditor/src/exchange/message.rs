@@ -11,8 +11,8 @@ use crate::record::{Blind, BlindReason, BootNs, Data};
 const OVERTAKEN_NS: BootNs = 100_000_000;
 
 impl Connection {
-    /// The head under way in the record's direction is complete, or (not `whole`) will never be.
-    pub(super) fn head(&mut self, kind: Kind, whole: bool, data: &Data, context: &mut Context<'_>) {
+    /// The head under way in the record's direction is complete with these `bytes` of the record, or (without) will never be.
+    pub(super) fn head(&mut self, kind: Kind, bytes: Option<&[u8]>, data: &Data, context: &mut Context<'_>) {
         context.counters.heads += 1;
         let role = match kind {
             Kind::Request => request_role(data.direction),
@@ -24,8 +24,8 @@ impl Connection {
         }
         self.role = Some(role);
         match kind {
-            Kind::Request => self.request(role, whole, tentative, data, context),
-            Kind::Response => self.response(whole, data, context),
+            Kind::Request => self.request(role, bytes, tentative, data, context),
+            Kind::Response => self.response(bytes, data, context),
         }
         // The next head of this operation, if any, begins with it.
         self.side(data.direction).started = data.time;
@@ -42,10 +42,11 @@ impl Connection {
         self.push_lost(data, context);
     }
 
-    fn request(&mut self, role: Role, whole: bool, tentative: bool, data: &Data, context: &mut Context<'_>) {
+    fn request(&mut self, role: Role, bytes: Option<&[u8]>, tentative: bool, data: &Data, context: &mut Context<'_>) {
+        let whole = bytes.is_some();
         let side = self.side(data.direction);
         let started = side.started;
-        let parsed = parse_request(side.framer.head(), whole, context.policy);
+        let parsed = parse_request(side.framer.head(bytes.unwrap_or_default()), whole, context.policy);
         if tentative {
             side.framer.lose();
             return self.push_lost(data, context);
@@ -85,10 +86,10 @@ impl Connection {
         }
     }
 
-    fn response(&mut self, whole: bool, data: &Data, context: &mut Context<'_>) {
-        let parsed =
-            if whole { parse_response(self.side(data.direction).framer.head(), context.policy).ok() } else { None };
-        context.counters.unparsable += u64::from(whole && parsed.is_none());
+    fn response(&mut self, bytes: Option<&[u8]>, data: &Data, context: &mut Context<'_>) {
+        let framer = &self.side(data.direction).framer;
+        let parsed = bytes.and_then(|bytes| parse_response(framer.head(bytes), context.policy).ok());
+        context.counters.unparsable += u64::from(bytes.is_some() && parsed.is_none());
         let interim = parsed.is_some_and(|parsed| matches!(parsed.status, 100 | 102..=199));
         if interim {
             return self.side(data.direction).framer.follow(Body::Length(0));

@@ -6,6 +6,7 @@
 
 use std::hash::Hasher;
 
+use memchr::memchr;
 use siphasher::sip::SipHasher13;
 
 use super::fields::{Field, Treatment};
@@ -57,8 +58,15 @@ struct Values(Vec<u64>);
 
 impl Values {
     fn pairs(&mut self, value: &[u8], separator: u8) {
-        for pair in value.split(|&byte| byte == separator) {
-            if let Some(equals) = pair.iter().position(|&byte| byte == b'=') {
+        let mut rest = Some(value);
+        // Of what is beyond the room nothing is looked at: cookies are long.
+        while let Some(pairs) = rest.filter(|_| self.0.len() < VALUES) {
+            let (pair, others) = match memchr(separator, pairs).and_then(|at| pairs.split_at_checked(at)) {
+                Some((pair, others)) => (pair, others.get(1..)),
+                None => (pairs, None),
+            };
+            rest = others;
+            if let Some(equals) = memchr(b'=', pair) {
                 self.words(pair.get(equals + 1..).unwrap_or_default(), is_comparable, false);
             }
         }

@@ -1,8 +1,27 @@
 //! The fields whose values are not simply masked, and what becomes of those.
 
-/// Fields that framing and the description of an exchange need; lower case.
-const STRUCTURAL: [&str; 7] =
-    ["host", "content-length", "transfer-encoding", "connection", "upgrade", "user-agent", "expect"];
+/// What a field that framing and the description of an exchange need is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Structural {
+    Host,
+    ContentLength,
+    TransferEncoding,
+    Upgrade,
+    UserAgent,
+    /// Nothing yet; recordings hold it.
+    Other,
+}
+
+/// Those fields; lower case.
+const STRUCTURAL: [(&str, Structural); 7] = [
+    ("host", Structural::Host),
+    ("content-length", Structural::ContentLength),
+    ("transfer-encoding", Structural::TransferEncoding),
+    ("connection", Structural::Other),
+    ("upgrade", Structural::Upgrade),
+    ("user-agent", Structural::UserAgent),
+    ("expect", Structural::Other),
+];
 
 /// Fields whose values travel from a request to the calls made for it; lower case. See [`super::Masking`].
 const AFFINE: [&str; 20] = [
@@ -56,7 +75,7 @@ pub(super) struct Field {
     /// Its lines travel on in [`RequestHead::fields`](crate::exchange::RequestHead::fields).
     pub(super) audited: bool,
     /// It is one of [`STRUCTURAL`], the only ones that are needed of a response.
-    pub(super) structural: bool,
+    pub(super) structural: Option<Structural>,
     /// It is one of [`AFFINE`]. One that is audited, too, is compared as it is.
     pub(super) affine: bool,
     /// It is one of [`NAME_REQUEST`].
@@ -72,7 +91,7 @@ impl Field {
 
 /// Every field that is listed whatever is audited.
 pub(super) fn always() -> impl Iterator<Item = (&'static str, Field)> {
-    let structural = Field { treatment: Treatment::Keep, structural: true, ..Field::default() };
+    let structural = |what| Field { treatment: Treatment::Keep, structural: Some(what), ..Field::default() };
     let affine = |name| Field {
         treatment: if name == COOKIE { Treatment::Pairs(b';') } else { Treatment::Words },
         affine: true,
@@ -81,6 +100,6 @@ pub(super) fn always() -> impl Iterator<Item = (&'static str, Field)> {
     };
     STRUCTURAL
         .into_iter()
-        .map(move |name| (name, structural))
+        .map(move |(name, what)| (name, structural(what)))
         .chain(AFFINE.into_iter().map(move |name| (name, affine(name))))
 }

@@ -2,6 +2,8 @@
 //!
 //! Positions make this exact: body operations are not shipped, they only advance the position of the next record.
 
+use std::ops::Range;
+
 use auditor_ebpf::wire;
 
 use super::Body;
@@ -32,7 +34,8 @@ pub enum Arrival {
 pub enum Step {
     /// The bytes are used up.
     Exhausted,
-    /// A head is complete: read it with [`Framer::head`] and then call [`Framer::follow`].
+    /// A head is complete: read it with [`Framer::head`] before anything else is walked, and then call
+    /// [`Framer::follow`].
     Head(Kind),
     /// The head under way reached the cap: as for `Head`, but it is only the beginning.
     Truncated(Kind),
@@ -60,12 +63,15 @@ pub struct Framer {
     /// Position of the first byte not yet walked.
     next: Option<u64>,
     mask: HeadMask,
+    /// The head under way, as far as it went with earlier records.
     head: Vec<u8>,
+    /// Where in the record at hand the head begins or goes on, and how far it was walked.
+    here: Range<usize>,
 }
 
 impl Default for Framer {
     fn default() -> Self {
-        Self { state: State::Unknown, next: None, mask: HeadMask::new(), head: Vec::new() }
+        Self { state: State::Unknown, next: None, mask: HeadMask::new(), head: Vec::new(), here: 0..0 }
     }
 }
 
@@ -90,9 +96,9 @@ impl Framer {
         self.state == State::Head && !self.head.is_empty()
     }
 
-    /// The head collected so far, masked.
-    pub fn head(&self) -> &[u8] {
-        &self.head
+    /// The head collected so far, masked. `bytes`: those of the record at hand, if it ends there.
+    pub fn head<'a>(&'a self, bytes: &'a [u8]) -> &'a [u8] {
+        if self.head.is_empty() { bytes.get(self.here.clone()).unwrap_or_default() } else { &self.head }
     }
 
     /// Bytes held.
@@ -123,6 +129,7 @@ impl Framer {
     fn enter(&mut self, state: State) {
         self.state = state;
         self.mask = HeadMask::new();
+        self.here = 0..0;
         // Idle connections hold no memory.
         self.head = Vec::new();
     }
@@ -212,7 +219,7 @@ impl Framer {
 
     fn walk(&mut self, bytes: &mut [u8], at: &mut usize, policy: &Policy) -> Step {
         loop {
-            let Some((before, rest)) = bytes.split_at_mut_checked(*at) else { return Step::Exhausted };
+            let rest = bytes.get_mut(*at..).unwrap_or_default();
             match self.state {
                 State::Unknown => {
                     rest.fill(BLANK);
@@ -221,7 +228,7 @@ impl Framer {
                 }
                 State::Length(left) => {
                     let here = usize::try_from(left).unwrap_or(usize::MAX).min(rest.len());
-                    rest.iter_mut().take(here).for_each(|byte| *byte = BLANK);
+                    rest.get_mut(..here).unwrap_or_default().fill(BLANK);
                     *at += here;
                     let left = left - here as u64;
                     if left > 0 {
@@ -244,36 +251,39 @@ impl Framer {
                     }
                 }
                 State::Head => {
-                    let Some(byte) = rest.first_mut() else { return Step::Exhausted };
-                    *at += 1;
-                    let verdict = self.mask.walk(byte, policy);
-                    // What of the word went with an earlier record is beyond reach: then all of it stays masked.
-                    if let Some(hash) = self.mask.take_hash()
-                        && before.len() >= hash.len()
-                    {
-                        hash.write(before);
-                        hash.write(&mut self.head);
-                    }
+                    let begin = *at;
+                    let room = wire::HEAD_CAP - self.head.len();
+                    let end = bytes.len().min(begin + room);
+                    let verdict = self.mask.walk(bytes.get_mut(..end).unwrap_or_default(), at, policy);
+                    self.here = begin..*at;
                     match verdict {
                         Verdict::Before => {}
-                        Verdict::Within => {
-                            self.head.push(*byte);
-                            if self.head.len() >= wire::HEAD_CAP {
-                                return Step::Truncated(self.mask.kind());
-                            }
-                        }
                         Verdict::Complete => {
-                            self.head.push(*byte);
+                            // As a rule it is in one record, and is read there.
+                            if !self.head.is_empty() {
+                                self.keep(bytes);
+                            }
                             return Step::Head(self.mask.kind());
                         }
                         Verdict::NotHttp => {
                             self.lose();
                             return Step::NotHttp;
                         }
+                        Verdict::Within => {
+                            self.keep(bytes);
+                            if self.head.len() >= wire::HEAD_CAP {
+                                return Step::Truncated(self.mask.kind());
+                            }
+                            return Step::Exhausted;
+                        }
                     }
                 }
             }
         }
+    }
+
+    fn keep(&mut self, bytes: &[u8]) {
+        self.head.extend_from_slice(bytes.get(self.here.clone()).unwrap_or_default());
     }
 
     /// The rest of the head under way will not be shipped.

@@ -1,14 +1,15 @@
 //! Reads a complete head.
 //!
 //! `httparse` refuses what real servers accept: folded lines, bare LF, white space around names, odd bytes in values
-//! nobody asks for. So the lines are put straight first, and only the fields that are needed are handed to it.
+//! nobody asks for. So it is asked for the first line alone, and the lines of the fields that are needed are put straight.
 
 use std::borrow::Cow;
 
 use bytes::Bytes;
+use memchr::memchr;
 
-use super::fields::Field;
-use super::{Body, Kind, Policy, affinity, mask};
+use super::fields::{Field, Structural};
+use super::{Body, Kind, Policy, affinity, mask, method};
 use crate::exchange::RequestHead;
 
 /// Audited fields of one request that are kept. A head has room for thousands of empty ones, and each costs 64 bytes.
@@ -118,43 +119,47 @@ pub fn parse_request(bytes: &[u8], whole: bool, policy: &Policy) -> Result<Parse
             http2_preface: true,
         });
     }
-    let clean = lines.clean();
-    let mut headers = vec![httparse::EMPTY_HEADER; lines.fields.len()];
-    let mut request = httparse::Request::new(&mut headers);
+    let start = lines.start();
+    let mut request = httparse::Request::new(&mut []);
     let mut config = httparse::ParserConfig::default();
     config.allow_multiple_spaces_in_request_line_delimiters(true);
-    config.parse_request(&mut request, &clean)?;
-    let target = request.path.unwrap_or_default();
+    config.parse_request(&mut request, &start)?;
+    // It is not complete, but all of it was read.
+    let (Some(method), Some(target), Some(minor_version)) = (request.method, request.path, request.version) else {
+        return Err(Unparsable::Syntax(httparse::Error::Version));
+    };
     let (target, query) = target.split_once(['?', '#']).unwrap_or((target, ""));
     // Whom to connect to is masked.
-    let path = if request.method == Some("CONNECT") { "*" } else { path(target) };
+    let path = if method == "CONNECT" { "*" } else { path(target) };
     let mut head = RequestHead {
-        method: request.method.unwrap_or_default().into(),
+        method: method::known(method).map_or_else(|| method.to_owned().into(), Cow::from),
         path: path.into(),
-        minor_version: request.version.unwrap_or_default(),
+        minor_version,
         fields: lines.audited(),
         affinity: affinity::values(path, query.as_bytes(), lines.fields.iter().map(|line| (line.field, &*line.value))),
         ..RequestHead::default()
     };
     let mut upgrade = None;
-    for header in request.headers.iter() {
-        let value = header.value.trim_ascii();
-        let name = header.name;
-        if name.eq_ignore_ascii_case("host") && head.host.is_none() {
-            head.host = Some(String::from_utf8_lossy(value).into());
-        } else if name.eq_ignore_ascii_case("user-agent") && head.user_agent.is_none() {
-            let value = value.get(..256).unwrap_or(value);
-            head.user_agent = Some(String::from_utf8_lossy(value).into());
-        } else if name.eq_ignore_ascii_case("upgrade") {
-            let http2 = value.split(|&byte| byte == b',').any(|part| part.trim_ascii().eq_ignore_ascii_case(b"h2c"));
-            upgrade = Some(if http2 { Upgrade::Http2 } else { Upgrade::Other });
+    for (what, value) in lines.structural() {
+        match what {
+            Structural::Host if head.host.is_none() => head.host = Some(String::from_utf8_lossy(&value).into()),
+            Structural::UserAgent if head.user_agent.is_none() => {
+                let value = value.get(..256).unwrap_or(&value);
+                head.user_agent = Some(String::from_utf8_lossy(value).into());
+            }
+            Structural::Upgrade => {
+                let http2 =
+                    value.split(|&byte| byte == b',').any(|part| part.trim_ascii().eq_ignore_ascii_case(b"h2c"));
+                upgrade = Some(if http2 { Upgrade::Http2 } else { Upgrade::Other });
+            }
+            _ => {}
         }
     }
-    if &*head.method == "CONNECT" {
+    if method == "CONNECT" {
         upgrade = Some(Upgrade::Connect);
     }
     let crowded = lines.fields.iter().filter(|line| line.field.audited).count() > MOST_FIELDS;
-    Ok(ParsedRequest { head, crowded, framing: framing(request.headers), upgrade, http2_preface: false })
+    Ok(ParsedRequest { head, crowded, framing: framing(&lines), upgrade, http2_preface: false })
 }
 
 /// Reads the head of a response.
@@ -163,13 +168,13 @@ pub fn parse_request(bytes: &[u8], whole: bool, policy: &Policy) -> Result<Parse
 /// When it makes no sense.
 pub fn parse_response(bytes: &[u8], policy: &Policy) -> Result<ParsedResponse, Unparsable> {
     let lines = Lines::read(bytes, true, Kind::Response, policy)?;
-    let clean = lines.clean();
-    let mut headers = vec![httparse::EMPTY_HEADER; lines.fields.len()];
-    let mut response = httparse::Response::new(&mut headers);
+    let start = lines.start();
+    let mut response = httparse::Response::new(&mut []);
     let mut config = httparse::ParserConfig::default();
     config.allow_multiple_spaces_in_response_status_delimiters(true);
-    config.parse_response(&mut response, &clean)?;
-    Ok(ParsedResponse { status: response.code.unwrap_or_default(), framing: framing(response.headers) })
+    config.parse_response(&mut response, &start)?;
+    let status = response.code.ok_or(httparse::Error::Status)?;
+    Ok(ParsedResponse { status, framing: framing(&lines) })
 }
 
 /// An absolute target's path; its authority is masked.
@@ -181,14 +186,15 @@ fn path(target: &str) -> &str {
 }
 
 /// RFC 9112, 6.3: `Transfer-Encoding` beats `Content-Length`; lengths that differ are no length.
-fn framing(headers: &[httparse::Header<'_>]) -> Framing {
+fn framing(lines: &Lines<'_>) -> Framing {
     let mut length = None;
-    let mut last_coding = None;
-    for header in headers {
-        if header.name.eq_ignore_ascii_case("transfer-encoding") {
-            last_coding = header.value.rsplit(|&byte| byte == b',').map(<[u8]>::trim_ascii).next().or(last_coding);
-        } else if header.name.eq_ignore_ascii_case("content-length") {
-            for value in header.value.split(|&byte| byte == b',') {
+    let mut chunked = None;
+    for (what, value) in lines.structural() {
+        if what == Structural::TransferEncoding {
+            let last = value.rsplit(|&byte| byte == b',').next().unwrap_or_default();
+            chunked = Some(last.trim_ascii().eq_ignore_ascii_case(b"chunked"));
+        } else if what == Structural::ContentLength {
+            for value in value.split(|&byte| byte == b',') {
                 let parsed = digits(value.trim_ascii());
                 length = match (parsed, length) {
                     (None, _) => Some(Err(())),
@@ -199,9 +205,9 @@ fn framing(headers: &[httparse::Header<'_>]) -> Framing {
             }
         }
     }
-    match (last_coding, length) {
-        (Some(coding), _) if coding.eq_ignore_ascii_case(b"chunked") => Framing::Chunked,
-        (Some(_), _) | (None, Some(Err(()))) => Framing::Unclear,
+    match (chunked, length) {
+        (Some(true), _) => Framing::Chunked,
+        (Some(false), _) | (None, Some(Err(()))) => Framing::Unclear,
         (None, Some(Ok(length))) => Framing::Length(length),
         (None, None) => Framing::Unsaid,
     }
@@ -228,10 +234,10 @@ struct Line<'a> {
 
 impl<'a> Lines<'a> {
     fn read(bytes: &'a [u8], whole: bool, kind: Kind, policy: &Policy) -> Result<Self, Unparsable> {
-        let mut lines = bytes.split_inclusive(|&byte| byte == b'\n').filter(|line| whole || line.ends_with(b"\n"));
+        let mut lines = split(bytes).filter(|line| whole || line.ends_with(b"\n"));
         let start = lines.next().unwrap_or_default().trim_ascii();
         let mut fields: Vec<Line<'_>> = Vec::new();
-        let needed = |field: &Field| kind == Kind::Request || field.structural;
+        let needed = |field: &Field| kind == Kind::Request || field.structural.is_some();
         // Whether a folded line continues the last of `fields`, a field that is not needed, or no field at all.
         let mut last = Last::Start;
         for line in lines {
@@ -252,12 +258,13 @@ impl<'a> Lines<'a> {
                 }
                 continue;
             }
-            let (name, value) = match line.iter().position(|&byte| byte == b':') {
+            let (name, value) = match memchr(b':', line) {
                 Some(colon) => (line.get(..colon).unwrap_or_default(), line.get(colon + 1..).unwrap_or_default()),
                 None => (line, b"".as_slice()),
             };
+            let is_name = name.len() < line.len();
             let name = name.trim_ascii();
-            let is_name = name.iter().all(|&byte| mask::is_token(byte)) && line.contains(&b':');
+            let is_name = is_name && name.iter().all(|&byte| mask::is_token(byte));
             if is_name && let Some(field) = policy.field(name).filter(needed) {
                 fields.push(Line { name, value: value.trim_ascii().into(), field });
                 last = Last::Needed;
@@ -271,24 +278,15 @@ impl<'a> Lines<'a> {
     }
 
     /// What `httparse` is to read.
-    fn clean(&self) -> Vec<u8> {
-        let structural = || self.fields.iter().filter(|line| line.field.structural);
-        let values: usize = structural().map(|line| line.name.len() + line.value.len() + 4).sum();
-        let mut clean = Vec::with_capacity(self.start.len() + values + 4);
+    fn start(&self) -> Cow<'a, [u8]> {
         if std::str::from_utf8(self.start).is_ok() {
-            clean.extend_from_slice(self.start);
-        } else {
-            clean.extend(self.start.iter().map(|&byte| if byte.is_ascii() { byte } else { b'_' }));
+            return self.start.into();
         }
-        clean.extend_from_slice(b"\r\n");
-        for line in structural() {
-            clean.extend_from_slice(line.name);
-            clean.extend_from_slice(b": ");
-            clean.extend(line.value.iter().map(legal));
-            clean.extend_from_slice(b"\r\n");
-        }
-        clean.extend_from_slice(b"\r\n");
-        clean
+        self.start.iter().map(|&byte| if byte.is_ascii() { byte } else { b'_' }).collect()
+    }
+
+    fn structural(&self) -> impl Iterator<Item = (Structural, Cow<'_, [u8]>)> {
+        self.fields.iter().filter_map(|line| Some((line.field.structural?, line.legal())))
     }
 
     /// Names and values of the audited fields: slices of one piece of memory, since many requests are held.
@@ -304,6 +302,23 @@ impl<'a> Lines<'a> {
         fields.extend(audited().map(|line| (all.split_to(line.name.len()), all.split_to(line.value.len()))));
         fields
     }
+}
+
+impl Line<'_> {
+    fn legal(&self) -> Cow<'_, [u8]> {
+        let value = self.value.trim_ascii();
+        if value.iter().all(|byte| legal(byte) == *byte) { value.into() } else { value.iter().map(legal).collect() }
+    }
+}
+
+/// The lines, each with its end.
+fn split(mut bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
+        let end = memchr(b'\n', bytes).map_or(bytes.len(), |at| at + 1);
+        let (line, rest) = bytes.split_at_checked(end)?;
+        bytes = rest;
+        (!line.is_empty()).then_some(line)
+    })
 }
 
 /// A control byte makes any value malformed, and so does a question mark any audited value.

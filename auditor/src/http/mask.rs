@@ -6,10 +6,13 @@
 //! a value that can be compared (see [`super::masking`]). Of a field name, which may turn out to be no name for want of a
 //! colon, only what begins the name of a listed field stays; the rest is `_`, which no such name has.
 
+use memchr::memchr;
+
 use super::fields::{Field, Treatment};
 use super::masking::{Hash, MASKED, ValueMask};
-use super::method;
-use super::policy::{Candidates, Policy};
+use super::method::FirstWord;
+use super::policy::Policy;
+use super::trie::{At, Trie};
 
 /// Stands for a byte of a field name.
 const MASKED_NAME: u8 = b'_';
@@ -65,10 +68,10 @@ pub(super) struct HeadMask {
     kind: Kind,
     /// The target is of no known form.
     odd: bool,
-    /// The first word.
-    word: Word,
+    /// The first word, as far as it was walked.
+    word: At,
     /// The current field name.
-    name: Option<Name>,
+    name: Name,
     /// The query, then the value of the current field; a folded line continues it.
     value: ValueMask,
     /// What the word that just ended becomes.
@@ -81,8 +84,8 @@ impl HeadMask {
             place: Place::Before,
             kind: Kind::Request,
             odd: false,
-            word: Word::default(),
-            name: None,
+            word: Trie::<FirstWord>::ROOT,
+            name: Name::BEGIN,
             value: ValueMask::default(),
             hash: None,
         }
@@ -93,15 +96,63 @@ impl HeadMask {
         self.kind
     }
 
-    /// The hash that belongs into the bytes before the one that was walked last, once.
-    pub(super) fn take_hash(&mut self) -> Option<Hash> {
-        if self.hash.is_none() { None } else { self.hash.take() }
+    /// Walks and masks `bytes` from `at` on, until there is more to say than that they belong to the head.
+    pub(super) fn walk(&mut self, bytes: &mut [u8], at: &mut usize, policy: &Policy) -> Verdict {
+        loop {
+            *at += self.run(bytes.get_mut(*at..).unwrap_or_default(), policy);
+            let Some((before, [byte, ..])) = bytes.split_at_mut_checked(*at) else { return Verdict::Within };
+            *at += 1;
+            let verdict = self.step(byte, policy);
+            // What of the word went with an earlier record is beyond reach: then all of it stays masked.
+            if let Some(hash) = self.hash.take()
+                && before.len() >= hash.len()
+            {
+                hash.write(before);
+            }
+            if verdict != Verdict::Within {
+                return verdict;
+            }
+        }
+    }
+
+    /// Masks at once the bytes that leave the walk where it is; says how many. The same as [`Self::step`] for each.
+    fn run(&mut self, bytes: &mut [u8], policy: &Policy) -> usize {
+        let until = |ends: fn(u8) -> bool| bytes.iter().position(|byte| ends(*byte)).unwrap_or(bytes.len());
+        match self.place {
+            Place::Path => until(|byte| is_blank(byte) || matches!(byte, b'\n' | b'?' | b'#')),
+            Place::Name => self.run_of_name(bytes, policy),
+            Place::Value if self.value.keeps() => memchr(b'\n', bytes).unwrap_or(bytes.len()),
+            Place::Reason | Place::Value if self.place == Place::Reason || self.value.masks() => {
+                let line = memchr(b'\n', bytes).unwrap_or(bytes.len());
+                let words = bytes.iter_mut().take(line).filter(|byte| !is_blank(**byte));
+                words.for_each(|byte| *byte = MASKED);
+                line
+            }
+            Place::Value | Place::Query => {
+                let word = until(|byte| is_blank(byte) || byte == b'\n');
+                self.value.run(bytes.get_mut(..word).unwrap_or_default(), policy.masking())
+            }
+            _ => 0,
+        }
+    }
+
+    fn run_of_name(&mut self, bytes: &mut [u8], policy: &Policy) -> usize {
+        if self.name.spaced {
+            return 0;
+        }
+        let token = bytes.iter().position(|byte| !is_token(*byte)).unwrap_or(bytes.len());
+        for byte in bytes.iter_mut().take(token) {
+            if !self.name.push(*byte, policy) {
+                *byte = MASKED_NAME;
+            }
+        }
+        token
     }
 
     /// Masks one byte in place.
-    pub(super) fn walk(&mut self, byte: &mut u8, policy: &Policy) -> Verdict {
+    fn step(&mut self, byte: &mut u8, policy: &Policy) -> Verdict {
         match self.place {
-            Place::Before | Place::FirstWord => self.first_word(byte),
+            Place::Before | Place::FirstWord => self.first_word(byte, policy),
             Place::TargetStart => self.target_start(byte, policy),
             Place::Scheme(_) | Place::Authority | Place::Path | Place::Query | Place::OddTarget => {
                 self.target(byte, policy)
@@ -112,12 +163,13 @@ impl HeadMask {
         }
     }
 
-    fn first_word(&mut self, byte: &mut u8) -> Verdict {
+    fn first_word(&mut self, byte: &mut u8, policy: &Policy) -> Verdict {
+        let words = policy.first_words();
         match *byte {
             b'\r' | b'\n' if self.place == Place::Before => return Verdict::Before,
             b' ' | b'\t' if self.place == Place::FirstWord => {
                 // A word cut short finds no target or version after it.
-                self.kind = if self.word.is(b"HTTP/1.1") || self.word.is(b"HTTP/1.0") {
+                self.kind = if words.value(self.word) == Some(FirstWord::Version) {
                     self.place = Place::Status(0);
                     Kind::Response
                 } else {
@@ -125,15 +177,17 @@ impl HeadMask {
                     Kind::Request
                 };
             }
-            other if other > b' ' && self.word.can_go_on(other) => {
-                self.place = Place::FirstWord;
-                self.word.push(other);
-            }
             b'\n' | b'\r' => return Verdict::NotHttp,
-            _ => {
-                *byte = BLANK;
-                return Verdict::NotHttp;
-            }
+            other => match words.step(self.word, other) {
+                Some(word) => {
+                    self.place = Place::FirstWord;
+                    self.word = word;
+                }
+                None => {
+                    *byte = BLANK;
+                    return Verdict::NotHttp;
+                }
+            },
         }
         Verdict::Within
     }
@@ -143,7 +197,7 @@ impl HeadMask {
             b' ' | b'\t' => return Verdict::Within,
             b'\n' => return Verdict::NotHttp,
             // Nothing of it is needed, and it may say who the user is.
-            _ if self.word.is(b"CONNECT") => Place::Query,
+            _ if policy.first_words().value(self.word) == Some(FirstWord::Connect) => Place::Query,
             b'/' | b'*' => Place::Path,
             _ => Place::Scheme(0),
         };
@@ -225,7 +279,7 @@ impl HeadMask {
             (_, Place::Value) if self.value.keeps() => {}
             (_, Place::Value) => self.value_byte(byte, policy),
             (other, Place::LineStart | Place::LineStartCr) => {
-                self.name = None;
+                self.name = Name::BEGIN;
                 self.value = ValueMask::default();
                 self.place = Place::Name;
                 self.name(byte, other, policy);
@@ -249,12 +303,12 @@ impl HeadMask {
     }
 
     fn name(&mut self, byte: &mut u8, value: u8, policy: &Policy) {
-        let name = self.name.get_or_insert_with(|| Name::new(policy));
+        let name = &mut self.name;
         match value {
             b':' => {
                 let field = name.field(policy).unwrap_or_default();
                 // What else a response says is compared with nothing.
-                let needed = self.kind == Kind::Request || field.structural;
+                let needed = self.kind == Kind::Request || field.structural.is_some();
                 self.value = ValueMask::new(if needed { field.treatment } else { Treatment::Mask });
                 self.place = Place::Value;
             }
@@ -295,71 +349,49 @@ fn version_accepts(at: usize, byte: u8) -> bool {
     }
 }
 
+/// White space within a line, and what ends it with a line feed.
+fn is_blank(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\r')
+}
+
 /// RFC 9110 `tchar`.
 pub(crate) fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+    // A bit for each: two words of letters, digits and signs.
+    const TOKENS: u128 = bits(b'0', b'9') | bits(b'A', b'Z') | bits(b'^', b'z') | 1 << b'|' | 1 << b'~' | SIGNS;
+    const SIGNS: u128 = 1 << b'!' | bits(b'#', b'\'') | 1 << b'*' | 1 << b'+' | 1 << b'-' | 1 << b'.';
+    byte.is_ascii() && TOKENS >> byte & 1 != 0
 }
 
-/// The beginning of a word, kept without allocation.
-#[derive(Clone, Debug, Default)]
-struct Word {
-    bytes: [u8; method::LONGEST],
-    len: usize,
-}
-
-impl Word {
-    fn push(&mut self, byte: u8) {
-        if let Some(slot) = self.bytes.get_mut(self.len) {
-            *slot = byte;
-        }
-        self.len += 1;
-    }
-
-    /// Whether a head can begin with this word and `byte`.
-    fn can_go_on(&self, byte: u8) -> bool {
-        let mut longer = self.clone();
-        longer.push(byte);
-        longer.get().is_some_and(method::can_begin)
-    }
-
-    fn get(&self) -> Option<&[u8]> {
-        self.bytes.get(..self.len)
-    }
-
-    fn is(&self, other: &[u8]) -> bool {
-        self.get() == Some(other)
-    }
+const fn bits(from: u8, to: u8) -> u128 {
+    (u128::MAX >> (127 - to)) & (u128::MAX << from)
 }
 
 /// The name of a field, under way.
 #[derive(Clone, Debug)]
 struct Name {
-    candidates: Candidates,
+    /// `None`: it is none that is listed.
+    at: Option<At>,
     /// White space (or worse) followed the last byte.
     spaced: bool,
-    /// …and then another word began, which is the one that `candidates` are for.
+    /// …and then another word began, which is the one that `at` is for.
     broken: bool,
 }
 
 impl Name {
-    fn new(policy: &Policy) -> Self {
-        Self { candidates: policy.candidates(), spaced: false, broken: false }
-    }
+    const BEGIN: Self = Self { at: Some(Policy::NAME), spaced: false, broken: false };
 
     /// Says whether the byte may stay.
     fn push(&mut self, byte: u8, policy: &Policy) -> bool {
         if self.spaced {
             // A lenient server may take the last word for the name, so it has to stay if it looks like one.
-            *self = Self { broken: true, ..Self::new(policy) };
+            *self = Self { broken: true, ..Self::BEGIN };
         }
-        if self.candidates.any() {
-            policy.narrow(&mut self.candidates, byte);
-        }
-        self.candidates.any()
+        self.at = self.at.and_then(|at| policy.narrow(at, byte));
+        self.at.is_some()
     }
 
     fn field(&self, policy: &Policy) -> Option<Field> {
-        if self.broken { None } else { policy.named(&self.candidates) }
+        if self.broken { None } else { policy.named(self.at?) }
     }
 }
 

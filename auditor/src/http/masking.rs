@@ -11,6 +11,7 @@
 
 use std::hash::Hasher;
 
+use memchr::{memchr, memchr2};
 use siphasher::sip::SipHasher24;
 
 use super::fields::Treatment;
@@ -76,6 +77,37 @@ impl ValueMask {
         self.treatment == Treatment::Keep
     }
 
+    pub(super) fn masks(&self) -> bool {
+        self.treatment == Treatment::Mask
+    }
+
+    /// Masks the beginning of `bytes`, which have no white space, up to where a pair begins or goes on; says how many.
+    pub(super) fn run(&mut self, bytes: &mut [u8], masking: &Masking) -> usize {
+        let until = |end: Option<usize>| end.unwrap_or(bytes.len());
+        let (run, is_word) = match self.treatment {
+            Treatment::Keep => return bytes.len(),
+            Treatment::Mask => (bytes.len(), false),
+            Treatment::Words => (bytes.len(), true),
+            Treatment::Pairs(separator) if self.named => (until(memchr(separator, bytes)), true),
+            Treatment::Pairs(separator) => (until(memchr2(separator, b'=', bytes)), false),
+        };
+        let bytes = bytes.get_mut(..run).unwrap_or_default();
+        match masking {
+            // Whatever it is, masking it once more changes nothing.
+            Masking::Done if is_word => {
+                let others = bytes.iter_mut().filter(|byte| !may_be_masked(**byte));
+                others.for_each(|byte| *byte = MASKED);
+                return run;
+            }
+            Masking::Keyed(key) if is_word && run > 0 => {
+                self.word.get_or_insert_with(|| HashedWord::new(key)).extend(bytes);
+            }
+            _ => {}
+        }
+        bytes.fill(MASKED);
+        run
+    }
+
     /// Masks a byte of the value, white space excepted. Says whether it ends a word, as white space does.
     pub(super) fn walk(&mut self, byte: &mut u8, masking: &Masking) -> bool {
         match (self.treatment, *byte) {
@@ -84,21 +116,9 @@ impl ValueMask {
                 return true;
             }
             (Treatment::Pairs(_), b'=') if !self.named => self.named = true,
-            (Treatment::Words, b) => self.word(byte, b, masking),
-            (Treatment::Pairs(_), b) if self.named => self.word(byte, b, masking),
-            _ => *byte = MASKED,
+            _ => _ = self.run(std::slice::from_mut(byte), masking),
         }
         false
-    }
-
-    fn word(&mut self, byte: &mut u8, value: u8, masking: &Masking) {
-        match masking {
-            // Whatever it is, masking it once more changes nothing.
-            Masking::Done if value.is_ascii_alphanumeric() || b"-_.".contains(&value) => return,
-            Masking::Done | Masking::Blank => {}
-            Masking::Keyed(key) => self.word.get_or_insert_with(|| HashedWord::new(key)).push(value),
-        }
-        *byte = MASKED;
     }
 
     /// The word, if one is under way, is over.
@@ -121,13 +141,16 @@ impl HashedWord {
         Self { hasher: SipHasher24::new_with_key(&key.0), length: 0, chunk: [0; CHUNK] }
     }
 
-    fn push(&mut self, byte: u8) {
-        if let Some(slot) = self.chunk.get_mut(self.length % CHUNK) {
-            *slot = byte;
-        }
-        self.length += 1;
-        if self.length.is_multiple_of(CHUNK) {
-            self.hasher.write(&self.chunk);
+    fn extend(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let room = self.chunk.get_mut(self.length % CHUNK..).unwrap_or_default();
+            let (now, later) = bytes.split_at(room.len().min(bytes.len()));
+            room.iter_mut().zip(now).for_each(|(slot, byte)| *slot = *byte);
+            self.length += now.len();
+            bytes = later;
+            if self.length.is_multiple_of(CHUNK) {
+                self.hasher.write(&self.chunk);
+            }
         }
     }
 
@@ -160,6 +183,11 @@ impl Hash {
             bits >>= 6;
         }
     }
+}
+
+/// Whether a masked word may have it: of the alphabet, or what stands for any other byte.
+fn may_be_masked(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.')
 }
 
 /// Whether a word in clear says something: it is not so short, or so common, that many have it.

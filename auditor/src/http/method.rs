@@ -3,6 +3,8 @@
 //! A closed list, because a head is looked for wherever one is due: should the framing of a connection be wrong, the
 //! bytes there are somebody's body, and no word of it may travel on as a "method".
 
+use super::trie::Trie;
+
 /// IANA's registry, UPnP, and what caches understand.
 const METHODS: [&str; 47] = [
     "GET",
@@ -54,12 +56,27 @@ const METHODS: [&str; 47] = [
     "REFRESH",
 ];
 
-/// The longest first word of a head.
-pub(super) const LONGEST: usize = 17;
+/// The method as text that nobody has to allocate, if it is one of those.
+pub(super) fn known(method: &str) -> Option<&'static str> {
+    METHODS.into_iter().find(|known| *known == method)
+}
 
-/// Whether a head can begin with these bytes: a method, or the version of a response, or the beginning of one.
-pub(super) fn can_begin(word: &[u8]) -> bool {
-    b"HTTP/1.1".starts_with(word)
-        || b"HTTP/1.0".starts_with(word)
-        || METHODS.iter().any(|method| method.as_bytes().starts_with(word))
+/// The first word of a head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum FirstWord {
+    /// Of a request.
+    Method,
+    /// Of a request for a tunnel.
+    Connect,
+    /// Of a response.
+    Version,
+}
+
+/// How a head can begin.
+pub(super) fn first_words() -> Trie<FirstWord> {
+    let mut words = Trie::new();
+    METHODS.iter().for_each(|method| words.insert(method, FirstWord::Method, false));
+    words.insert("CONNECT", FirstWord::Connect, false);
+    ["HTTP/1.0", "HTTP/1.1"].iter().for_each(|version| words.insert(version, FirstWord::Version, false));
+    words
 }

@@ -1,50 +1,20 @@
-//! Which fields are listed, looked up while their names are under way.
-//!
-//! Every byte of every name is asked about, so the names are sorted: those that go on like the bytes so far stand
-//! together, and each byte narrows that range down.
+//! Which fields and first words are listed, looked up while they are under way.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 
 use super::Masking;
 use super::fields::{self, Field};
 use super::mask::is_token;
+use super::method::{self, FirstWord};
+use super::trie::{At, Trie};
 
 /// What becomes of the fields of a head.
 #[derive(Clone, Debug)]
 pub struct Policy {
     masking: Masking,
-    /// Sorted. Where one is a prefix, no other begins with it.
-    names: Vec<Name>,
-}
-
-#[derive(Clone, Debug)]
-struct Name {
-    /// Lower case.
-    text: Box<str>,
-    /// Names of fields begin with it.
-    prefix: bool,
-    field: Field,
-}
-
-impl Name {
-    fn byte(&self, at: usize) -> Option<u8> {
-        self.text.as_bytes().get(at).copied()
-    }
-}
-
-/// The names that a name under way may become.
-#[derive(Clone, Debug)]
-pub(super) struct Candidates {
-    range: Range<usize>,
-    /// Bytes they have in common with it: all so far, or those of a prefix.
-    length: usize,
-}
-
-impl Candidates {
-    pub(super) fn any(&self) -> bool {
-        !self.range.is_empty()
-    }
+    /// By name in lower case.
+    fields: Trie<Field>,
+    first_words: Trie<FirstWord>,
 }
 
 impl Policy {
@@ -59,14 +29,10 @@ impl Policy {
             let field = names.entry(name).or_default();
             *field = field.audited();
         }
-        let mut names: Vec<_> =
-            names.into_iter().map(|(text, field)| Name { text: text.into(), prefix: false, field }).collect();
-        for prefix in prefixes {
-            names.retain(|name| !name.text.starts_with(prefix));
-            names.push(Name { text: prefix.into(), prefix: true, field: Field::default().audited() });
-        }
-        names.sort_by(|a, b| a.text.cmp(&b.text));
-        Self { masking, names }
+        let mut fields = Trie::new();
+        names.into_iter().for_each(|(name, field)| fields.insert(name, field, false));
+        prefixes.into_iter().for_each(|prefix| fields.insert(prefix, Field::default().audited(), true));
+        Self { masking, fields, first_words: method::first_words() }
     }
 
     /// What becomes of values that can be compared.
@@ -74,48 +40,27 @@ impl Policy {
         &self.masking
     }
 
-    /// Before the first byte of a name.
-    pub(super) fn candidates(&self) -> Candidates {
-        Candidates { range: 0..self.names.len(), length: 0 }
+    /// How a head can begin.
+    pub(super) fn first_words(&self) -> &Trie<FirstWord> {
+        &self.first_words
     }
 
-    /// After another byte of it.
-    pub(super) fn narrow(&self, candidates: &mut Candidates, byte: u8) {
-        let Candidates { range, length } = candidates;
-        let names = self.names.get(range.clone()).unwrap_or_default();
-        if names.first().is_some_and(|name| name.prefix && name.text.len() == *length) {
-            return;
-        }
-        let byte = Some(byte.to_ascii_lowercase());
-        // Past the common bytes they are sorted by the next one.
-        let (from, to) = match names {
-            // After a few bytes there is only one.
-            [name] => (0, usize::from(name.byte(*length) == byte)),
-            _ => (
-                names.partition_point(|name| name.byte(*length) < byte),
-                names.partition_point(|name| name.byte(*length) <= byte),
-            ),
-        };
-        (*range, *length) = (range.start + from..range.start + to, *length + 1);
+    /// Before the first byte of a name.
+    pub(super) const NAME: At = Trie::<Field>::ROOT;
+
+    /// After another byte of it; `None`: no name that is listed goes on like this.
+    pub(super) fn narrow(&self, name: At, byte: u8) -> Option<At> {
+        self.fields.step(name, byte.to_ascii_lowercase())
     }
 
     /// The field, once its name is complete; `None`: it is not listed.
-    pub(super) fn named(&self, candidates: &Candidates) -> Option<Field> {
-        // The shortest is the first.
-        let name = self.names.get(candidates.range.clone())?.first()?;
-        (name.text.len() == candidates.length).then_some(name.field)
+    pub(super) fn named(&self, name: At) -> Option<Field> {
+        self.fields.value(name)
     }
 
     /// The field of this name; `None`: it is not listed.
     pub(super) fn field(&self, name: &[u8]) -> Option<Field> {
-        let mut candidates = self.candidates();
-        for byte in name {
-            self.narrow(&mut candidates, *byte);
-            if !candidates.any() {
-                return None;
-            }
-        }
-        self.named(&candidates)
+        self.named(name.iter().try_fold(Self::NAME, |at, byte| self.narrow(at, *byte))?)
     }
 
     /// Whether a line that is not a field line could still have been meant, and read by a lenient server, as an audited
@@ -154,7 +99,7 @@ mod tests {
         let policy = policy();
         let id = policy.field(b"x-request-id").unwrap();
         assert_eq!((id.treatment, id.affine, id.names_request), (Treatment::Keep, true, true));
-        assert!(policy.field(b"host").unwrap().structural);
+        assert!(policy.field(b"host").unwrap().structural.is_some());
         assert_eq!(policy.field(b"request-id").unwrap().treatment, Treatment::Words);
         assert_eq!(policy.field(b"cookie").unwrap().treatment, Treatment::Pairs(b';'));
     }
@@ -163,9 +108,8 @@ mod tests {
     fn only_what_a_name_can_become_are_candidates() {
         let policy = policy();
         for (name, any) in [("x-b", true), ("X-b3-tr", true), ("ctx-whatever", true), ("x-b4", false), ("b3-", false)] {
-            let mut candidates = policy.candidates();
-            name.bytes().for_each(|byte| policy.narrow(&mut candidates, byte));
-            assert_eq!(candidates.any(), any, "{name}");
+            let at = name.bytes().try_fold(Policy::NAME, |at, byte| policy.narrow(at, byte));
+            assert_eq!(at.is_some(), any, "{name}");
         }
     }
 

@@ -1,5 +1,6 @@
 //! A request that a process received: a possible parent of its calls.
 
+use std::borrow::Cow;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
@@ -20,15 +21,17 @@ const PATH_CAP: usize = 256;
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Target {
     /// Method.
-    pub method: Box<str>,
+    pub method: Cow<'static, str>,
     /// Path with its variable segments replaced.
-    pub route: Box<str>,
+    pub route: Arc<str>,
 }
 
 impl Target {
     /// Of a request whose path has this route.
-    pub fn new(request: &Request, route: Box<str>) -> Self {
-        Self { method: cut(&request.head.method, METHOD_CAP).into(), route }
+    pub fn new(request: &Request, route: Arc<str>) -> Self {
+        let method = &request.head.method;
+        let long = method.len() > METHOD_CAP;
+        Self { method: if long { cut(method, METHOD_CAP).to_owned().into() } else { method.clone() }, route }
     }
 }
 

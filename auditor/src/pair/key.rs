@@ -1,6 +1,8 @@
 //! Which calls are judged together.
 
+use std::borrow::Cow;
 use std::hash::{Hash, Hasher};
+use std::sync::Arc;
 
 use siphasher::sip::SipHasher13;
 
@@ -45,8 +47,8 @@ impl Suspicion {
 pub(super) struct ClassKey {
     pub(super) suspicion: Suspicion,
     pub(super) destination: Destination,
-    pub(super) method: Box<str>,
-    pub(super) route: Box<str>,
+    pub(super) method: Cow<'static, str>,
+    pub(super) route: Arc<str>,
 }
 
 impl ClassKey {

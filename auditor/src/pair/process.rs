@@ -74,10 +74,14 @@ pub(super) enum TraceKey {
 }
 
 impl TraceKey {
-    fn of(carried: &Carried) -> BTreeSet<Self> {
+    /// None twice.
+    fn of(carried: &Carried) -> Vec<Self> {
         let ids = carried.named.iter().map(|named| named.identity.trace_id).chain(carried.w3c.trace_id());
         let raw = carried.w3c.raw().filter(|_| carried.w3c.valid().is_none());
-        ids.map(|id| Self::Id(id as u64)).chain(raw.map(Self::raw)).collect()
+        let mut keys: Vec<_> = ids.map(|id| Self::Id(id as u64)).chain(raw.map(Self::raw)).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        keys
     }
 
     fn raw(raw: &str) -> Self {
@@ -411,7 +415,9 @@ impl Process {
     pub(super) fn by_trace(&self, sent: &Carried, execution: Execution) -> Option<ByTrace> {
         let keys = TraceKey::of(sent);
         let same = || keys.iter().filter_map(|key| self.traces.get(key));
-        let ids: BTreeSet<ExchangeId> = same().flat_map(|same| &same.ids).copied().collect();
+        let mut ids: Vec<ExchangeId> = same().flat_map(|same| &same.ids).copied().collect();
+        ids.sort_unstable();
+        ids.dedup();
         // Neither half an id nor a hash is proof, and an inbound that carries the id is not one that carries the broken
         // value.
         let matches =

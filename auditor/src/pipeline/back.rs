@@ -25,8 +25,8 @@ use crate::record::{BootNs, Clock, LATEST, Process, ProcessId};
 use crate::report::address::{Destination, peer_ip};
 use crate::report::route::{Routes, space};
 use crate::report::{
-    AuditorInfo, BlindSpot, Call, Correlation, Counters, EdgeKey, Edges, Fate, Fold, LifecycleLine, Line, Mark,
-    Occurrence, Peer, Resource, SCHEMA_VERSION, Timeline, Totals, round4,
+    AuditorInfo, BlindSpot, Call, Correlation, Counted, Counters, EdgeKey, Edges, Fate, Fold, LifecycleLine, Line,
+    Mark, Occurrence, Resource, SCHEMA_VERSION, Timeline, Totals, round4,
 };
 
 /// A call is judged when it is answered, or after this long.
@@ -40,7 +40,7 @@ pub(super) struct Hop {
     pub(super) pairing: Pairing,
     pub(super) verdict: Verdict,
     pub(super) edge: EdgeKey,
-    pub(super) resource: Resource,
+    pub(super) process: Arc<Process>,
     pub(super) silence: Silence,
 }
 
@@ -48,7 +48,21 @@ impl Hop {
     /// As a user describes it.
     pub(super) fn subject(&self) -> Subject<'_> {
         let towards = Some((&self.destination, &self.request.endpoints));
-        Subject { service: &self.resource.service_name, head: &self.request.head, towards }
+        Subject { service: &self.process.service, head: &self.request.head, towards }
+    }
+}
+
+/// A process that is described.
+#[derive(Clone, Debug)]
+pub(super) struct Known {
+    pub(super) process: Arc<Process>,
+    /// What tells its service from others, to be shared.
+    pub(super) service: Arc<str>,
+}
+
+impl Known {
+    pub(super) fn new(process: Arc<Process>) -> Self {
+        Self { service: process.service_key().into(), process }
     }
 }
 
@@ -62,7 +76,7 @@ pub struct Back {
     pub(super) routes: Routes,
     pub(super) pairer: Pairer,
     pub(super) samples: Samples,
-    pub(super) processes: LruCache<ProcessId, Arc<Process>>,
+    pub(super) processes: LruCache<ProcessId, Known>,
     pub(super) hops: BTreeMap<ExchangeId, Hop>,
     /// Suspected findings by class and route and fingerprint, until the class is certain.
     pub(super) suspects: LruCache<(u64, Option<u64>), BTreeMap<Mark, Occurrence>>,
@@ -146,7 +160,7 @@ impl Back {
             }
             Event::Clock(clock) => self.begin(clock, out),
             Event::Process(process) => {
-                self.processes.put(process.id, process);
+                self.processes.put(process.id, Known::new(process));
             }
             Event::Tick(tick) => {
                 self.advance(tick.time, out);
@@ -295,7 +309,7 @@ impl Back {
         }
         let sent = Carried::of(&request.head, request.visibility, &self.config.selection);
         let caller = self.process(request.process, &request);
-        let target = self.target(&request, &caller.service_key(), Some(&destination));
+        let target = self.target(&request, &caller.service, Some(&destination));
         let outbound = Outbound { request: &request, target: &target, sent: &sent, destination: &destination };
         let pairing = self.pairer.outbound(self.now, &outbound);
         if let Some(claims) = &mut self.claims {
@@ -311,11 +325,10 @@ impl Back {
         let boundaries = &self.config.boundaries;
         let endpoints = &request.endpoints;
         verdict.findings.extend(boundaries.sent_externally(&sent, &destination, endpoints, &self.config.selection));
-        let process = match self.processes.peek(&pairing.service) {
-            Some(process) => process.clone(),
+        let Known { process, service } = match self.processes.peek(&pairing.service) {
+            Some(known) => known.clone(),
             None => caller,
         };
-        let service = process.service_key();
         let sample = Sample {
             service: &service,
             pairing: &pairing,
@@ -326,15 +339,14 @@ impl Back {
         };
         verdict.findings.extend(self.samples.take(&sample, &self.config.selection));
         let edge = EdgeKey {
-            service: service.into(),
+            service,
             inbound: pairing.parent.as_ref().map(|parent| parent.target.clone()),
-            local_port: pairing.parent.as_ref().and_then(|parent| lines::client(&parent.endpoints).1),
+            local_port: pairing.parent.as_ref().and_then(|parent| lines::local_port(&parent.endpoints)),
             destination: destination.clone(),
             outbound: target,
         };
-        let resource = self.resource(&process);
         let call = request.clone();
-        let mut hop = Hop { request, sent, destination, pairing, verdict, edge, resource, silence: Silence::default() };
+        let mut hop = Hop { request, sent, destination, pairing, verdict, edge, process, silence: Silence::default() };
         hop.silence = Silence::of(&hop.subject(), &self.config.ignores);
         if let Some(parent) = &hop.pairing.parent {
             hop.silence = hop.silence.and(&parent.silence);
@@ -375,22 +387,23 @@ impl Back {
         if hop.verdict.suspicion.is_none() {
             self.totals.settle(outcome, format_of(&hop, &self.config.selection), 1);
         }
-        let transport = lines::transport(&hop.request.endpoints);
-        if let Some((key, edge)) = self.edges.count(&hop.edge, &hop.resource, transport, outcome, suspicion) {
+        let peer = self.peer(hop.request.id);
+        let call = Counted {
+            process: &hop.process,
+            transport: lines::transport(&hop.request.endpoints),
+            outcome,
+            suspicion,
+            failed: answer.error.is_some(),
+            status: answer.status,
+            duration: answer.duration(&hop.request),
+            formats: &hop.verdict.formats,
+            peer: peer.as_deref(),
+        };
+        if let Some((key, edge)) = self.edges.count(&hop.edge, &call) {
             out.push(self.summary(key, &edge));
-        }
-        if let Some(peer) = self.peer(hop.request.id) {
-            self.edges.peer(&hop.edge, Peer { service: peer.service.clone(), pid: peer.id.tgid });
         }
         if let Some(fate) = Fate::of(hop.verdict.suspicion, certain, outcome) {
             self.edges.contrast(&hop.edge, &Call::new(&hop.request, &hop.pairing, answer.status), fate);
-        }
-        if answer.error.is_some() {
-            self.edges.failed(&hop.edge);
-        }
-        self.edges.answered(&hop.edge, answer.status, answer.duration(&hop.request));
-        if outcome != Outcome::Unknown {
-            self.edges.formats(&hop.edge, &hop.verdict.formats);
         }
         for found in &hop.verdict.findings {
             let by_trace = hop.pairing.method == Method::TraceId;
@@ -441,13 +454,13 @@ impl Back {
         Target::new(request, self.routes.route(space(service, destination), &request.head.path))
     }
 
-    pub(super) fn process(&mut self, id: ProcessId, request: &Request) -> Arc<Process> {
-        self.processes.get_or_insert(id, || lines::by_comm(id, request.comm)).clone()
+    pub(super) fn process(&mut self, id: ProcessId, request: &Request) -> Known {
+        self.processes.get_or_insert(id, || Known::new(lines::by_comm(id, request.comm))).clone()
     }
 
     /// The process at the other end, where it was seen there.
     pub(super) fn peer(&self, exchange: ExchangeId) -> Option<Arc<Process>> {
-        self.processes.peek(&self.ends.peer(exchange)?).cloned()
+        self.processes.peek(&self.ends.peer(exchange)?).map(|known| known.process.clone())
     }
 
     pub(super) fn resource(&self, process: &Process) -> Resource {

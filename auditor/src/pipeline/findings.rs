@@ -77,7 +77,7 @@ impl Back {
             inbound_peer: client.as_deref(),
             destination: Some(&hop.destination),
             attributes: lines::call(&hop.request, outbound, &hop.destination, answer, peer.as_deref()),
-            resource: hop.resource.clone(),
+            resource: self.resource(&hop.process),
         }
         .line();
         line.message += &why;

@@ -123,10 +123,15 @@ pub(super) fn inbound_of_edge(key: &EdgeKey) -> Option<InboundAttributes> {
 }
 
 /// Who sent a request, and where it arrived.
-pub(super) fn client(endpoints: &Endpoints) -> (Option<String>, Option<u16>) {
+fn client(endpoints: &Endpoints) -> (Option<String>, Option<u16>) {
+    (address::peer(endpoints).map(|peer| peer.ip().to_string()), local_port(endpoints))
+}
+
+/// Where a request arrived.
+pub(super) fn local_port(endpoints: &Endpoints) -> Option<u16> {
     match endpoints {
-        Endpoints::Tcp { local, remote } => (Some(remote.ip().to_string()), Some(local.port())),
-        Endpoints::Unix { .. } => (None, None),
+        Endpoints::Tcp { local, .. } => Some(local.port()),
+        Endpoints::Unix { .. } => None,
     }
 }
 
@@ -242,9 +247,8 @@ impl Evidence<'_> {
     /// What a head carries in the format, as far as it may be shown.
     fn value(&self, carried: &Carried) -> Option<String> {
         let format = self.selection.formats.iter().find(|format| format.name() == self.found.format)?;
-        let whole = carried.read(*format, self.selection).map(|reading| reading.evidence);
         let cut = || carried.w3c.raw().filter(|_| !carried.whole && format.name() == w3c::NAME).map(str::to_owned);
-        whole.filter(|evidence| !evidence.is_empty()).or_else(cut)
+        carried.evidence(*format, self.selection.level).or_else(cut)
     }
 
     fn message(&self) -> String {

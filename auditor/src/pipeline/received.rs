@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::back::Back;
+use super::back::{Back, Known};
 use super::ends::APART;
 use super::lines::{self, Evidence};
 use crate::audit::ignore::is_ignored;
@@ -13,7 +13,7 @@ use crate::audit::{Code, Found, Silence, Subject, judge_inbound};
 use crate::context::{Carried, Presence};
 use crate::exchange::{ExchangeId, Request};
 use crate::pair::{Inbound, Method, Target};
-use crate::record::{BootNs, Process};
+use crate::record::BootNs;
 use crate::report::{FormatCounts, Line, Occurrence, fingerprint};
 
 /// Requests with faults that wait for their other end. A head may be of 16 KiB.
@@ -23,7 +23,7 @@ const MAX_HELD: usize = 256;
 #[derive(Debug)]
 pub(super) struct Held {
     request: Arc<Request>,
-    process: Arc<Process>,
+    known: Known,
     target: Target,
     carried: Carried,
     found: Vec<Found>,
@@ -34,21 +34,21 @@ pub(super) struct Held {
 impl Back {
     pub(super) fn received(&mut self, request: &Arc<Request>, out: &mut Vec<Line>) {
         let carried = Carried::of(&request.head, request.visibility, &self.config.selection);
-        let process = self.process(request.process, request);
-        let subject = Subject { service: &process.service, head: &request.head, towards: None };
+        let known = self.process(request.process, request);
+        let subject = Subject { service: &known.process.service, head: &request.head, towards: None };
         let silence = Silence::of(&subject, &self.config.ignores);
         let exempt = is_ignored(&request.head, None);
         let ignored = exempt || silence.all;
         self.totals.ignored += u64::from(ignored);
         self.totals.requests += u64::from(!ignored);
         self.totals.requests_with_context += u64::from(!ignored && carried.presence == Presence::Valid);
-        let target = self.target(request, &process.service_key(), None);
+        let target = self.target(request, &known.service, None);
         let client = self.ends.meet(request);
         let found = if ignored { Vec::new() } else { judge_inbound(&carried, &self.config.selection) };
         if !found.is_empty() {
             let (target, carried, silence) = (target.clone(), carried.clone(), silence.clone());
-            let (request, process, seen) = (request.clone(), process.clone(), self.now);
-            let held = Held { request, process, target, carried, found, silence, seen };
+            let (request, known, seen) = (request.clone(), known.clone(), self.now);
+            let held = Held { request, known, target, carried, found, silence, seen };
             match client {
                 Some(client) => {
                     let elsewhere = self.told_of(client);
@@ -57,10 +57,9 @@ impl Back {
                 None => self.hold(held, out),
             }
         }
-        let service = process.service_key().into();
         let mut inbound = Inbound::new(request, target, carried, exempt);
         inbound.silence = silence;
-        self.pairer.opened(self.now, Arc::new(inbound), &service);
+        self.pairer.opened(self.now, Arc::new(inbound), &known.service);
     }
 
     /// The client may be seen in a moment.
@@ -91,15 +90,15 @@ impl Back {
     }
 
     fn tell(&mut self, held: Held, elsewhere: &[Found], out: &mut Vec<Line>) {
-        let Held { request, process, target, carried, found, silence, seen } = held;
+        let Held { request, known, target, carried, found, silence, seen } = held;
         let peer = self.peer(request.id);
         for found in found {
             if self.config.tell_once && elsewhere.iter().any(|other| other.is_like(&found)) {
                 continue;
             }
             let code = Code(found.fault.rule);
-            let edge = [&target.method, &target.route, "", ""];
-            let fingerprint = fingerprint(&found, &process.service_key(), &edge, "");
+            let edge = [&*target.method, &target.route, "", ""];
+            let fingerprint = fingerprint(&found, &known.service, &edge, "");
             let severity = code.severity();
             let line = Evidence {
                 found: &found,
@@ -115,7 +114,7 @@ impl Back {
                 inbound_peer: None,
                 destination: None,
                 attributes: lines::received(&request, &target, peer.as_deref()),
-                resource: self.resource(&process),
+                resource: self.resource(&known.process),
             }
             .line();
             let seen = (seen, seen);

@@ -1,7 +1,7 @@
 //! Other settings from now on, and the same state.
 
 use super::Config;
-use super::back::{Back, nanos};
+use super::back::{Back, Known, nanos};
 use super::filter::Changed;
 use crate::report::{LifecycleLine, Line, SCHEMA_VERSION};
 
@@ -10,7 +10,7 @@ impl Back {
     pub(super) fn choose(&mut self, changed: Changed) {
         for process in changed.joined {
             self.pairer.joined(self.now);
-            self.processes.put(process.id, process);
+            self.processes.put(process.id, Known::new(process));
         }
         for process in changed.left {
             self.pairer.left(process);

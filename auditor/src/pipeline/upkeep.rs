@@ -65,7 +65,7 @@ impl Back {
             coverage: edge.interval.counts.coverage(),
             inbound: lines::inbound_of_edge(&key),
             attributes: lines::edge(&key, edge.transport, edge.peer.as_ref()),
-            resource: edge.resource.clone(),
+            resource: edge.process.as_deref().map(|process| self.resource(process)).unwrap_or_default(),
         }))
     }
 
@@ -200,8 +200,9 @@ impl Back {
             let empty = BlindSpot { code: spot.code, count: 0, connections: 0, operations: 0, bytes: 0 };
             let spot = std::mem::replace(spot, empty);
             *written = true;
-            let process =
-                who.map(|id| self.processes.peek(&id).cloned().unwrap_or_else(|| lines::by_comm(id, [0; 16])));
+            let process = who.map(|id| {
+                self.processes.peek(&id).map_or_else(|| lines::by_comm(id, [0; 16]), |known| known.process.clone())
+            });
             let resource = process.map(|process| self.resource(&process));
             let whose =
                 resource.as_ref().map_or("this node".to_owned(), |r| format!("{} (pid {})", r.service_name, r.pid));

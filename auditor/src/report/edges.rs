@@ -12,11 +12,10 @@ use super::counts::Counts;
 use super::durations::Durations;
 use super::features::Call;
 use super::formats::FormatCounts;
-use super::line::Resource;
 use crate::audit::Outcome;
 use crate::context::format::Status;
 use crate::pair::{Suspicion, Target};
-use crate::record::BootNs;
+use crate::record::{BootNs, Process};
 
 /// Which calls are counted together.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -52,7 +51,7 @@ pub struct Edge {
     /// In the run.
     pub total: Counts,
     /// The workload seen last.
-    pub resource: Resource,
+    pub process: Option<Arc<Process>>,
     /// `tcp` or `unix`.
     pub transport: &'static str,
     /// Who was last seen to receive its calls, on this node.
@@ -66,6 +65,58 @@ pub struct Peer {
     pub service: String,
     /// Its process id.
     pub pid: u32,
+}
+
+/// A call that is done.
+#[derive(Clone, Copy, Debug)]
+pub struct Counted<'a> {
+    /// Who made it.
+    pub process: &'a Arc<Process>,
+    /// As in [`Edge::transport`].
+    pub transport: &'static str,
+    /// What became of the trace.
+    pub outcome: Outcome,
+    /// While it is not certain.
+    pub suspicion: Option<Suspicion>,
+    /// It got no answer.
+    pub failed: bool,
+    /// Of its answer.
+    pub status: Option<u16>,
+    /// Nanoseconds from its first byte to its answer, as far as is known.
+    pub duration: Option<BootNs>,
+    /// What became of each format that it, or the request that it was made for, carried.
+    pub formats: &'a [(&'static str, Status)],
+    /// Who received it, where that was seen.
+    pub peer: Option<&'a Process>,
+}
+
+impl Edge {
+    fn count(&mut self, call: &Counted<'_>) {
+        for counts in [&mut self.interval.counts, &mut self.total] {
+            counts.add(call.outcome, call.suspicion);
+            if call.failed {
+                counts.failed();
+            }
+            if let Some(status) = call.status {
+                counts.answered(status);
+            }
+        }
+        if let Some(duration) = call.duration {
+            self.interval.durations.add(duration);
+        }
+        if call.outcome != Outcome::Unknown {
+            self.interval.formats.add(call.formats);
+        }
+        if self.process.as_ref().is_none_or(|process| !Arc::ptr_eq(process, call.process)) {
+            self.process = Some(call.process.clone());
+        }
+        self.transport = call.transport;
+        if let Some(Process { service, id, .. }) = call.peer
+            && self.peer.as_ref().is_none_or(|peer| (&peer.service, peer.pid) != (service, id.tgid))
+        {
+            self.peer = Some(Peer { service: service.clone(), pid: id.tgid });
+        }
+    }
 }
 
 /// All edges.
@@ -95,66 +146,17 @@ impl Edges {
     }
 
     /// Counts a call. Returns the edge that had to go, with what it has not reported yet.
-    pub fn count(
-        &mut self,
-        key: &EdgeKey,
-        resource: &Resource,
-        transport: &'static str,
-        outcome: Outcome,
-        suspicion: Option<Suspicion>,
-    ) -> Option<(EdgeKey, Edge)> {
-        let mut gone: Option<(EdgeKey, Edge)> = None;
-        if !self.edges.contains(key) {
-            gone = self.edges.push(key.clone(), Edge::default());
-            self.evicted += u64::from(gone.is_some());
-            if let Some((gone, _)) = &gone {
-                self.contrasts.forget(gone);
-            }
-        }
+    pub fn count(&mut self, key: &EdgeKey, call: &Counted<'_>) -> Option<(EdgeKey, Edge)> {
         if let Some(edge) = self.edges.get_mut(key) {
-            edge.interval.counts.add(outcome, suspicion);
-            edge.total.add(outcome, suspicion);
-            if edge.resource != *resource {
-                edge.resource = resource.clone();
-            }
-            edge.transport = transport;
+            edge.count(call);
+            return None;
         }
-        gone.filter(|(_, edge)| edge.interval.counts.calls() > 0)
-    }
-
-    /// Who received a counted call.
-    pub fn peer(&mut self, key: &EdgeKey, peer: Peer) {
-        if let Some(edge) = self.edges.peek_mut(key) {
-            edge.peer = Some(peer);
-        }
-    }
-
-    /// A counted call got no answer.
-    pub fn failed(&mut self, key: &EdgeKey) {
-        if let Some(edge) = self.edges.peek_mut(key) {
-            edge.interval.counts.failed();
-            edge.total.failed();
-        }
-    }
-
-    /// A counted call got an answer with this status, so many nanoseconds after its first byte; as far as is known.
-    pub fn answered(&mut self, key: &EdgeKey, status: Option<u16>, duration: Option<BootNs>) {
-        if let Some(edge) = self.edges.peek_mut(key) {
-            if let Some(status) = status {
-                edge.interval.counts.answered(status);
-                edge.total.answered(status);
-            }
-            if let Some(duration) = duration {
-                edge.interval.durations.add(duration);
-            }
-        }
-    }
-
-    /// What became of each format that a counted call, or the request that it was made for, carried.
-    pub fn formats(&mut self, key: &EdgeKey, formats: &[(&'static str, Status)]) {
-        if let Some(edge) = self.edges.peek_mut(key) {
-            edge.interval.formats.add(formats);
-        }
+        let mut edge = Edge::default();
+        edge.count(call);
+        let (gone, edge) = self.edges.push(key.clone(), edge)?;
+        self.evicted += 1;
+        self.contrasts.forget(&gone);
+        (edge.interval.counts.calls() > 0).then_some((gone, edge))
     }
 
     /// So many suspected calls of the edge are certain now, of these formats.
@@ -201,7 +203,7 @@ impl Edges {
             let next = Edge {
                 interval: Interval::default(),
                 total: edge.total.clone(),
-                resource: edge.resource.clone(),
+                process: edge.process.clone(),
                 transport: edge.transport,
                 peer: edge.peer.clone(),
             };

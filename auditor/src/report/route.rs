@@ -14,6 +14,7 @@
 
 use std::hash::Hasher;
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 
 use lru::LruCache;
 use siphasher::sip::SipHasher13;
@@ -68,7 +69,7 @@ impl Routes {
     }
 
     /// The route of one more request with this path, without query. Each `space` (see [`space`]) is learnt for itself.
-    pub fn route(&mut self, space: u64, path: &str) -> Box<str> {
+    pub fn route(&mut self, space: u64, path: &str) -> Arc<str> {
         let tree = self.trees.get_or_insert_mut(space, Tree::default);
         let before = tree.nodes;
         let route = tree.route(path);
@@ -146,7 +147,7 @@ struct Word {
 }
 
 impl Tree {
-    fn route(&mut self, path: &str) -> Box<str> {
+    fn route(&mut self, path: &str) -> Arc<str> {
         let mut out = String::with_capacity(path.len().min(ROUTE_CAP + VARIABLE.len()));
         let mut place = &mut self.root;
         for (index, segment) in path.split('/').enumerate() {

@@ -93,7 +93,9 @@ impl Context {
 
 fn text(value: &[u8]) -> Box<str> {
     let value = trim(value);
-    String::from_utf8_lossy(value.get(..RAW_CAP).unwrap_or(value)).into()
+    let value = value.get(..RAW_CAP).unwrap_or(value);
+    // As a rule it is text.
+    std::str::from_utf8(value).map_or_else(|_| String::from_utf8_lossy(value).into(), Box::from)
 }
 
 #[cfg(test)]

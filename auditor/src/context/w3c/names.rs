@@ -20,6 +20,11 @@ pub(super) static FIELDS: [&str; 8] = [
 pub(super) fn faults(head: Fields<'_>) -> Vec<Fault> {
     let [parent, state, parents @ .., s1, s2, s3] = FIELDS;
     let names = [parent, state];
+    // As a rule there are no others that begin like them.
+    let is_odd = |name: &[u8]| matches!(name, [b't' | b'T', ..]) && names.iter().all(|right| name != right.as_bytes());
+    if !head.0.iter().any(|(name, _)| is_odd(name)) {
+        return Vec::new();
+    }
     let parents =
         parents.into_iter().find(|name| is_instead(head, name, parent, |value| lenient_trace_id(value).is_some()));
     // Somebody else's `trace-state` is none of ours: a word, a number.

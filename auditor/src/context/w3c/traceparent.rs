@@ -117,8 +117,16 @@ pub fn lenient_trace_id(value: &[u8]) -> Option<u128> {
 
 /// At most 32 lower-case hex digits.
 fn hex(digits: &[u8]) -> Result<u128, Reason> {
-    let mut value = 0u128;
-    let mut uppercase = false;
+    // Two halves: the compiler has no instructions for 128 bits.
+    let (high, low) = digits.split_at(digits.len().saturating_sub(16));
+    let (high, upper) = half(high)?;
+    let (low, also) = half(low)?;
+    if upper || also { Err(Reason::UppercaseHex) } else { Ok(u128::from(high) << 64 | u128::from(low)) }
+}
+
+/// At most 16 hex digits, and whether one of them is in upper case.
+fn half(digits: &[u8]) -> Result<(u64, bool), Reason> {
+    let (mut value, mut uppercase) = (0, false);
     for digit in digits {
         let nibble = match digit {
             b'0'..=b'9' => digit - b'0',
@@ -129,9 +137,9 @@ fn hex(digits: &[u8]) -> Result<u128, Reason> {
             }
             _ => return Err(Reason::NonHex),
         };
-        value = value << 4 | u128::from(nibble);
+        value = value << 4 | u64::from(nibble);
     }
-    if uppercase { Err(Reason::UppercaseHex) } else { Ok(value) }
+    Ok((value, uppercase))
 }
 
 /// Without the optional whitespace around it.

@@ -6,20 +6,23 @@ fn mask(text: &str) -> (String, Option<Verdict>) {
     mask_with(text, &Masking::Blank)
 }
 
+/// However the bytes come, they become the same.
 fn mask_with(text: &str, masking: &Masking) -> (String, Option<Verdict>) {
+    let at_once = mask_in_steps(text, masking, text.len());
+    assert_eq!(mask_in_steps(text, masking, 1), at_once);
+    at_once
+}
+
+/// With so many bytes in sight at a time, of which those before stay within reach.
+fn mask_in_steps(text: &str, masking: &Masking, step: usize) -> (String, Option<Verdict>) {
     let policy = policy(*masking);
     let mut mask = HeadMask::new();
     let mut bytes = text.as_bytes().to_vec();
-    let mut end = None;
-    for at in 0..bytes.len() {
-        let (before, rest) = bytes.split_at_mut(at);
-        let verdict = mask.walk(&mut rest[0], &policy);
-        if let Some(hash) = mask.take_hash() {
-            hash.write(before);
-        }
-        if matches!(verdict, Verdict::Complete | Verdict::NotHttp) {
-            end = Some(verdict);
-            break;
+    let (mut at, mut end) = (0, None);
+    for seen in (1..=bytes.len()).filter(|seen| seen % step == 0) {
+        while at < seen && end.is_none() {
+            let verdict = mask.walk(&mut bytes[..seen], &mut at, &policy);
+            end = Some(verdict).filter(|verdict| matches!(verdict, Verdict::Complete | Verdict::NotHttp));
         }
     }
     (String::from_utf8(bytes).unwrap(), end)

@@ -1,0 +1,173 @@
+//! What runs beside a workload, and what it costs itself.
+
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use auditor_tests::auditor::Auditor;
+use auditor_tests::process::TempDir;
+use serde::Serialize;
+
+use super::bpf::Probes;
+use super::peers::Peer;
+
+/// What runs beside a workload.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Contender {
+    /// What everything is compared with.
+    Nothing,
+    /// Empty programs where those of this hook strategy would be.
+    Empty(&'static str),
+    /// The auditor with this hook strategy.
+    Auditor(&'static str),
+    Peer(&'static Peer),
+}
+
+impl Contender {
+    pub(super) fn name(self) -> String {
+        match self {
+            Self::Nothing => "nothing".to_owned(),
+            Self::Empty(hooks) => format!("empty ({hooks})"),
+            Self::Auditor(hooks) => format!("auditor ({hooks})"),
+            Self::Peer(peer) => peer.name.to_owned(),
+        }
+    }
+
+    /// Starts it for these processes, and waits until it works.
+    pub(super) fn start(self, pids: &[u32]) -> Result<Running> {
+        Ok(match self {
+            Self::Nothing => Running::Nothing,
+            Self::Empty(hooks) => Running::Empty(Probes::attach(hooks)?),
+            Self::Auditor(hooks) => {
+                let auditor = Auditor::run(hooks, pids);
+                let before = Usage::of(auditor.pid());
+                Running::Auditor(auditor, before)
+            }
+            Self::Peer(peer) => Running::Other(Other::start(peer, pids)?),
+        })
+    }
+}
+
+/// What a contender cost.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub(super) struct Cost {
+    /// Of all its threads, user and system.
+    pub(super) cpu_seconds: f64,
+    pub(super) peak_kib: u64,
+    /// Through the ring buffer.
+    pub(super) records: u64,
+    pub(super) bytes: u64,
+    pub(super) lost: u64,
+}
+
+/// A contender at work.
+pub(super) enum Running {
+    Nothing,
+    Empty(#[expect(dead_code, reason = "it is what keeps them attached")] Probes),
+    Auditor(Auditor, Usage),
+    Other(Other),
+}
+
+impl Running {
+    /// Its process, if it has one.
+    pub(super) fn pid(&self) -> Option<u32> {
+        match self {
+            Self::Nothing | Self::Empty(_) => None,
+            Self::Auditor(auditor, _) => Some(auditor.pid()),
+            Self::Other(other) => Some(other.child.id()),
+        }
+    }
+
+    /// Ends it, and says what it cost.
+    pub(super) fn stop(self) -> Cost {
+        let usage = self.pid().map(Usage::of).unwrap_or_default();
+        match self {
+            Self::Nothing | Self::Empty(_) => Cost::default(),
+            Self::Other(other) => usage.since(other.before),
+            Self::Auditor(auditor, before) => {
+                let audit = auditor.stop();
+                Cost {
+                    records: audit.stat("kernel", "records"),
+                    bytes: audit.stat("kernel", "bytes_captured"),
+                    lost: audit.stat("stream", "lost"),
+                    ..usage.since(before)
+                }
+            }
+        }
+    }
+}
+
+/// Time and memory of a process so far.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Usage {
+    ticks: u64,
+    peak_kib: u64,
+}
+
+impl Usage {
+    fn of(pid: u32) -> Self {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        // Behind the name, which may hold anything: state is the first field, utime and stime the 12th and 13th.
+        let fields = stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace();
+        let ticks = fields.skip(11).take(2).filter_map(|ticks| ticks.parse::<u64>().ok()).sum();
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.split_whitespace().next()?.parse().ok());
+        Self { ticks, peak_kib: peak.unwrap_or(0) }
+    }
+
+    fn since(self, before: Self) -> Cost {
+        // SAFETY: sysconf takes an integer and touches no memory of ours.
+        let per_second = unsafe { libc::sysconf(libc::_SC_CLK_TCK) } as f64;
+        let cpu_seconds = self.ticks.saturating_sub(before.ticks) as f64 / per_second;
+        Cost { cpu_seconds, peak_kib: self.peak_kib, ..Cost::default() }
+    }
+}
+
+/// Another tool.
+pub(super) struct Other {
+    child: Child,
+    before: Usage,
+    _dir: TempDir,
+}
+
+impl Other {
+    fn start(peer: &Peer, pids: &[u32]) -> Result<Self> {
+        const PATIENCE: Duration = Duration::from_secs(30);
+        let dir = TempDir::new(peer.name);
+        let log = dir.path().join("stderr");
+        let mut command = (peer.command)(dir.path(), pids);
+        let output = std::fs::File::create(&log)?;
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(output).process_group(0);
+        let mut child = command.spawn().with_context(|| peer.name.to_owned())?;
+        let begun = Instant::now();
+        while !said(&log, peer.ready) {
+            if child.try_wait()?.is_some() || begun.elapsed() > PATIENCE {
+                let _ = child.kill();
+                let _ = child.wait();
+                bail!("{} does not begin: {}", peer.name, std::fs::read_to_string(&log).unwrap_or_default());
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let before = Usage::of(child.id());
+        Ok(Self { child, before, _dir: dir })
+    }
+}
+
+fn said(log: &Path, ready: &str) -> bool {
+    std::fs::read_to_string(log).is_ok_and(|text| text.contains(ready))
+}
+
+impl Drop for Other {
+    fn drop(&mut self) {
+        // The children of tshark capture; they are of its process group.
+        let _ = Command::new("kill").arg("-INT").arg("--").arg(format!("-{}", self.child.id())).status();
+        let begun = Instant::now();
+        while begun.elapsed() < Duration::from_secs(10) && !matches!(self.child.try_wait(), Ok(Some(_))) {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,160 @@
+//! (b) to (d) What services lose: nginx that answers by itself, nginx in front of a service, Node, Python; each under as
+//! much load as it takes, and at a fixed rate.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use auditor_tests::fleet::{Nginx, interpreted};
+use auditor_tests::process::Service;
+use auditor_tests::socket::Addr;
+use serde_json::json;
+
+use super::contender::{Contender, Cost};
+use super::load::{Rate, Seen};
+use super::peers;
+use super::table::{Spread, Table};
+
+/// A service with all that it needs.
+struct Scene {
+    name: &'static str,
+    addr: Addr,
+    path: &'static str,
+    pids: Vec<u32>,
+    /// The heads of a request: received, sent on, and their responses.
+    heads: u64,
+    rates: [Rate; 2],
+    _nginx: Option<Nginx>,
+    _services: Vec<Service>,
+}
+
+impl Scene {
+    fn nginx_static() -> Self {
+        let backend = Service::workload("backend", &[]);
+        let nginx = Nginx::start(&backend.addr);
+        Self {
+            name: "nginx, static",
+            addr: nginx.addr.clone(),
+            path: "/static",
+            pids: nginx.pids(),
+            heads: 2,
+            rates: [Rate::Most(32), Rate::Fixed(5000)],
+            _nginx: Some(nginx),
+            _services: vec![backend],
+        }
+    }
+
+    fn nginx_proxy() -> Self {
+        Self {
+            name: "nginx, proxy",
+            path: "/cart",
+            heads: 4,
+            rates: [Rate::Most(32), Rate::Fixed(2000)],
+            ..Self::nginx_static()
+        }
+    }
+
+    fn interpreted(name: &'static str, args: [&str; 3], rates: [Rate; 2]) -> Self {
+        let backend = Service::workload("backend", &[]);
+        let port = backend.addr.port().to_string();
+        let [interpreter, file, client] = args;
+        let service = interpreted(interpreter, file, &["forward", client, &port]);
+        let (addr, pids) = (service.addr.clone(), vec![service.pid()]);
+        Self { name, addr, path: "/cart", pids, heads: 4, rates, _nginx: None, _services: vec![service, backend] }
+    }
+}
+
+/// Measures the scenes whose names contain `only`.
+pub(super) fn run(rounds: u32, quick: bool, only: &str, with_peers: bool) -> Result<Table> {
+    let mut contenders =
+        vec![Contender::Nothing, Contender::Empty("sock"), Contender::Auditor("sock"), Contender::Auditor("syscall")];
+    if with_peers {
+        contenders.extend(peers::installed().into_iter().map(Contender::Peer));
+    }
+    let time = Duration::from_secs(if quick { 1 } else { 10 });
+    let mut table = Table::new(
+        "services: what they and their clients see, to the same without anything beside",
+        &[
+            "service",
+            "load",
+            "beside",
+            "throughput",
+            "p50",
+            "p99",
+            "cpu s/M requests",
+            "peak MiB",
+            "records",
+            "KiB",
+            "lost",
+        ],
+    );
+    let scenes: [fn() -> Scene; 4] = [
+        Scene::nginx_static,
+        Scene::nginx_proxy,
+        || Scene::interpreted("node", ["node", "server.js", "http"], [Rate::Most(16), Rate::Fixed(500)]),
+        || Scene::interpreted("python", ["python3", "server.py", "http.client"], [Rate::Most(8), Rate::Fixed(100)]),
+    ];
+    for scene in scenes {
+        let scene = scene();
+        if scene.name.contains(only) {
+            scene.rates.iter().try_for_each(|rate| measure(&scene, *rate, &contenders, (rounds, time), &mut table))?;
+        }
+    }
+    Ok(table)
+}
+
+fn measure(
+    scene: &Scene,
+    rate: Rate,
+    contenders: &[Contender],
+    (rounds, time): (u32, Duration),
+    table: &mut Table,
+) -> Result<()> {
+    rate.run(&scene.addr, scene.path, Duration::from_secs(1))?;
+    let mut all: Vec<Vec<(Seen, Cost)>> = vec![Vec::new(); contenders.len()];
+    for round in 0..rounds {
+        for (contender, results) in contenders.iter().zip(&mut all) {
+            eprintln!("  {}, {}, round {} of {rounds}: {}", scene.name, rate.name(), round + 1, contender.name());
+            let running = contender.start(&scene.pids)?;
+            let seen = rate.run(&scene.addr, scene.path, time)?;
+            results.push((seen, running.stop()));
+        }
+    }
+    let alone: Vec<Seen> = all.first().into_iter().flatten().map(|(seen, _)| *seen).collect();
+    for (contender, results) in contenders.iter().zip(&all) {
+        // Round by round: what changes slowly changes both.
+        let ratio = |of: fn(&Seen) -> f64| {
+            Spread::of(results.iter().zip(&alone).map(|((seen, _), alone)| of(seen) / of(alone)).collect())
+        };
+        let cost =
+            |of: fn(&Seen, &Cost) -> f64| Spread::of(results.iter().map(|(seen, cost)| of(seen, cost)).collect());
+        let (throughput, p50, p99) = (ratio(|seen| seen.per_second), ratio(|seen| seen.p50), ratio(|seen| seen.p99));
+        let cpu = cost(|seen, cost| cost.cpu_seconds / seen.requests.max(1) as f64 * 1e6);
+        let peak = cost(|_, cost| cost.peak_kib as f64 / 1024.0);
+        let sum = |of: fn(&Cost) -> u64| results.iter().map(|(_, cost)| of(cost)).sum::<u64>();
+        let requests: u64 = results.iter().map(|(seen, _)| seen.requests).sum();
+        let (records, bytes, lost) = (sum(|cost| cost.records), sum(|cost| cost.bytes), sum(|cost| cost.lost));
+        let text = |spread: Spread| format!("{:.3} [{:.3}-{:.3}]", spread.median, spread.min, spread.max);
+        table.row(
+            vec![
+                scene.name.to_owned(),
+                rate.name(),
+                contender.name(),
+                text(throughput),
+                text(p50),
+                text(p99),
+                format!("{:.2}", cpu.median),
+                format!("{:.1}", peak.max),
+                records.to_string(),
+                (bytes / 1024).to_string(),
+                lost.to_string(),
+            ],
+            json!({
+                "service": scene.name, "load": rate.name(), "beside": contender.name(), "rounds": results,
+                "throughput_ratio": throughput, "p50_ratio": p50, "p99_ratio": p99, "cpu_seconds_per_million": cpu,
+                "peak_mib": peak, "requests": requests, "records": records, "records_due": requests * scene.heads,
+                "bytes": bytes, "lost": lost,
+            }),
+        );
+    }
+    Ok(())
+}
