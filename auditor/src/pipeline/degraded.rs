@@ -148,7 +148,8 @@ impl Back {
     /// Tells what has gone wrong or right since the last time.
     pub(super) fn watch(&mut self, out: &mut Vec<Line>) {
         let kernel = self.stages.get("kernel");
-        let missing = MISSING.iter().filter_map(|name| kernel?.get(*name)).sum::<u64>();
+        let missing =
+            MISSING.iter().filter_map(|name| kernel?.get(*name)).fold(0, |sum: u64, &n| sum.saturating_add(n));
         let mut evicted = self.evictions();
         evicted.retain(|table, _| NEEDED.contains(&table.as_str()));
         let given_up = self.stages.get("exchange").and_then(|stage| stage.get("evicted_exchanges")).copied();

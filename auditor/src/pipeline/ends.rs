@@ -13,7 +13,7 @@ use crate::exchange::{ExchangeId, Request, Role, Visibility};
 use crate::record::{BootNs, Endpoints, ProcessId};
 
 /// Requests of which one end was seen, and requests whose other end is known.
-const KEPT: NonZeroUsize = NonZeroUsize::MIN.saturating_add(16_383);
+const KEPT: NonZeroUsize = NonZeroUsize::MIN.saturating_add(8_191);
 /// Both ends are seen within this: a socket is not read for long before its sender's system call has returned.
 pub(super) const APART: BootNs = 1_000_000_000;
 
