@@ -255,8 +255,8 @@ impl Pairer {
     }
 
     /// From now on, also solves jointly which request made which call, for [`Pairer::decided`]. It finds the very request
-    /// where many are alike. The verdict does not need that, and it costs 20 to 90 µs a call, too much for a
-    /// live run: it is there to measure the pairing.
+    /// where many are alike. The verdict does not need that, and it costs too much for a live run: it is
+    /// there to measure the pairing.
     pub fn solve_jointly(&mut self) {
         self.joint = true;
     }
