@@ -17,14 +17,16 @@ use crate::cli::{Command, Run};
 use crate::config::{self, Loaded, Source, Stop};
 use crate::exit::{Failure, stderr};
 
-/// What is fixed when the kernel side is loaded, when heads begin to be masked, or when the process starts.
-const FIXED: [&str; 11] = [
+/// What is fixed when the kernel side is loaded, when heads begin to be read and masked, or when the process starts.
+const FIXED: [&str; 13] = [
     "pid",
     "comm",
     "cgroup",
     "hooks",
     "buffer",
     "header",
+    "formats",
+    "spec-level",
     "log-level",
     "duration",
     "metrics-addr",
