@@ -3,6 +3,8 @@
 use super::Config;
 use super::script::{MS, Ran, Say, Script, context};
 use crate::audit::Ignore;
+use crate::context::Selection;
+use crate::context::format::Level;
 use crate::report::Line;
 
 fn ignoring(entries: &[&str]) -> Config {
@@ -159,4 +161,30 @@ fn other_settings_take_effect_between_two_events_and_nothing_is_forgotten() {
     back.finish(&mut lines);
     let (told, dropped, ignored, _) = counts(&Ran { lines, back });
     assert!((20..=30).contains(&told) && told == dropped && told + ignored == 50, "{told} {dropped} {ignored}");
+}
+
+#[test]
+fn other_formats_wait_for_a_restart() {
+    let script = drops("GET /cart", "payments:8080");
+    let selection = Selection::new(&["b3", "w3c"], &[""; 0], Level::Two).unwrap();
+    let only_b3 = Selection::new(&["b3"], &[""; 0], Level::Two).unwrap();
+    let mut back = super::Back::new(Config { selection, ..Config::default() });
+    let mut lines = Vec::new();
+    // Before every event: whatever is open when they come has been read in the first order.
+    for event in script.events() {
+        let other = Config { selection: only_b3.clone(), ..Config::default() };
+        back.reconfigure(other, "formats".into(), &mut lines);
+        back.handle(event, &mut lines);
+    }
+    back.finish(&mut lines);
+    let ran = Ran { lines, back };
+    let codes: Vec<_> = ran
+        .lines
+        .iter()
+        .filter_map(|line| match line {
+            Line::Finding(line) => Some(line.finding.code),
+            _ => None,
+        })
+        .collect();
+    assert!(!codes.is_empty() && codes.iter().all(|code| *code == "traceparent_dropped"), "{codes:?}");
 }
