@@ -21,6 +21,9 @@ pub(crate) struct Args {
     /// Leave this process out of the total (repeatable)
     #[arg(long, value_name = "PROCESS")]
     except: Vec<String>,
+    /// List every call that is wrong: what it is, whose it is, and whose it was taken to be
+    #[arg(long)]
+    wrong: bool,
 }
 
 /// Scores every file.
@@ -39,7 +42,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     if files.is_empty() {
         bail!("no .jsonl or .rec file given");
     }
-    let mut board = Board::new(&args.except);
+    let mut board = Board::new(&args.except, args.wrong);
     for file in &files {
         let read = || match kind(file) {
             Some("jsonl") => exchanges::score(file),

@@ -121,7 +121,8 @@ pub(super) fn score(file: &Path) -> Result<Outcome> {
             let claim = claims.get(id)?;
             let claimed = claim.parent.as_ref().and_then(|parent| keys.get(&parent.id)).map(|id| (*id).to_owned());
             let (process, truth) = (row.process.clone(), row.parent.clone());
-            Some(Scored { process, truth, claimed, method: claim.method, confidence: claim.confidence })
+            let what = format!("{} to {}", row.operation, row.peer);
+            Some(Scored { process, what, truth, claimed, method: claim.method, confidence: claim.confidence })
         });
     Ok(Outcome { calls: calls.collect(), took })
 }

@@ -49,10 +49,11 @@ pub(super) fn score(file: &Path) -> Result<Outcome> {
 
     let took = begun.elapsed();
     let calls = replay.claims.into_iter().filter_map(|(id, claim)| {
-        let truth = truth.get(replay.calls.get(&id)?)?.clone();
+        let (call, what) = replay.calls.get(&id)?;
+        let (truth, what) = (truth.get(call)?.clone(), what.clone());
         let id = |path: &str| path.rsplit('/').next().unwrap_or_default().to_owned();
         let claimed = claim.parent.as_ref().map(|parent| id(&parent.path));
-        Some(Scored { process: name.clone(), truth, claimed, method: claim.method, confidence: claim.confidence })
+        Some(Scored { process: name.clone(), what, truth, claimed, method: claim.method, confidence: claim.confidence })
     });
     Ok(Outcome { calls: calls.collect(), took })
 }
@@ -61,7 +62,8 @@ pub(super) fn score(file: &Path) -> Result<Outcome> {
 struct Replay {
     /// Requests so far from each local port.
     ports: HashMap<u16, u32>,
-    calls: HashMap<ExchangeId, String>,
+    /// The key of each call, and what it is.
+    calls: HashMap<ExchangeId, (String, String)>,
     claims: BTreeMap<ExchangeId, Claim>,
 }
 
@@ -74,7 +76,8 @@ impl Replay {
             {
                 let n = self.ports.entry(local.port()).or_default();
                 *n += 1;
-                self.calls.insert(request.id, format!("{}/{n}", local.port()));
+                let what = format!("{} {}", request.head.method, request.head.path);
+                self.calls.insert(request.id, (format!("{}/{n}", local.port()), what));
             }
             back.handle(event, &mut Vec::new());
             self.keep(back);

@@ -13,10 +13,18 @@ const CLAIMS: [f64; 2] = [0.99, 0.9];
 /// One call: the key of its true parent, and that of the claimed one. `None`: no request made it.
 pub(super) struct Scored {
     pub(super) process: String,
+    /// Method and path of the call.
+    pub(super) what: String,
     pub(super) truth: Option<String>,
     pub(super) claimed: Option<String>,
     pub(super) method: Method,
     pub(super) confidence: f64,
+}
+
+impl Scored {
+    fn is_right(&self) -> bool {
+        self.truth == self.claimed
+    }
 }
 
 /// What was found out about one file.
@@ -59,15 +67,18 @@ impl fmt::Display for Share {
 
 #[derive(Clone, Default)]
 struct Score {
-    all: Share,
+    /// Of the calls that a request made.
+    hops: Share,
+    /// Of those that none did.
+    background: Share,
     methods: BTreeMap<Method, Share>,
     confident: [Share; CLAIMS.len()],
 }
 
 impl Score {
     fn add(&mut self, call: &Scored) {
-        let right = call.truth == call.claimed;
-        self.all.add(right);
+        let right = call.is_right();
+        if call.truth.is_some() { &mut self.hops } else { &mut self.background }.add(right);
         self.methods.entry(call.method).or_default().add(right);
         for (share, least) in self.confident.iter_mut().zip(CLAIMS) {
             if call.confidence >= least {
@@ -80,16 +91,17 @@ impl Score {
 /// All files.
 pub(super) struct Board {
     except: Vec<String>,
+    /// Every call that is wrong gets a line.
+    wrong: bool,
     lines: Vec<String>,
     total: Score,
 }
 
 impl Board {
-    /// Processes that the totals leave out.
-    pub(super) fn new(except: &[String]) -> Self {
-        let head =
-            line(&["file, process", "calls right", "claimed >= 0.99", "claimed >= 0.9", "by method"].map(String::from));
-        Self { except: except.to_vec(), lines: vec![head], total: Score::default() }
+    /// `except`: processes that the totals leave out; `wrong`: whether to list the calls that are wrong.
+    pub(super) fn new(except: &[String], wrong: bool) -> Self {
+        let head = ["file, process", "hops right", "no hop, left so", "claimed >= 0.99", "claimed >= 0.9", "by method"];
+        Self { except: except.to_vec(), wrong, lines: vec![line(&head.map(String::from))], total: Score::default() }
     }
 
     /// Adds a file.
@@ -108,6 +120,11 @@ impl Board {
         for (process, score) in &processes {
             self.lines.push(line(&row(&format!("  {process}"), score)));
         }
+        for call in outcome.calls.iter().filter(|call| self.wrong && !call.is_right()) {
+            let (truth, claimed) = (call.truth.as_deref().unwrap_or("-"), call.claimed.as_deref().unwrap_or("-"));
+            let (method, confidence) = (call.method.as_str(), call.confidence);
+            self.lines.push(format!("    {}: {truth}, not {claimed} ({method}, {confidence:.3})", call.what));
+        }
         if processes.len() > 1 {
             self.lines.push(line(&row("  together", &total)));
         }
@@ -125,20 +142,22 @@ impl fmt::Display for Board {
 
 #[cfg(test)]
 impl Outcome {
-    /// Share of the calls whose parent is right, and of the claims that are nearly certain.
+    /// Share of the hops that are right, and of the claims that are nearly certain.
     pub(super) fn shares(&self) -> [f64; 2] {
         let mut score = Score::default();
         self.calls.iter().for_each(|call| score.add(call));
-        [score.all, score.confident[0]].map(|share| f64::from(share.right) / f64::from(share.claimed.max(1)))
+        [score.hops, score.confident[0]].map(|share| f64::from(share.right) / f64::from(share.claimed.max(1)))
     }
 }
 
-fn row(name: &str, score: &Score) -> [String; 5] {
+fn row(name: &str, score: &Score) -> [String; 6] {
     let methods = score.methods.iter().map(|(method, share)| format!("{} {share}", method.as_str()));
     let [most, many] = score.confident;
-    [name.to_owned(), score.all.to_string(), most.to_string(), many.to_string(), methods.collect::<Vec<_>>().join(", ")]
+    let shares = [score.hops, score.background, most, many].map(|share| share.to_string());
+    let [hops, background, most, many] = shares;
+    [name.to_owned(), hops, background, most, many, methods.collect::<Vec<_>>().join(", ")]
 }
 
-fn line([name, all, most, many, methods]: &[String; 5]) -> String {
-    format!("{name:28} {all:18} {most:18} {many:18} {methods}").trim_end().to_owned()
+fn line([name, hops, background, most, many, methods]: &[String; 6]) -> String {
+    format!("{name:28} {hops:18} {background:18} {most:18} {many:18} {methods}").trim_end().to_owned()
 }
