@@ -14,9 +14,9 @@ mod children;
 mod class;
 mod clock;
 mod delay;
-mod early;
 mod evidence;
 mod follow;
+mod hindsight;
 mod inbound;
 mod key;
 mod pairing;
@@ -42,6 +42,7 @@ use crate::exchange::{ExchangeId, Request};
 use crate::record::{BootNs, ProcessId};
 use children::Child;
 use evidence::Evidence;
+use hindsight::Room;
 use inbound::{Execution, execution};
 use key::ClassKey;
 use process::{ByTrace, Process, TAINT};
@@ -49,6 +50,8 @@ use replicas::Replicas;
 use requests::Requests;
 use suspect::{Call, Chosen, Named, Settled, Suspect};
 
+/// For so many requests held one call may wait to be looked at again.
+const WAITING: usize = 4;
 /// A request that got no response for so long has none coming whose end would be seen: its sender reset the connection
 /// before it was read, or abandoned a Unix socket.
 const ABANDONED: BootNs = 600_000_000_000;
@@ -107,6 +110,8 @@ pub struct Pairer {
     /// When a process or its state was last evicted: what a process that turns up after has open is not known.
     forgot_at: Option<BootNs>,
     next_class: u64,
+    /// For calls that are looked at again.
+    room: Room,
     joint: bool,
     /// Processes whose delays may have told something new.
     touched: Vec<ProcessId>,
@@ -128,6 +133,7 @@ impl Pairer {
             lost_at: 0,
             forgot_at: None,
             next_class: 0,
+            room: Room::new(limits.requests / WAITING),
             joint: false,
             touched: Vec::new(),
             counters: Counters::default(),
@@ -236,14 +242,18 @@ impl Pairer {
         {
             process.linger(now);
             process.closed(now, id, responded.map(|(tid, coroutine)| execution(tid, coroutine)));
+            process.look_again(now, false);
+            if !process.settled.is_empty() {
+                self.touched.push(pid);
+            }
         }
     }
 
     /// A call was answered: the request that made it goes on. Only where that is proven: background work that makes one
     /// call after another would make any request look busy that it is credited to.
     pub fn answered(&mut self, now: BootNs, call: ExchangeId, pairing: &Pairing) {
-        if let Some(delays) = self.process(pairing.service).and_then(|process| process.delays.as_mut()) {
-            delays.answered(now, call);
+        if let Some(process) = self.process(pairing.service) {
+            process.answered(now, call);
         }
         if pairing.method == Method::TraceId
             && let Some(parent) = &pairing.parent
@@ -282,7 +292,7 @@ impl Pairer {
     /// The run is over: what the delays tell of all the calls so far.
     pub fn end(&mut self, now: BootNs) -> Vec<Claim> {
         for (pid, process) in self.processes.iter_mut() {
-            process.end();
+            process.look_again(now, true);
             self.touched.push(*pid);
         }
         self.decided(now, true)
@@ -318,7 +328,7 @@ impl Pairer {
         }
         let request = outbound.request;
         let Some((pid, execution, child)) = self.actor(request) else { return Pairing::unpaired(request.process) };
-        let (losses, seq) = (self.losses > 0, self.next_class);
+        let (losses, seq, room) = (self.losses > 0, self.next_class, &self.room.clone());
         let Some(process) = self.process(pid) else { return Pairing::unpaired(request.process) };
         process.linger(now);
         let call = Call { now, execution, outbound };
@@ -354,7 +364,7 @@ impl Pairer {
             suspect = Some((suspicion, ClassRef { process: pid, group, key, seq: class, route }));
         }
         let exact = candidates.affine || candidates.is_of_thread();
-        process.sent(now, request.id, outbound.hash(), parent.filter(|_| exact));
+        process.sent(now, request.id, outbound.hash(), execution, [parent.filter(|_| exact), claimed], room);
         let confidence = match (claimed, method) {
             (None, _) if caused < 0.5 => (1.0 - caused).min(PERHAPS),
             (None, _) => 0.0,
@@ -366,9 +376,6 @@ impl Pairer {
         let (parent, claimed) = (inbound(parent), inbound(claimed));
         let unclear = (tainted || seen.unclear) && candidates.count > 0;
         let parents = if unclear { Parents::Unclear } else { candidates.parents };
-        if !process.settled.is_empty() {
-            self.touched.push(pid);
-        }
         self.next_class += seen.made;
         self.counters.classes_evicted += seen.evicted;
         Pairing {
@@ -415,6 +422,7 @@ impl Pairer {
             return None;
         }
         let own = (request.process, execution(request.tid, request.coroutine));
+        let room = &self.room.clone();
         let above = request.ancestors.iter().filter(|a| a.tgid != 0 && a.tgid != request.process.tgid);
         let above: Vec<_> = above.filter_map(|a| Some((*self.by_tgid.peek(&a.tgid)?, execution(a.tid, 0)))).collect();
         for (pid, execution) in std::iter::once(own).chain(above) {
@@ -422,7 +430,7 @@ impl Pairer {
             let Some(ByTrace { parent, others, count, may_copy }) = process.by_trace(sent, execution) else { continue };
             process.linger(now);
             process.called(execution, parent.execution);
-            process.sent(now, request.id, outbound.hash(), Some(parent.id));
+            process.sent(now, request.id, outbound.hash(), execution, [Some(parent.id), None], room);
             // What calls carry that no request has is the service's own.
             process.affinity.shared(&request.head.affinity, |_| false);
             if !process.classes.is_empty() {

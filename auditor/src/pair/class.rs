@@ -34,9 +34,8 @@ use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 
 use super::clock::{Clock, smoothed};
-use super::early::{Early, Unsettled};
 use super::evidence::{Evidence, LOG_BOUND};
-use super::follow::{Follow, Found, Moment};
+use super::follow::{Follow, Found};
 use super::inbound::{Execution, Held};
 use super::rhythm::Rhythm;
 use super::scope::{Counts, Kind, LANES, Scope};
@@ -85,7 +84,6 @@ pub(super) struct Class {
     hits: u64,
     pub(super) last_parent: Option<ExchangeId>,
     rhythm: Rhythm,
-    early: Early,
 }
 
 /// Whether a call is the first of its class.
@@ -146,7 +144,6 @@ impl Class {
             hits: 0,
             last_parent: None,
             rhythm: Rhythm::default(),
-            early: Early::default(),
         }
     }
 
@@ -227,28 +224,6 @@ impl Class {
             Some(Caller { route, id, ratio, alone, evidence: follow.ratio(), share: follow.share() })
         };
         found.filter_map(caller).collect()
-    }
-
-    /// Which routes an earlier call could come from, for what is known now.
-    pub(super) fn callers_of(&self, call: &Unsettled) -> Vec<Caller> {
-        let found = |(route, moment): &(u64, Moment)| {
-            let follow = self.follows.peek(route);
-            (*route, follow.and_then(|follow| follow.caller_at(moment, |_| 1.0)))
-        };
-        self.callers(call.routes.iter().map(found))
-    }
-
-    /// Keeps a call that was made just now, if it is one of the first. Says which to look at again.
-    pub(super) fn keep(&mut self, call: ExchangeId, candidates: u32) -> Vec<Unsettled> {
-        if !self.early.is_open() {
-            return Vec::new();
-        }
-        self.early.keep(call, candidates, self.follows.iter().map(|(route, follow)| (*route, follow.moment())))
-    }
-
-    /// No more calls come. Says which to look at again.
-    pub(super) fn end(&mut self) -> Vec<Unsettled> {
-        if self.is_learnt() { self.early.end() } else { Vec::new() }
     }
 
     /// Accounts for the time up to `now` in what the routes know.

@@ -68,13 +68,6 @@ pub(super) struct Found {
     pub(super) alone: f64,
 }
 
-/// What the lanes look at when a call is made.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Moment {
-    at: BootNs,
-    ends: [Option<(BootNs, ExchangeId)>; LANES],
-}
-
 /// The requests of one route, as one class of calls sees them.
 #[derive(Clone, Debug)]
 pub(super) struct Follow {
@@ -165,22 +158,13 @@ impl Follow {
 
     /// How much likelier it is than chance that a request of the route makes a call now, and which.
     pub(super) fn caller(&self) -> Option<Found> {
-        self.caller_at(&self.moment(), |number| if self.is_learnt() { self.alone(number) } else { 0.0 })
-    }
-
-    /// As it is now.
-    pub(super) fn moment(&self) -> Moment {
-        Moment { at: self.at, ends: self.ends() }
-    }
-
-    /// The same, for an earlier moment.
-    pub(super) fn caller_at(&self, moment: &Moment, alone: impl Fn(usize) -> f64) -> Option<Found> {
         let mut seen: [Option<Found>; LANES] = [None; LANES];
-        for (((number, lane), end), seen) in self.lanes.iter().enumerate().zip(moment.ends).zip(&mut seen) {
+        for (((number, lane), end), seen) in self.lanes.iter().enumerate().zip(self.ends()).zip(&mut seen) {
             let Some((milestone, id)) = end else { continue };
-            let state = state(moment.at.saturating_sub(milestone));
+            let state = state(self.at.saturating_sub(milestone));
             let ratio = (lane.share() * lane.made(state) / lane.time(state)).min(LIKELIEST);
-            *seen = Some(Found { id, ratio, alone: alone(number) });
+            let alone = if self.is_learnt() { self.alone(number) } else { 0.0 };
+            *seen = Some(Found { id, ratio, alone });
         }
         let best = seen.iter().flatten().map(|found| found.ratio).max_by(f64::total_cmp)?;
         let [any, youngest, oldest] = seen;

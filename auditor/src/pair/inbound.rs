@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use siphasher::sip::SipHasher13;
 
+use super::hindsight::Credit;
 use super::scope::Kind;
 use crate::audit::Silence;
 use crate::context::{Carried, Presence};
@@ -131,6 +132,10 @@ pub(super) struct Held {
     uses: Vec<Use>,
     /// When it was last set off: it arrived, a call of its was answered, or its own response was sent.
     pub(super) milestone: BootNs,
+    /// When its response was sent, or it ended.
+    pub(super) closed: Option<BootNs>,
+    /// The calls that it is taken to have made, in hindsight.
+    pub(super) credits: Vec<Credit>,
     pub(super) open: bool,
     /// It is open no more only because that took too long: its end may still come.
     pub(super) expired: bool,
@@ -165,7 +170,17 @@ pub(super) enum Made {
 
 impl Held {
     pub(super) fn new(now: BootNs, inbound: Arc<Inbound>) -> Self {
-        Self { inbound, uses: Vec::new(), milestone: now, open: true, expired: false, lingers: false, mixed: false }
+        Self {
+            inbound,
+            uses: Vec::new(),
+            milestone: now,
+            closed: None,
+            credits: Vec::new(),
+            open: true,
+            expired: false,
+            lingers: false,
+            mixed: false,
+        }
     }
 
     fn uses(&self, class: u64) -> Option<&Use> {

@@ -14,6 +14,7 @@ use super::children::Children;
 use super::class::Class;
 use super::clock::{Clock, State};
 use super::delay::{Decision, Delays};
+use super::hindsight::{self, Candidates, Hindsight, Room, Sent};
 use super::inbound::{Execution, Held, Inbound, Made};
 use super::key::ClassKey;
 use super::scope::{Counts, Kind};
@@ -151,6 +152,8 @@ pub(super) struct Process {
     pub(super) children: Children,
     /// Where all calls are solved jointly.
     pub(super) delays: Option<Box<Delays>>,
+    /// Else those that were not certain are looked at again.
+    hindsight: Option<Box<Hindsight>>,
     /// What is known of earlier calls since the last time somebody asked.
     pub(super) settled: Vec<Settled>,
     pub(super) classes: LruCache<ClassKey, Class>,
@@ -182,6 +185,7 @@ impl Process {
             affinity: Affinity::new(AFFINE),
             children: Children::default(),
             delays: None,
+            hindsight: None,
             settled: Vec::new(),
             classes: LruCache::sparse(CLASSES),
             unclear_until: 0,
@@ -249,6 +253,9 @@ impl Process {
         // 0: it was not seen which.
         if let Some(execution) = responded.filter(|execution| *execution != 0) {
             self.discipline.saw(execution == held.inbound.execution);
+            if let Some(hindsight) = &mut self.hindsight {
+                hindsight.responded(id, execution);
+            }
         }
         if !std::mem::take(&mut held.expired) {
             self.leave(now, id, responded.is_some(), now.saturating_add(AFTERMATH));
@@ -265,10 +272,46 @@ impl Process {
         held.milestone = now;
     }
 
-    /// A call was made, by this request if that is `known`.
-    pub(super) fn sent(&mut self, now: BootNs, call: ExchangeId, target: u64, known: Option<ExchangeId>) {
+    /// A call was made, by this request if that is `known`, or else by the `likely` one.
+    pub(super) fn sent(
+        &mut self,
+        now: BootNs,
+        call: ExchangeId,
+        kind: u64,
+        execution: Execution,
+        [known, likely]: [Option<ExchangeId>; 2],
+        room: &Room,
+    ) {
         if let Some(delays) = &mut self.delays {
-            delays.sent(now, call, target, known);
+            delays.sent(now, call, kind, known);
+        } else if known.is_none() || self.hindsight.is_some() {
+            let candidates = self.at_work();
+            let hindsight = self.hindsight.get_or_insert_with(|| Box::new(Hindsight::new(room)));
+            hindsight.sent(Sent { id: call, at: now, kind, execution, known, likely, candidates });
+        }
+    }
+
+    /// Requests that may make a call now, the latest, and how many there are.
+    fn at_work(&self) -> Candidates {
+        let open = self.open.ids.iter().rev().take(hindsight::OPEN).copied();
+        let ended = self.lingering.iter().rev().take(hindsight::ENDED).map(|(_, id)| *id);
+        Candidates { ids: open.chain(ended).collect(), among: self.open.ids.len() + self.lingering.len() }
+    }
+
+    /// A call was answered.
+    pub(super) fn answered(&mut self, now: BootNs, call: ExchangeId) {
+        if let Some(delays) = &mut self.delays {
+            delays.answered(now, call);
+        }
+        if let Some(hindsight) = &mut self.hindsight {
+            hindsight.answered(now, call);
+        }
+    }
+
+    /// Looks again at the calls of which enough is known; at all of them if nothing more will be.
+    pub(super) fn look_again(&mut self, now: BootNs, all: bool) {
+        if let Some(hindsight) = &mut self.hindsight {
+            hindsight.decide(now, &mut self.held, all, &mut self.settled);
         }
     }
 
@@ -306,6 +349,10 @@ impl Process {
 
     /// What ended a while ago does not work any more.
     pub(super) fn linger(&mut self, now: BootNs) {
+        if self.hindsight.as_ref().is_some_and(|hindsight| hindsight.is_due(now)) {
+            let candidates = self.at_work();
+            self.hindsight.iter_mut().for_each(|hindsight| hindsight.make_up(now, &candidates));
+        }
         while let Some((closed, id)) = self.lingering.front().copied() {
             let until = closed.saturating_add(REACH);
             if until > now {
@@ -344,6 +391,7 @@ impl Process {
         let Some(held) = self.held.get_mut(&id).filter(|held| held.open) else { return };
         held.open = false;
         held.lingers = true;
+        held.closed = Some(now);
         self.affinity.closed(id);
         if let Some(delays) = &mut self.delays {
             delays.closed(now, id);
@@ -474,6 +522,9 @@ impl Process {
     /// Records are missing, or state was evicted: what is open may be anything, for all we know.
     pub(super) fn taint(&mut self, now: BootNs, until: BootNs) {
         self.tainted_until = self.tainted_until.max(until);
+        if let Some(hindsight) = &mut self.hindsight {
+            hindsight.taint();
+        }
         self.after_loss = true;
         self.tainted_through = self.open.ids.last().copied().max(self.tainted_through);
         self.open.counts.taint();

@@ -5,12 +5,11 @@ use std::collections::BTreeSet;
 use super::affinity::Shared;
 use super::children::Child;
 use super::class::{Caller, Class, First};
-use super::early::Unsettled;
 use super::inbound::{Execution, Made, Outbound};
 use super::key::{ClassKey, Suspicion};
 use super::process::{AFTERMATH, COMPARED, LEARNT, Process, REACH};
 use super::scope::Kind;
-use super::{Method, PERHAPS, Parents};
+use super::{Method, Parents};
 use crate::exchange::ExchangeId;
 use crate::record::BootNs;
 
@@ -256,10 +255,7 @@ impl Process {
                 continue;
             }
             let Some(chosen) = self.choose(&key, candidates, call.execution, &callers) else { continue };
-            let delayed = !(candidates.affine || candidates.is_of_thread());
             let Some(class) = self.classes.get_mut(&key) else { continue };
-            let again = if delayed { class.keep(call.outbound.request.id, candidates.count) } else { Vec::new() };
-            self.settled.extend(again.iter().filter_map(|unsettled| settle(class, unsettled)));
             let Some(held) = self.held.get_mut(&chosen.id) else { continue };
             let (class_seq, route) = (class.seq, held.inbound.route_key);
             let made = if chosen.named.is_told() { Made::Suspect } else { Made::Perhaps };
@@ -271,14 +267,6 @@ impl Process {
             seen.suspect = Some(Suspect { suspicion, key, class: class_seq, chosen, route });
         }
         seen
-    }
-
-    /// No more calls come: looks again at those whose class has not had many.
-    pub(super) fn end(&mut self) {
-        for (_, class) in self.classes.iter_mut() {
-            let again = class.end();
-            self.settled.extend(again.iter().filter_map(|unsettled| settle(class, unsettled)));
-        }
     }
 
     /// A class of calls of which this is the first. Says whether another had to go.
@@ -361,12 +349,4 @@ fn by_delay(class: &Class, callers: &[Caller]) -> Option<(Caller, Chosen)> {
         () => Named::Unsure,
     };
     Some((*best, Chosen { id: best.id, named, confidence: best.alone * best.ratio / all, caused: odds / (1.0 + odds) }))
-}
-
-/// Whose an earlier call is, now that its class has learnt.
-fn settle(class: &Class, call: &Unsettled) -> Option<Settled> {
-    let (_, chosen) = by_delay(class, &class.callers_of(call))?;
-    let parent = (chosen.caused >= 0.5).then_some(chosen.id);
-    let confidence = if parent.is_some() { chosen.confidence } else { 1.0 - chosen.caused }.min(PERHAPS);
-    Some(Settled { call: call.call, parent, confidence, candidates: call.candidates })
 }

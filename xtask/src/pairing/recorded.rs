@@ -16,7 +16,7 @@ use auditor::record::Endpoints;
 use auditor::source::recording::Reader;
 use serde::Deserialize;
 
-use super::score::{Outcome, Scored, better};
+use super::score::{Outcome, Scored};
 
 #[derive(Deserialize)]
 struct Truth {
@@ -87,7 +87,8 @@ impl Replay {
     fn keep(&mut self, back: &mut Back) {
         for claim in back.claims() {
             match self.claims.get_mut(&claim.call) {
-                Some(earlier) => better(earlier, claim),
+                // In hindsight more is known, but of what was certain nothing is said.
+                Some(earlier) => *earlier = claim,
                 None => {
                     self.claims.insert(claim.call, claim);
                 }
