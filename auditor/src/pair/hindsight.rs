@@ -18,8 +18,7 @@ mod evidence;
 mod model;
 mod table;
 
-use std::collections::HashMap;
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -43,6 +42,8 @@ const BLOCK: usize = 32;
 const ROUNDS: usize = 3;
 const FIRST: usize = 256;
 const FIRST_ROUNDS: usize = 8;
+/// Share of the distance from chance from which on what is supposed is kept.
+const CLEARLY: f64 = 0.8;
 /// A call is decided at the latest after so long.
 const DEADLINE: BootNs = 10_000_000_000;
 /// A call is made up so long after one, or up to twice as long; so many are due at once.
@@ -289,34 +290,69 @@ impl Hindsight {
         self.room.give_back(calls.len());
         self.first += calls.len() as u64;
         self.over = self.over.saturating_sub(calls.len());
-        let mut compared: Vec<Compared> = Vec::new();
         for call in &calls {
             self.numbers.remove(&call.sent.id);
-            compared.push(Compared::new(call, requests, &mut self.model));
         }
-        // At first the calls teach each other. Later ones are told by what was learnt before.
-        let learns = !std::mem::replace(&mut self.learnt, true);
-        if learns {
-            compared.iter().for_each(|compared| compared.teach(&mut self.model, 1.0));
-        }
-        for _ in 0..rounds {
-            self.model.expect();
-            for compared in &mut compared {
-                compared.uncredit(requests);
-                if learns {
-                    compared.teach(&mut self.model, -1.0);
+        let compared = if std::mem::replace(&mut self.learnt, true) {
+            let mut compared: Vec<Compared> =
+                calls.iter().map(|call| Compared::new(call, requests, &mut self.model, true)).collect();
+            for _ in 0..rounds {
+                self.model.expect();
+                for compared in &mut compared {
+                    compared.uncredit(requests);
+                    compared.compare(requests, &self.model);
+                    compared.credit(requests);
                 }
-                compared.compare(requests, &self.model);
-                if learns {
-                    compared.teach(&mut self.model, 1.0);
-                }
-                compared.credit(requests);
             }
-        }
-        if !learns {
             compared.iter().for_each(|compared| compared.teach(&mut self.model, 1.0));
-        }
+            compared
+        } else {
+            self.learn(&calls, rounds, requests)
+        };
         settled.extend(compared.iter().filter_map(|compared| compared.settled(&self.model)));
+    }
+}
+
+impl Hindsight {
+    /// The first calls teach each other. Where that leads depends on what is supposed in the beginning: what was thought of
+    /// each when it was made, or nothing. For each kind of calls, that is taken by which they are further from chance.
+    fn learn<'a>(&mut self, calls: &'a [Call], rounds: usize, requests: &mut Requests) -> Vec<Compared<'a>> {
+        let [mut some, mut none] = [true, false].map(|supposed| {
+            let mut model = self.model.clone();
+            let new = |call| Compared::new(call, requests, &mut model, supposed);
+            let mut compared: Vec<Compared> = calls.iter().map(new).collect();
+            teach_each_other(&mut compared, &mut model, rounds, requests);
+            compared.iter().for_each(|compared| compared.uncredit(requests));
+            (model, compared)
+        });
+        let better = |compared: Compared<'a>, other: Compared<'a>| {
+            let kind = compared.call.sent.kind;
+            let apart = |model: &Model| model.kind(kind).apart();
+            if apart(&some.0) >= CLEARLY * apart(&none.0) { compared } else { other }
+        };
+        let mut compared: Vec<Compared> = std::mem::take(&mut some.1)
+            .into_iter()
+            .zip(std::mem::take(&mut none.1))
+            .map(|(a, b)| better(a, b))
+            .collect();
+        compared.iter().for_each(|compared| compared.credit(requests));
+        teach_each_other(&mut compared, &mut self.model, ROUNDS, requests);
+        compared
+    }
+}
+
+/// Each call is compared by what is supposed of the others.
+fn teach_each_other(compared: &mut [Compared], model: &mut Model, rounds: usize, requests: &mut Requests) {
+    compared.iter().for_each(|compared| compared.teach(model, 1.0));
+    for _ in 0..rounds {
+        model.expect();
+        for compared in &mut *compared {
+            compared.uncredit(requests);
+            compared.teach(model, -1.0);
+            compared.compare(requests, model);
+            compared.teach(model, 1.0);
+            compared.credit(requests);
+        }
     }
 }
 

@@ -30,9 +30,9 @@ pub(super) struct Compared<'a> {
 }
 
 impl<'a> Compared<'a> {
-    /// What was thought of it when it was made.
-    pub(super) fn new(call: &'a Call, requests: &Requests, model: &mut Model) -> Self {
-        let (known, likely) = (call.sent.known, call.sent.likely);
+    /// Before anything is compared. `supposed`: what was thought of it when it was made.
+    pub(super) fn new(call: &'a Call, requests: &Requests, model: &mut Model, supposed: bool) -> Self {
+        let (known, likely) = (call.sent.known, call.sent.likely.filter(|_| supposed));
         let ids = &call.sent.candidates.ids;
         let known_too = known.filter(|known| !ids.contains(known));
         let candidate = |id| {

@@ -1,7 +1,5 @@
 //! What is known of a call and one of its candidates when both are over.
 
-use std::ops::Range;
-
 use super::Call;
 use super::model::Model;
 use crate::exchange::ExchangeId;
@@ -10,12 +8,10 @@ use crate::record::BootNs;
 
 /// Lags in octaves from this one up.
 const SHORTEST: BootNs = 1 << 16;
-const OCTAVES: usize = 20;
-/// From what set it off to the call: its arrival, an answer, its own response.
-pub(super) const STARTS: usize = 3 * OCTAVES;
-/// From the answer of the call to its response; then the responses that were sent before the call, those that were
-/// before its answer, and those that never were.
-pub(super) const ENDS: usize = OCTAVES + 3;
+pub(super) const OCTAVES: usize = 20;
+/// How many values each has.
+pub(super) const SINCE: usize = 3;
+pub(super) const ENDS: usize = 3;
 pub(super) const THREADS: usize = 4;
 pub(super) const USES: usize = 3;
 
@@ -24,10 +20,15 @@ pub(super) const USES: usize = 3;
 pub(super) struct Evidence {
     /// Route of the request.
     pub(super) route: usize,
-    /// Since what the call was made, and how soon.
+    /// What last set the request off before the call: its arrival, an answer to a call of its, its own response.
+    pub(super) since: usize,
+    /// How long before, in octaves.
     pub(super) start: usize,
-    /// What came of the request after the call was answered, and how soon.
-    pub(super) end: usize,
+    /// Of a request that was open: whether it was answered after the call was, while the call was not, or never. `None`:
+    /// it had been answered.
+    pub(super) end: Option<usize>,
+    /// How long after the call, in octaves, if it was after it.
+    pub(super) lag: usize,
     /// Whether the thread of the call answered the request next, before it, or received it.
     pub(super) thread: usize,
     /// Such calls that the request made besides.
@@ -36,11 +37,11 @@ pub(super) struct Evidence {
 
 impl Evidence {
     pub(super) fn of(call: &Call, id: ExchangeId, held: &Held, model: &mut Model) -> Self {
-        let end = match (call.answered, held.closed) {
-            (_, Some(closed)) if closed <= call.sent.at => OCTAVES,
-            (Some(answered), Some(closed)) if closed >= answered => octave(closed - answered),
-            (_, Some(_)) => OCTAVES + 1,
-            (_, None) => OCTAVES + 2,
+        let (end, lag) = match (call.answered, held.closed) {
+            (_, Some(closed)) if closed <= call.sent.at => (None, 0),
+            (Some(answered), Some(closed)) if closed >= answered => (Some(0), octave(closed - answered)),
+            (_, Some(_)) => (Some(1), 0),
+            (_, None) => (Some(2), 0),
         };
         let thread = match () {
             () if call.after == Some(id) => 0,
@@ -48,7 +49,8 @@ impl Evidence {
             () if call.sent.execution == held.inbound.execution => 2,
             () => 3,
         };
-        let mut evidence = Self { route: model.route(held.inbound.route_key), start: 0, end, thread, used: 0 };
+        let route = model.route(held.inbound.route_key);
+        let mut evidence = Self { route, since: 0, start: 0, end, lag, thread, used: 0 };
         evidence.again(call, held);
         evidence
     }
@@ -60,21 +62,10 @@ impl Evidence {
         let response = held.closed.filter(|at| *at <= sent);
         let arrival = std::iter::once((held.inbound.started, 0));
         let milestones = arrival.chain(answers.map(|at| (at, 1))).chain(response.map(|at| (at, 2)));
-        let (since, what) = milestones.max().unwrap_or((sent, 0));
-        self.start = what * OCTAVES + octave(sent.saturating_sub(since));
+        let (at, since) = milestones.max().unwrap_or((sent, 0));
+        (self.since, self.start) = (since, octave(sent.saturating_sub(at)));
         self.used = held.credits.iter().filter(|credit| credit.kind == call.sent.kind).count().min(USES - 1);
     }
-}
-
-/// The values that differ only in the lag.
-pub(super) fn start_group(start: usize) -> Range<usize> {
-    let first = start / OCTAVES * OCTAVES;
-    first..first + OCTAVES
-}
-
-/// The same of what came of the request.
-pub(super) fn end_group(end: usize) -> Range<usize> {
-    if end < OCTAVES { 0..OCTAVES } else { end..end + 1 }
 }
 
 fn octave(lag: BootNs) -> usize {

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use super::compared::Compared;
-use super::evidence::{ENDS, Evidence, STARTS, THREADS, USES, end_group, start_group};
+use super::evidence::{ENDS, Evidence, OCTAVES, SINCE, THREADS, USES};
 use super::table::{MEMORY, Moments, Table};
 use crate::pair::inbound::Execution;
 
@@ -18,6 +18,8 @@ const RAREST: f64 = 0.002;
 /// that weighs. Else it would seem to be usual as soon as one of two requests is credited with the calls of both.
 const USED: [f64; USES] = [1.0, 0.1, 0.05];
 const FIRM: f64 = 64.0;
+/// How many calls what is expected of lags weighs.
+const LOOSE: f64 = 2.0;
 /// How many calls of ten a request makes, for all that is known before any was seen.
 const CAUSED: [f64; 2] = [9.0, 10.0];
 /// Logarithms beyond this count as it.
@@ -30,7 +32,9 @@ const SEEN: f64 = 8.0;
 /// The observations of requests that did, or did not, make a call.
 #[derive(Clone, Debug, Default)]
 struct Tables {
-    start: Table<STARTS>,
+    start: [Table<OCTAVES>; SINCE],
+    lag: Table<OCTAVES>,
+    since: Table<SINCE>,
     end: Table<ENDS>,
     thread: Table<THREADS>,
     used: Table<USES>,
@@ -39,11 +43,19 @@ struct Tables {
 
 impl Tables {
     fn add_lags(&mut self, evidence: &Evidence, weight: f64) {
-        self.start.add(evidence.start, weight);
-        self.end.add(evidence.end, weight);
+        if let Some(start) = self.start.get_mut(evidence.since) {
+            start.add(evidence.start, weight);
+        }
+        if evidence.end == Some(0) {
+            self.lag.add(evidence.lag, weight);
+        }
     }
 
     fn add_others(&mut self, evidence: &Evidence, weight: f64) {
+        self.since.add(evidence.since, weight);
+        if let Some(end) = evidence.end {
+            self.end.add(end, weight);
+        }
         self.thread.add(evidence.thread, weight);
         self.used.add(evidence.used, weight);
         self.route.add(evidence.route, weight);
@@ -59,8 +71,8 @@ pub(super) struct Kind {
     /// at any time there is one that the thread will answer next.
     others: Tables,
     /// What is expected of those that made one.
-    start: [f64; STARTS],
-    end: [f64; ENDS],
+    start: [[f64; OCTAVES]; SINCE],
+    lag: [f64; OCTAVES],
     calls: f64,
     caused: f64,
     /// How much likelier the candidates are if one of them made the call, as logarithms; the same of made-up calls.
@@ -73,8 +85,8 @@ impl Default for Kind {
         let mut kind = Self {
             made: Tables::default(),
             others: Tables::default(),
-            start: [0.0; STARTS],
-            end: [0.0; ENDS],
+            start: [[0.0; OCTAVES]; SINCE],
+            lag: [0.0; OCTAVES],
             calls: 0.0,
             caused: 0.0,
             found: Moments::default(),
@@ -87,8 +99,8 @@ impl Default for Kind {
 
 impl Kind {
     fn expect(&mut self) {
-        self.start = self.others.start.nearer(start_group);
-        self.end = self.others.end.nearer(end_group);
+        self.start = self.others.start.each_ref().map(Table::nearer);
+        self.lag = self.others.lag.nearer();
     }
 
     /// Odds that a request made a call.
@@ -98,10 +110,14 @@ impl Kind {
         caused / (calls - caused).max(f64::MIN_POSITIVE)
     }
 
-    /// Whether its calls are no nearer to requests than calls that nobody made.
+    /// By how many standard errors its calls are nearer to requests than calls that nobody made.
+    pub(super) fn apart(&self) -> f64 {
+        self.found.above(self.by_chance)
+    }
+
+    /// Whether they are no nearer.
     pub(super) fn is_background(&self) -> bool {
-        let (found, by_chance) = (self.found, self.by_chance);
-        found.count >= SEEN && by_chance.count >= SEEN && found.above(by_chance) < APART
+        self.found.count >= SEEN && self.by_chance.count >= SEEN && self.apart() < APART
     }
 
     fn learn(&mut self, compared: &Compared, weight: f64) {
@@ -125,7 +141,7 @@ pub(super) struct Ratio {
 }
 
 /// What is learnt of the calls of one process.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Model {
     kinds: BTreeMap<u64, Kind>,
     /// Of calls of all kinds.
@@ -195,14 +211,15 @@ impl Model {
 
     /// How much likelier it is to observe this of the request that made a call of the kind than of another.
     pub(super) fn ratio(&self, kind: &Kind, evidence: &Evidence) -> Ratio {
-        let Evidence { route, start, end, thread, used } = *evidence;
+        let Evidence { route, since, start, end, lag, thread, used } = *evidence;
         let (made, others, all) = (&kind.made, &kind.others, &self.all.others);
-        let expected = kind.start.get(start).copied().unwrap_or(0.0);
-        let starts = made.start.share(start, expected) / others.start.share(start, all.start.even(start)).max(RAREST);
-        let expected = kind.end.get(end).copied().unwrap_or(0.0);
-        let ends = made.end.share(end, expected) / others.end.share(end, all.end.even(end)).max(RAREST);
-        let usual = others.route.share(route, all.route.even(route)).max(RAREST);
-        let routes = made.route.share(route, usual) / usual;
+        let starts =
+            made.start.get(since).zip(others.start.get(since)).zip(all.start.get(since)).zip(kind.start.get(since));
+        let starts = starts.map_or(1.0, |(((made, others), all), expected)| lags(made, others, all, expected, start));
+        let ends = if end == Some(0) { lags(&made.lag, &others.lag, &all.lag, &kind.lag, lag) } else { 1.0 };
+        let ends = ends * end.map_or(1.0, |end| usual(&made.end, &others.end, &all.end, end));
+        let starts = starts * usual(&made.since, &others.since, &all.since, since);
+        let routes = usual(&made.route, &others.route, &all.route, route);
         let usual = |used| others.used.share(used, all.used.even(used)).max(RAREST);
         let first: f64 = USED.iter().enumerate().map(|(used, likely)| likely * usual(used)).sum();
         let expected = USED.get(used).copied().unwrap_or(0.0) * usual(used) / first;
@@ -216,4 +233,21 @@ impl Model {
         let whether = starts * ends * routes * uses;
         Ratio { which: whether * threads, whether }
     }
+}
+
+/// How much likelier a lag is of the request that made a call.
+fn lags(
+    made: &Table<OCTAVES>,
+    others: &Table<OCTAVES>,
+    all: &Table<OCTAVES>,
+    expected: &[f64; OCTAVES],
+    lag: usize,
+) -> f64 {
+    made.share_of(lag, expected.get(lag).copied().unwrap_or(0.0), LOOSE) / others.share(lag, all.even(lag)).max(RAREST)
+}
+
+/// How much likelier a value is of which nothing is expected but that it says nothing.
+fn usual<const N: usize>(made: &Table<N>, others: &Table<N>, all: &Table<N>, value: usize) -> f64 {
+    let usual = others.share(value, all.even(value)).max(RAREST);
+    made.share(value, usual) / usual
 }

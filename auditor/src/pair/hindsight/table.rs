@@ -1,7 +1,5 @@
 //! How often something was observed.
 
-use std::ops::Range;
-
 /// How many observations what is expected weighs.
 const STRENGTH: f64 = 8.0;
 /// Observations after which those so far count half.
@@ -50,15 +48,13 @@ impl<const N: usize> Table<N> {
         self.share(value, 1.0 / N as f64)
     }
 
-    /// What is expected of the requests that made a call, where this is of those that did not: that they are as often in
-    /// the same group of values, and nearer to its beginning.
-    pub(super) fn nearer(&self, group: impl Fn(usize) -> Range<usize>) -> [f64; N] {
+    /// What is expected of the requests that made a call, where this is of those that did not: lags are shorter.
+    pub(super) fn nearer(&self) -> [f64; N] {
+        let mut upto = 0.0;
         std::array::from_fn(|value| {
-            let group = group(value);
-            let upto = |end: usize| (group.start..end).map(|value| self.even(value)).sum::<f64>();
-            let all = upto(group.end);
-            let share = |end| (upto(end) / all).powf(NEARER);
-            all * (share(value + 1) - share(value))
+            let before: f64 = upto;
+            upto += self.even(value);
+            upto.powf(NEARER) - before.powf(NEARER)
         })
     }
 }
@@ -120,11 +116,10 @@ mod tests {
     fn short_lags_are_expected_more_than_they_are_found() {
         let mut table = Table::<4>::default();
         (0..4).for_each(|value| table.add(value, [1.0, 2.0, 4.0, 93.0][value]));
-        let nearer = table.nearer(|value| if value < 3 { 0..3 } else { 3..4 });
+        let nearer = table.nearer();
         assert!((nearer.iter().sum::<f64>() - 1.0).abs() < 1e-9);
-        assert!((nearer[3] - table.even(3)).abs() < 1e-9, "as often in the same group");
-        let ratio: Vec<f64> = (0..3).map(|value| nearer[value] / table.even(value)).collect();
-        assert!(ratio[0] > 1.2 && ratio[0] > ratio[1] && ratio[1] > ratio[2] && ratio[2] < 1.0, "{ratio:?}");
+        let ratio: Vec<f64> = (0..4).map(|value| nearer[value] / table.even(value)).collect();
+        assert!(ratio[0] > 5.0 && ratio[0] > ratio[1] && ratio[1] > ratio[2] && ratio[3] < 1.0, "{ratio:?}");
     }
 
     #[test]
