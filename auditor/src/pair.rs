@@ -10,6 +10,7 @@
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::unwrap_used))]
 
 mod affinity;
+mod calls;
 mod children;
 mod class;
 mod clock;
@@ -110,8 +111,8 @@ pub struct Pairer {
     /// When a process or its state was last evicted: what a process that turns up after has open is not known.
     forgot_at: Option<BootNs>,
     next_class: u64,
-    /// For calls that are looked at again.
-    room: Room,
+    /// For calls that are looked at again, if any are.
+    room: Option<Room>,
     joint: bool,
     /// Processes whose delays may have told something new.
     touched: Vec<ProcessId>,
@@ -133,7 +134,7 @@ impl Pairer {
             lost_at: 0,
             forgot_at: None,
             next_class: 0,
-            room: Room::new(limits.requests / WAITING),
+            room: None,
             joint: false,
             touched: Vec::new(),
             counters: Counters::default(),
@@ -264,6 +265,12 @@ impl Pairer {
         }
     }
 
+    /// From now on, calls that were not certain are looked at again when they and their candidates are over, for
+    /// [`Pairer::decided`]. No verdict needs that: findings name a route, and are written before.
+    pub fn look_again(&mut self) {
+        self.room = Some(Room::new(self.limits.requests / WAITING));
+    }
+
     /// From now on, also solves jointly which request made which call, for [`Pairer::decided`]. It finds the very request
     /// where many are alike. The verdict does not need that, and it costs too much for a live run: it is
     /// there to measure the pairing.
@@ -328,7 +335,7 @@ impl Pairer {
         }
         let request = outbound.request;
         let Some((pid, execution, child)) = self.actor(request) else { return Pairing::unpaired(request.process) };
-        let (losses, seq, room) = (self.losses > 0, self.next_class, &self.room.clone());
+        let (losses, seq, room) = (self.losses > 0, self.next_class, self.room.clone());
         let Some(process) = self.process(pid) else { return Pairing::unpaired(request.process) };
         process.linger(now);
         let call = Call { now, execution, outbound };
@@ -364,7 +371,7 @@ impl Pairer {
             suspect = Some((suspicion, ClassRef { process: pid, group, key, seq: class, route }));
         }
         let exact = candidates.affine || candidates.is_of_thread();
-        process.sent(now, request.id, outbound.hash(), execution, [parent.filter(|_| exact), claimed], room);
+        process.sent(now, request.id, outbound.hash(), execution, [parent.filter(|_| exact), claimed], room.as_ref());
         let confidence = match (claimed, method) {
             (None, _) if caused < 0.5 => (1.0 - caused).min(PERHAPS),
             (None, _) => 0.0,
@@ -422,7 +429,7 @@ impl Pairer {
             return None;
         }
         let own = (request.process, execution(request.tid, request.coroutine));
-        let room = &self.room.clone();
+        let room = self.room.clone();
         let above = request.ancestors.iter().filter(|a| a.tgid != 0 && a.tgid != request.process.tgid);
         let above: Vec<_> = above.filter_map(|a| Some((*self.by_tgid.peek(&a.tgid)?, execution(a.tid, 0)))).collect();
         for (pid, execution) in std::iter::once(own).chain(above) {
@@ -430,7 +437,7 @@ impl Pairer {
             let Some(ByTrace { parent, others, count, may_copy }) = process.by_trace(sent, execution) else { continue };
             process.linger(now);
             process.called(execution, parent.execution);
-            process.sent(now, request.id, outbound.hash(), execution, [Some(parent.id), None], room);
+            process.sent(now, request.id, outbound.hash(), execution, [Some(parent.id), None], room.as_ref());
             // What calls carry that no request has is the service's own.
             process.affinity.shared(&request.head.affinity, |_| false);
             if !process.classes.is_empty() {

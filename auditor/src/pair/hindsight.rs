@@ -8,7 +8,8 @@
 //! Whether calls of a kind come from requests at all is told by calls that nobody made: for each call another is made up,
 //! a while later, and looked at in the same way. A timer's calls are no nearer to requests than these.
 //!
-//! No verdict rests on this: it says which of several requests is the better example, and how often the pairing is right.
+//! No verdict rests on this, and a live run does without: findings name a route, which is known sooner, and are written
+//! when the call is answered. It is there to say which request made a call, and to measure how often that is known.
 //!
 //! A call waits ten seconds at most, in a queue whose length is bounded for all processes together, and has a bounded
 //! number of candidates. So what a call costs does not grow with what is open.
@@ -17,6 +18,8 @@ mod compared;
 mod evidence;
 mod model;
 mod table;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{HashMap, VecDeque};
 use std::num::NonZeroUsize;

@@ -13,8 +13,8 @@ use super::affinity::Affinity;
 use super::children::Children;
 use super::class::Class;
 use super::clock::{Clock, State};
-use super::delay::{Decision, Delays};
-use super::hindsight::{self, Candidates, Hindsight, Room, Sent};
+use super::delay::Delays;
+use super::hindsight::Hindsight;
 use super::inbound::{Execution, Held, Inbound, Made};
 use super::key::ClassKey;
 use super::scope::{Counts, Kind};
@@ -153,7 +153,7 @@ pub(super) struct Process {
     /// Where all calls are solved jointly.
     pub(super) delays: Option<Box<Delays>>,
     /// Else those that were not certain are looked at again.
-    hindsight: Option<Box<Hindsight>>,
+    pub(super) hindsight: Option<Box<Hindsight>>,
     /// What is known of earlier calls since the last time somebody asked.
     pub(super) settled: Vec<Settled>,
     pub(super) classes: LruCache<ClassKey, Class>,
@@ -270,63 +270,6 @@ impl Process {
             class.milestone(now, held);
         }
         held.milestone = now;
-    }
-
-    /// A call was made, by this request if that is `known`, or else by the `likely` one.
-    pub(super) fn sent(
-        &mut self,
-        now: BootNs,
-        call: ExchangeId,
-        kind: u64,
-        execution: Execution,
-        [known, likely]: [Option<ExchangeId>; 2],
-        room: &Room,
-    ) {
-        if let Some(delays) = &mut self.delays {
-            delays.sent(now, call, kind, known);
-        } else if known.is_none() || self.hindsight.is_some() {
-            let candidates = self.at_work();
-            let hindsight = self.hindsight.get_or_insert_with(|| Box::new(Hindsight::new(room)));
-            hindsight.sent(Sent { id: call, at: now, kind, execution, known, likely, candidates });
-        }
-    }
-
-    /// Requests that may make a call now, the latest, and how many there are.
-    fn at_work(&self) -> Candidates {
-        let open = self.open.ids.iter().rev().take(hindsight::OPEN).copied();
-        let ended = self.lingering.iter().rev().take(hindsight::ENDED).map(|(_, id)| *id);
-        Candidates { ids: open.chain(ended).collect(), among: self.open.ids.len() + self.lingering.len() }
-    }
-
-    /// A call was answered.
-    pub(super) fn answered(&mut self, now: BootNs, call: ExchangeId) {
-        if let Some(delays) = &mut self.delays {
-            delays.answered(now, call);
-        }
-        if let Some(hindsight) = &mut self.hindsight {
-            hindsight.answered(now, call);
-        }
-    }
-
-    /// Looks again at the calls of which enough is known; at all of them if nothing more will be.
-    pub(super) fn look_again(&mut self, now: BootNs, all: bool) {
-        if let Some(hindsight) = &mut self.hindsight {
-            hindsight.decide(now, &mut self.held, all, &mut self.settled);
-        }
-    }
-
-    /// What the delays tell by now of earlier calls.
-    pub(super) fn decided(&mut self, now: BootNs) -> Vec<Settled> {
-        let mut decided = Vec::new();
-        if let Some(delays) = &mut self.delays {
-            delays.settle(now, &mut decided);
-        }
-        let settled = |decision: Decision| {
-            let Decision { call, parent, confidence, candidates, .. } = decision;
-            Settled { call, parent, confidence, candidates }
-        };
-        let joint = decided.into_iter().map(settled);
-        std::mem::take(&mut self.settled).into_iter().chain(joint).collect()
     }
 
     /// A call was made here for a request that was received there: proof of how the process uses its threads.

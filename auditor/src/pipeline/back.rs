@@ -191,9 +191,11 @@ impl Back {
         }
     }
 
-    /// From now on, keeps what was found out about each call, for [`Back::claims`].
+    /// From now on, keeps what was found out about each call, for [`Back::claims`], and finds out more:
+    /// [`Pairer::look_again`].
     pub fn keep_claims(&mut self) {
         self.claims = Some(Vec::new());
+        self.pairer.look_again();
     }
 
     /// From now on, also solves jointly which request made which call: [`Pairer::solve_jointly`].
