@@ -12,7 +12,7 @@ use aya_ebpf::{
     maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf},
 };
 
-use crate::{capture::Operation, head::Scan, memory::Memory};
+use crate::{capture::Operation, head::Scan, memory::Memory, sock::Common};
 
 /// Records for the daemon. Written by [`crate::capture`], read by the daemon; the daemon sets the size before the load.
 #[map]
@@ -117,6 +117,14 @@ pub static COUNTERS: PerCpuArray<[u64; wire::COUNTERS]> = PerCpuArray::with_max_
 /// A word that other functions may change while a reference to it is held: the stages hand over in the scratch buffer.
 pub type Word = Cell<u64>;
 
+/// Reads what was left in a word, from the map's memory and not from the verifier's registers: it knows nothing of it
+/// again, and does not walk through all that it may have been.
+#[inline(always)]
+pub fn carried(word: &Word) -> u64 {
+    // SAFETY: live map memory.
+    unsafe { word.as_ptr().read_volatile() }
+}
+
 /// One operation while it is looked at.
 #[repr(C, align(8))]
 pub struct Scratch {
@@ -128,6 +136,8 @@ pub struct Scratch {
     pub source: UnsafeCell<Memory>,
     /// …and how far [`crate::memory::read_memory`] has got.
     pub memory: UnsafeCell<Memory>,
+    /// Its socket's addresses.
+    pub common: Common,
     /// Input and output of [`crate::head::scan_heads`].
     pub scan: Scan,
     /// The record's bytes; see [`crate::capture`] for the layout.
@@ -196,6 +206,13 @@ pub fn next_sequence() -> u64 {
         asm!("{n} = atomic_fetch_add((u64 *)({p} + 0), {n})", p = in(reg) SEQUENCE.0.get(), n = inout(reg) number);
     }
     number + 1
+}
+
+/// Sets a word to 0. Volatile: several of them in a row would become a `memset`, which goes byte by byte on this target.
+#[inline(always)]
+pub fn clear(word: &mut u64) {
+    // SAFETY: a reference is valid.
+    unsafe { core::ptr::from_mut(word).write_volatile(0) };
 }
 
 /// Adds to a counter of this CPU.

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use lru::LruCache;
-use tokio::io::unix::AsyncFd;
+use tokio::io::unix::{AsyncFd, AsyncFdReadyMutGuard};
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::kernel::Kernel;
@@ -23,6 +23,12 @@ const TICK: Duration = Duration::from_secs(1);
 const REWRITERS: u64 = 60;
 /// Records taken before timers and signals are looked at again.
 const BATCH: usize = 1024;
+/// Least time between two looks into a ring buffer that was empty after the first. The kernel wakes this process for a
+/// record that finds the buffer read to its end: on a busy node that would be every record, paid for by the audited
+/// service.
+const REST: Duration = Duration::from_millis(10);
+/// The same while there are new processes: those that live for a call must be described before they are gone.
+const SHORT_REST: Duration = Duration::from_millis(1);
 /// How often the end of a run looks for what a program ships that was still running when it was detached, and how far
 /// apart.
 const LAST_LOOKS: u32 = 100;
@@ -69,8 +75,12 @@ pub async fn run(
     let kernel = unsafe { AsyncFd::register(kernel) }?;
     let known = LruCache::new(node.processes);
     let describer = Describer::new(node.root, node.name.clone());
-    let mut live =
-        Live { kernel, processes: Processes { known, describer }, rewriters: Rewriters::default(), ticks: 0 };
+    let mut live = Live {
+        kernel,
+        processes: Processes { known, describer, described: 0 },
+        rewriters: Rewriters::default(),
+        ticks: 0,
+    };
     let mut interrupt = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt())?;
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     let mut tick = tokio::time::interval_at(Instant::now() + TICK, TICK);
@@ -81,6 +91,7 @@ pub async fn run(
     if take(Record::Clock(node::clock_record(hooks, node.name))).is_break() {
         return Ok(Stopped::Consumer);
     }
+    let mut rests_until = Instant::now();
     let stopped = loop {
         tokio::select! {
             // Signals first: under full load the ring buffer is always ready.
@@ -95,14 +106,19 @@ pub async fn run(
                 }
                 busy(began.elapsed());
             }
-            ready = live.kernel.readable_mut() => {
+            ready = readable_from(&mut live.kernel, rests_until) => {
                 let mut ready = ready?;
                 let began = Instant::now();
+                let described = live.processes.described;
                 let drained = drain(ready.get_inner_mut(), &mut live.processes, BATCH, &mut take);
                 busy(began.elapsed());
                 match drained {
                     // Empty now; a record that came since the last look keeps it ready.
-                    ControlFlow::Continue(taken) if taken < BATCH => ready.clear_ready(),
+                    ControlFlow::Continue(taken) if taken < BATCH => {
+                        ready.clear_ready();
+                        let new = live.processes.described != described;
+                        rests_until = began + if new { SHORT_REST } else { REST };
+                    }
                     // The runtime looks for signals and at the clock only when this waits.
                     ControlFlow::Continue(_) => tokio::task::yield_now().await,
                     ControlFlow::Break(()) => return Ok(Stopped::Consumer),
@@ -125,6 +141,13 @@ pub async fn run(
     Ok(stopped)
 }
 
+/// Waits until the ring buffer has something, at least until `moment`.
+async fn readable_from(kernel: &mut AsyncFd<Kernel>, moment: Instant) -> io::Result<AsyncFdReadyMutGuard<'_, Kernel>> {
+    let ready = kernel.readable_mut().await;
+    tokio::time::sleep_until(moment).await;
+    ready
+}
+
 struct Live {
     kernel: AsyncFd<Kernel>,
     processes: Processes,
@@ -137,6 +160,8 @@ struct Processes {
     /// With the number of their `exec`s at that time.
     known: LruCache<ProcessId, u32>,
     describer: Describer,
+    /// How many were, and how often.
+    described: u64,
 }
 
 impl Live {
@@ -147,7 +172,7 @@ impl Live {
         let blind = kernel.blind_spots(time);
         let counters = kernel.counters();
         for spot in blind {
-            let Processes { known, describer } = &mut self.processes;
+            let Processes { known, describer, .. } = &mut self.processes;
             if !known.contains(&spot.process) {
                 // What its data records say of `exec` is not known here; the first of them describes it again.
                 known.put(spot.process, u32::MAX);
@@ -170,7 +195,7 @@ impl Live {
 /// Delivers up to `limit` records; says how many were taken.
 fn drain(
     kernel: &mut Kernel,
-    Processes { known, describer }: &mut Processes,
+    Processes { known, describer, described }: &mut Processes,
     limit: usize,
     take: &mut impl FnMut(Record) -> ControlFlow<()>,
 ) -> ControlFlow<(), usize> {
@@ -187,6 +212,7 @@ fn drain(
                 {
                     let descent = Descent { ancestors: data.ancestors.map(|task| task.tgid), cgroup: data.cgroup };
                     let process = describer.describe(data.process, &data.comm, &descent, data.time);
+                    *described += 1;
                     take(Record::Process(Box::new(process)))?;
                 }
                 take(record)?;
