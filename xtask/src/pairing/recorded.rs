@@ -24,7 +24,8 @@ struct Truth {
     parent: Option<String>,
 }
 
-pub(super) fn score(file: &Path) -> Result<Outcome> {
+/// `when_made`: by the first claim about each call, not the last.
+pub(super) fn score(file: &Path, when_made: bool) -> Result<Outcome> {
     let truth = std::fs::read_to_string(file.with_extension("truth")).context("no .truth beside it")?;
     let truth: Vec<Truth> = truth.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
     let truth: HashMap<String, Option<String>> = truth.into_iter().map(|line| (line.call, line.parent)).collect();
@@ -35,7 +36,7 @@ pub(super) fn score(file: &Path) -> Result<Outcome> {
     let mut back = Back::new(settings.back);
     back.keep_claims();
     let mut reader = Reader::new(BufReader::new(File::open(file)?))?;
-    let mut replay = Replay::default();
+    let mut replay = Replay { when_made, ..Replay::default() };
     let begun = Instant::now();
     let mut events = Vec::new();
     while let Some(record) = reader.next_record()? {
@@ -60,6 +61,7 @@ pub(super) fn score(file: &Path) -> Result<Outcome> {
 
 #[derive(Default)]
 struct Replay {
+    when_made: bool,
     /// Requests so far from each local port.
     ports: HashMap<u16, u32>,
     /// The key of each call, and what it is.
@@ -88,7 +90,8 @@ impl Replay {
         for claim in back.claims() {
             match self.claims.get_mut(&claim.call) {
                 // In hindsight more is known, but of what was certain nothing is said.
-                Some(earlier) => *earlier = claim,
+                Some(earlier) if !self.when_made => *earlier = claim,
+                Some(_) => {}
                 None => {
                     self.claims.insert(claim.call, claim);
                 }
