@@ -81,9 +81,18 @@ pub(super) struct Candidates {
     pub(super) among: usize,
 }
 
+/// What is known of a request.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Known {
+    /// When its response was sent, or it ended.
+    pub(super) closed: Option<BootNs>,
+    /// The calls that it is taken to have made.
+    credits: Vec<Credit>,
+}
+
 /// A call that a request is taken to have made.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Credit {
+struct Credit {
     call: ExchangeId,
     kind: u64,
     answered: Option<BootNs>,

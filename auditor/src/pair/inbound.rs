@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use siphasher::sip::SipHasher13;
 
-use super::hindsight::Credit;
+use super::hindsight::Known;
 use super::scope::Kind;
 use crate::audit::Silence;
 use crate::context::{Carried, Presence};
@@ -132,10 +132,8 @@ pub(super) struct Held {
     uses: Vec<Use>,
     /// When it was last set off: it arrived, a call of its was answered, or its own response was sent.
     pub(super) milestone: BootNs,
-    /// When its response was sent, or it ended.
-    pub(super) closed: Option<BootNs>,
-    /// The calls that it is taken to have made, in hindsight.
-    pub(super) credits: Vec<Credit>,
+    /// Where calls are looked at again.
+    pub(super) hindsight: Option<Box<Known>>,
     pub(super) open: bool,
     /// It is open no more only because that took too long: its end may still come.
     pub(super) expired: bool,
@@ -174,8 +172,7 @@ impl Held {
             inbound,
             uses: Vec::new(),
             milestone: now,
-            closed: None,
-            credits: Vec::new(),
+            hindsight: None,
             open: true,
             expired: false,
             lingers: false,

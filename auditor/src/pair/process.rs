@@ -334,7 +334,9 @@ impl Process {
         let Some(held) = self.held.get_mut(&id).filter(|held| held.open) else { return };
         held.open = false;
         held.lingers = true;
-        held.closed = Some(now);
+        if self.hindsight.is_some() {
+            held.hindsight.get_or_insert_default().closed = Some(now);
+        }
         self.affinity.closed(id);
         if let Some(delays) = &mut self.delays {
             delays.closed(now, id);

@@ -37,7 +37,8 @@ pub(super) struct Evidence {
 
 impl Evidence {
     pub(super) fn of(call: &Call, id: ExchangeId, held: &Held, model: &mut Model) -> Self {
-        let (end, lag) = match (call.answered, held.closed) {
+        let closed = held.hindsight.as_ref().and_then(|known| known.closed);
+        let (end, lag) = match (call.answered, closed) {
             (_, Some(closed)) if closed <= call.sent.at => (None, 0),
             (Some(answered), Some(closed)) if closed >= answered => (Some(0), octave(closed - answered)),
             (_, Some(_)) => (Some(1), 0),
@@ -58,13 +59,15 @@ impl Evidence {
     /// The same, for what else the request is taken to have called.
     pub(super) fn again(&mut self, call: &Call, held: &Held) {
         let sent = call.sent.at;
-        let answers = held.credits.iter().filter_map(|credit| credit.answered).filter(|at| *at <= sent);
-        let response = held.closed.filter(|at| *at <= sent);
+        let known = held.hindsight.as_deref();
+        let credits = || known.into_iter().flat_map(|known| &known.credits);
+        let answers = credits().filter_map(|credit| credit.answered).filter(|at| *at <= sent);
+        let response = known.and_then(|known| known.closed).filter(|at| *at <= sent);
         let arrival = std::iter::once((held.inbound.started, 0));
         let milestones = arrival.chain(answers.map(|at| (at, 1))).chain(response.map(|at| (at, 2)));
         let (at, since) = milestones.max().unwrap_or((sent, 0));
         (self.since, self.start) = (since, octave(sent.saturating_sub(at)));
-        self.used = held.credits.iter().filter(|credit| credit.kind == call.sent.kind).count().min(USES - 1);
+        self.used = credits().filter(|credit| credit.kind == call.sent.kind).count().min(USES - 1);
     }
 }
 
