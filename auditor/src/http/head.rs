@@ -9,6 +9,7 @@ use bytes::Bytes;
 use memchr::memchr;
 
 use super::fields::{Field, Structural};
+use super::lines::Noted;
 use super::{Body, Kind, Policy, affinity, mask, method};
 use crate::exchange::RequestHead;
 
@@ -103,12 +104,21 @@ impl ParsedResponse {
     }
 }
 
-/// Reads the head of a request. Of a head that is not `whole` the last, unfinished line is left out.
+/// Reads the head of a request. Of a head that is not `whole` the last, unfinished line is left out. `noted`: its lines, if
+/// all that are needed are noted.
 ///
 /// # Errors
 /// When it makes no sense.
-pub fn parse_request(bytes: &[u8], whole: bool, policy: &Policy) -> Result<ParsedRequest, Unparsable> {
-    let lines = Lines::read(bytes, whole, Kind::Request, policy)?;
+pub fn parse_request(
+    bytes: &[u8],
+    whole: bool,
+    noted: Option<&Noted>,
+    policy: &Policy,
+) -> Result<ParsedRequest, Unparsable> {
+    let lines = match noted {
+        Some(noted) => Lines::noted(bytes, noted),
+        None => Lines::read(bytes, whole, Kind::Request, policy)?,
+    };
     if lines.start.starts_with(b"PRI * HTTP/2.0") {
         let framing = Framing::Unclear;
         return Ok(ParsedRequest {
@@ -162,12 +172,15 @@ pub fn parse_request(bytes: &[u8], whole: bool, policy: &Policy) -> Result<Parse
     Ok(ParsedRequest { head, crowded, framing: framing(&lines), upgrade, http2_preface: false })
 }
 
-/// Reads the head of a response.
+/// Reads the head of a response; `noted` as for a request.
 ///
 /// # Errors
 /// When it makes no sense.
-pub fn parse_response(bytes: &[u8], policy: &Policy) -> Result<ParsedResponse, Unparsable> {
-    let lines = Lines::read(bytes, true, Kind::Response, policy)?;
+pub fn parse_response(bytes: &[u8], noted: Option<&Noted>, policy: &Policy) -> Result<ParsedResponse, Unparsable> {
+    let lines = match noted {
+        Some(noted) => Lines::noted(bytes, noted),
+        None => Lines::read(bytes, true, Kind::Response, policy)?,
+    };
     let start = lines.start();
     let mut response = httparse::Response::new(&mut []);
     let mut config = httparse::ParserConfig::default();
@@ -233,6 +246,12 @@ struct Line<'a> {
 }
 
 impl<'a> Lines<'a> {
+    fn noted(bytes: &'a [u8], noted: &Noted) -> Self {
+        let start = split(bytes).next().unwrap_or_default().trim_ascii();
+        let fields = noted.lines(bytes).map(|(name, value, field)| Line { name, value: value.into(), field });
+        Self { start, fields: fields.collect() }
+    }
+
     fn read(bytes: &'a [u8], whole: bool, kind: Kind, policy: &Policy) -> Result<Self, Unparsable> {
         let mut lines = split(bytes).filter(|line| whole || line.ends_with(b"\n"));
         let start = lines.next().unwrap_or_default().trim_ascii();
@@ -340,7 +359,7 @@ mod tests {
     use crate::testing::policy;
 
     fn parse_request(bytes: &[u8], whole: bool) -> Result<ParsedRequest, Unparsable> {
-        super::parse_request(bytes, whole, &policy(Masking::Blank))
+        super::parse_request(bytes, whole, None, &policy(Masking::Blank))
     }
 
     fn fields(text: &str) -> Vec<(String, String)> {
@@ -375,7 +394,7 @@ mod tests {
             let text = format!("GET / HTTP/1.1\r\n{line}\r\n\r\n");
             assert_eq!(parse_request(text.as_bytes(), true).is_err(), ambiguous, "{line}");
             let text = format!("HTTP/1.1 200 OK\r\n{line}\r\n\r\n");
-            assert!(parse_response(text.as_bytes(), &policy(Masking::Blank)).is_ok(), "{line}");
+            assert!(parse_response(text.as_bytes(), None, &policy(Masking::Blank)).is_ok(), "{line}");
         }
     }
 
@@ -394,7 +413,7 @@ mod tests {
     fn a_header_can_be_framing_and_audited() {
         let policy = Policy::new(Masking::Blank, ["host", "content-length"], []);
         let text = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n";
-        let parsed = super::parse_request(text, true, &policy).unwrap();
+        let parsed = super::parse_request(text, true, None, &policy).unwrap();
         assert_eq!(
             (parsed.head.fields.len(), parsed.head.host.as_deref(), parsed.framing),
             (2, Some("a"), Framing::Length(5))
