@@ -7,8 +7,8 @@ use crate::{maps::BLIND, task};
 /// Notes one operation of the current process that cannot be read.
 #[inline(always)]
 pub fn note(reason: u32, connections: u64, bytes: u64) {
-    let Some(start_ns) = task::process_start(task::current()) else { return };
-    let key = wire::BlindKey { tgid: task::ids().tgid, reason, start_ns };
+    let task = task::current();
+    let key = wire::BlindKey { tgid: task::ids(task).tgid, reason, start_ns: task::process_start(task) };
     if BLIND.get_ptr(&key).is_none() {
         // BPF_NOEXIST: when another CPU was faster, its entry stands. A full map evicts by itself.
         let _ = BLIND.insert(&key, &wire::BlindCount { connections: 0, operations: 0, bytes: 0 }, 1);

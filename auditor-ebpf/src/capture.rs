@@ -4,19 +4,18 @@
 //! so the header moves up to the bytes and the record starts later in the buffer.
 
 use auditor_ebpf::wire;
-use aya_ebpf::helpers::{
-    bpf_get_current_comm,
-    generated::{
-        bpf_get_current_cgroup_id, bpf_ktime_get_boot_ns, bpf_probe_read_kernel as raw_read_kernel, bpf_ringbuf_output,
-    },
+use aya_ebpf::helpers::generated::{
+    bpf_get_current_cgroup_id, bpf_get_current_comm, bpf_ktime_get_boot_ns, bpf_probe_read_kernel as raw_read_kernel,
+    bpf_ringbuf_output,
 };
 
 use crate::{
     blind, coroutine, head,
     head::start,
     kernel, log,
-    maps::{self, Half, SOCKETS, Socket, Word, count},
-    memory::{self, CHUNK, read_memory},
+    maps::{self, Half, SOCKETS, Scratch, Socket, Word, count},
+    memory::{self, CHUNK, PREFIX, read_memory},
+    sock::{self, AF_INET6, AF_UNIX, Common, Sock},
     syscall, task,
 };
 
@@ -30,26 +29,23 @@ pub const RECORD_ROOM: usize = BYTES + wire::HEAD_CAP + CHUNK as usize + 16;
 /// a pipelined request behind a small one. The daemon masks them.
 const BODY_SHARE: u64 = 1024;
 
-const AF_UNIX: u16 = 1;
-const AF_INET: u16 = 2;
-const AF_INET6: u16 = 10;
-const SOCK_STREAM: u16 = 1;
-const IPPROTO_TCP: u16 = 6;
-
 /// A socket operation that has completed. All of it plain words in map memory: what one function finds out is an
 /// unknown number to the verifier in the next, so that each is walked through once and not once for every history.
 #[repr(C)]
 pub struct Operation {
-    /// `struct task_struct *`
-    pub task: Word,
-    /// `struct pt_regs *`: the registers saved when the call began.
-    pub regs: Word,
     /// `struct sock *`
-    pub sock: Word,
+    sock: Word,
     pub call: syscall::Call,
     /// Bytes moved, more than 0.
     pub moved: Word,
+    /// How many of them, from the first, are in the record already; 0 when it is not that simple.
+    pub prefix: Word,
+    /// Stack pointer of the thread when the call began.
+    pub stack_pointer: Word,
+    netns: Word,
     family: Word,
+    /// `struct file *` and its inode's number; 0: the kernel's own socket.
+    file: Word,
     inode: Word,
     /// `wire::FLAG_*`
     flags: Word,
@@ -57,32 +53,76 @@ pub struct Operation {
     captured: Word,
 }
 
+/// Whether an operation of `sock` has nothing to do with HTTP, as most have: it begins like nothing of ours and continues
+/// nothing. Told, and counted, from as little as possible; `false` where that does not suffice.
+#[inline(always)]
+pub fn is_foreign<S: Sock>(scratch: &Scratch, sock: S) -> bool {
+    let operation = &scratch.operation;
+    // TCP discards instead of copying then.
+    let discards = operation.call.flags.get() & syscall::MSG_TRUNC != 0;
+    let moved = operation.moved.get();
+    let prefix = if discards { 0 } else { memory::read_prefix(&operation.call, moved, scratch.bytes()) };
+    operation.prefix.set(prefix);
+    // SAFETY: the buffer is not empty.
+    if prefix == 0 || head::may_begin(unsafe { scratch.bytes().read() }) || sock::stream_family(sock).is_none() {
+        return false;
+    }
+    if let Some(entry) = SOCKETS.get_ptr(&sock.address()) {
+        let sends = operation.call.direction.get() == SEND;
+        // SAFETY: a live map value.
+        let pending = unsafe { if sends { (*entry).send.pending } else { (*entry).recv.pending } };
+        // Where positions are not TCP's they are counted here.
+        if pending != 0 || sock::is_closed(sock) || !sock.tcp().is_some_and(sock::counts_bytes) {
+            return false;
+        }
+    }
+    count_operation(moved);
+    true
+}
+
+#[inline(always)]
+fn count_operation(moved: u64) {
+    count(wire::COUNT_OPERATIONS, 1);
+    count(wire::COUNT_BYTES, moved);
+}
+
 /// Looks at the scratch buffer's operation, whose memory is set, and ships what belongs to a message head.
 #[inline(always)]
-pub fn capture(operation: &Operation) {
-    let sock = operation.sock.get();
-    let Some(family) = stream_family(sock) else { return };
+pub fn capture<S: Sock>(operation: &Operation, sock: S) {
+    let Some(family) = sock::stream_family(sock) else { return };
+    operation.sock.set(sock.address());
     operation.family.set(u64::from(family));
-    operation.flags.set(0);
+    let (file, inode) = sock::file(sock).unwrap_or((0, 0));
+    operation.file.set(file);
+    operation.inode.set(inode);
+    operation.netns.set(u64::from(sock.at(sock.field(&kernel::SOCK_NET)).field::<u32>(&kernel::NET_INUM)));
     if operation.moved.get() > u64::from(u32::MAX) {
         operation.moved.set(u64::from(u32::MAX));
     }
-    count(wire::COUNT_OPERATIONS, 1);
-    count(wire::COUNT_BYTES, operation.moved.get());
+    let (moved, sends) = (operation.moved.get(), operation.call.direction.get() == SEND);
+    let mut over = false;
+    operation.flags.set(u64::from(wire::FLAG_COUNTED));
+    if let Some(tcp) = sock.tcp() {
+        if sock::counts_bytes(tcp) {
+            operation.flags.set(0);
+            operation.position.set(sock::position(tcp, sends, moved));
+        }
+        over = sock::is_closed(tcp) && !sock::has_unread(tcp);
+    }
+    count_operation(moved);
     let verdict = follow_operation();
     if verdict == verdict::SHIP {
         ship_record();
     }
     // The connection was over before its bytes were read: nothing will say so any more.
-    if verdict != verdict::UNKNOWN && family != AF_UNIX && tcp_is_over(sock) {
-        close(sock, wire::CLOSE_LOCAL);
+    if over && verdict != verdict::UNKNOWN {
+        close(sock.address(), wire::CLOSE_LOCAL);
     }
 }
 
 /// A receive or send that moved nothing: the end of the stream, or of the connection.
 #[inline(always)]
-pub fn ended(operation: &Operation, result: i64) {
-    let sock = operation.sock.get();
+pub fn ended(operation: &Operation, sock: u64, result: i64) {
     if is_end(result) {
         close(sock, wire::CLOSE_LOCAL);
     } else if result == 0 && operation.call.direction.get() != SEND && memory::had_room(&operation.call) {
@@ -98,16 +138,6 @@ pub fn ended(operation: &Operation, result: i64) {
 #[inline(always)]
 pub fn is_end(result: i64) -> bool {
     result == -32 || result == -104
-}
-
-/// The family of a stream socket that can carry HTTP.
-#[inline(always)]
-fn stream_family(sock: u64) -> Option<u16> {
-    let family = kernel::read::<u16>(sock, &kernel::SOCK_FAMILY)?;
-    if family != AF_INET && family != AF_INET6 && family != AF_UNIX {
-        return None;
-    }
-    (kernel::read::<u16>(sock, &kernel::SOCK_TYPE)? == SOCK_STREAM).then_some(family)
 }
 
 /// What [`follow_operation`] says.
@@ -134,7 +164,11 @@ extern "C" fn follow_operation() -> u64 {
         memory::memory_of_call();
     }
 
-    let prefix_length = read_memory(if moved < 16 { moved } else { 16 });
+    let prefix_length = match operation.prefix.get() {
+        0 => read_memory(if moved < PREFIX { moved } else { PREFIX }),
+        length if length < PREFIX => length,
+        _ => PREFIX,
+    };
     // SAFETY: the buffer starts aligned and is longer than 16 bytes.
     let (w0, w1) = unsafe { (bytes.cast::<u64>().read(), bytes.add(8).cast::<u64>().read()) };
     // An empty line before a request is to be ignored (RFC 9112 section 2.2); some clients end a body with one.
@@ -155,7 +189,6 @@ extern "C" fn follow_operation() -> u64 {
     }
 
     let Some(inode) = inode_of(operation) else { return verdict::UNKNOWN };
-    operation.inode.set(inode);
     let entry = match known {
         // SAFETY: a live map value.
         Some(entry) if unsafe { (*entry).inode } == inode => entry,
@@ -181,13 +214,9 @@ extern "C" fn follow_operation() -> u64 {
     // that owns that direction's operation.
     let half = unsafe { if sends { &mut (*entry).send } else { &mut (*entry).recv } };
 
-    match if unix { None } else { tcp_position(sock, sends, moved) } {
-        Some(position) => operation.position.set(position),
-        None => {
-            flag(operation, wire::FLAG_COUNTED);
-            operation.position.set(half.position);
-            half.position = half.position.wrapping_add(moved);
-        }
+    if operation.flags.get() & u64::from(wire::FLAG_COUNTED) != 0 {
+        operation.position.set(half.position);
+        half.position = half.position.wrapping_add(moved);
     }
     let continues = half.pending != 0;
     if !continues && !starts {
@@ -201,25 +230,32 @@ extern "C" fn follow_operation() -> u64 {
     if continues {
         flag(operation, wire::FLAG_CONTINUES);
     } else {
-        half.head_len = 0;
-        half.newlines = 0;
-        half.returns = 0;
+        for word in [&mut half.head_len, &mut half.newlines, &mut half.returns] {
+            maps::clear(word);
+        }
     }
     let so_far = if half.head_len < CAP { half.head_len } else { CAP };
     let room = CAP - so_far;
     let wanted = if moved < room { moved } else { room };
-    let captured = kernel::clamp(read_memory(wanted), CAP);
+    // All of it may be there already.
+    let captured = if operation.prefix.get() == wanted { wanted } else { read_memory(wanted) };
+    let captured = kernel::clamp(captured, CAP);
     operation.captured.set(captured);
     if captured == 0 {
         flag(operation, wire::FLAG_UNREADABLE);
-        log::unreadable(task::ids().tgid, moved);
+        log::unreadable(task::ids(task::current()).tgid, moved);
         count(wire::COUNT_LOST_UNREADABLE, 1);
     }
-    // SAFETY: captured <= CAP, and the buffer has room behind it.
-    unsafe { bytes.add(captured as usize).cast::<u64>().write_unaligned(0) };
     let scan = &scratch.scan;
     scan.start(half.newlines, half.returns);
-    let pending = head::scan_heads(captured) != 0;
+    // SAFETY: captured <= CAP, and the buffer has room behind it.
+    let pending = if captured == moved && ends_empty(unsafe { bytes.add(captured as usize) }, captured) {
+        false
+    } else {
+        // SAFETY: as above.
+        unsafe { bytes.add(captured as usize).cast::<u64>().write_unaligned(0) };
+        head::scan_heads(captured) != 0
+    };
     half.newlines = scan.newlines.get();
     half.returns = scan.returns.get();
     if !pending && captured > scan.end.get() + BODY_SHARE {
@@ -228,8 +264,8 @@ extern "C" fn follow_operation() -> u64 {
     let begin = kernel::clamp(scan.begin.get(), CAP);
     // Where some of it could not be read the daemon sees the hole; following on would ship noise.
     if !pending || captured < wanted || !remember_prefix(half, bytes, captured, so_far, begin) {
-        half.pending = 0;
-        half.head_len = 0;
+        maps::clear(&mut half.pending);
+        maps::clear(&mut half.head_len);
         return verdict::SHIP;
     }
     half.pending = 1;
@@ -242,23 +278,28 @@ extern "C" fn follow_operation() -> u64 {
     verdict::SHIP
 }
 
+/// Whether bytes that end before `end` end with an empty line: the head that they begin or continue is over then, and a
+/// body behind it as well, so that it need not be looked for. Only where all of them are shipped in any case.
+#[inline(always)]
+fn ends_empty(end: *const u8, length: u64) -> bool {
+    // SAFETY: there is more in front of the captured bytes than four.
+    (4..=BODY_SHARE).contains(&length)
+        && unsafe { end.sub(4).cast::<u32>().read_unaligned() } == u32::from_le_bytes(*b"\r\n\r\n")
+}
+
 #[inline(always)]
 fn flag(operation: &Operation, flag: u16) {
     operation.flags.set(operation.flags.get() | u64::from(flag));
 }
 
-/// Inode of the operation's socket file; `None` for a socket that the current call does not name.
+/// Inode number of the operation's socket file; `None` for a socket that the current call does not name.
 ///
-/// Without a file the socket is the kernel's own (NFS, CIFS); with one that the call does not name, a kernel user is
-/// working on behalf of this task (NBD): either way the task's registers describe something else.
+/// Without a file the socket is the kernel's own; with one that the call does not name, a kernel user is working on
+/// behalf of this task (NBD): either way the task's registers describe something else.
 #[inline(always)]
 fn inode_of(operation: &Operation) -> Option<u64> {
-    let socket = kernel::pointer(operation.sock.get(), &kernel::SOCK_SOCKET)?;
-    let file = kernel::pointer(socket, &kernel::SOCKET_FILE)?;
-    if syscall::file_of(operation.task.get(), operation.call.fd.get()) != Some(file) {
-        return None;
-    }
-    kernel::read(kernel::pointer(file, &kernel::FILE_INODE)?, &kernel::INODE_INO)
+    let file = operation.file.get();
+    (file != 0 && syscall::file_of(operation.call.fd.get()) == Some(file)).then(|| operation.inode.get())
 }
 
 const SEND: u64 = wire::DIRECTION_SEND as u64;
@@ -283,59 +324,13 @@ fn remember_prefix(half: &mut Half, bytes: *const u8, captured: u64, so_far: u64
     }
 }
 
-/// Position from TCP's own sequence numbers: exact whatever happened before, spliced bytes included. `None` where they
-/// count something else (TLS in the kernel, MPTCP).
-#[inline(always)]
-fn tcp_position(sock: u64, sends: bool, moved: u64) -> Option<u64> {
-    if kernel::read::<u16>(sock, &kernel::SOCK_PROTOCOL)? != IPPROTO_TCP
-        || kernel::pointer(sock, &kernel::ICSK_ULP_OPS).is_some()
-    {
-        return None;
-    }
-    let mut after = if sends { kernel::read::<u32>(sock, &kernel::TCP_WRITE_SEQ)? } else { copied(sock)? };
-    if !sends && fin_received(sock) && after == kernel::read::<u32>(sock, &kernel::TCP_RCV_NXT)? {
-        // The peer's FIN has a sequence number of its own, and this read took it too.
-        after = after.wrapping_sub(1);
-    }
-    Some(u64::from(after.wrapping_sub(moved as u32)))
-}
-
-/// Sequence number up to which the program has read.
-#[inline(always)]
-fn copied(sock: u64) -> Option<u32> {
-    kernel::read(sock, &kernel::TCP_COPIED_SEQ)
-}
-
-/// `SOCK_DONE`, which `tcp_fin()` sets.
-#[inline(always)]
-fn fin_received(sock: u64) -> bool {
-    const SOCK_DONE: u64 = 1 << 1;
-    kernel::read::<u64>(sock, &kernel::SOCK_FLAGS).unwrap_or(0) & SOCK_DONE != 0
-}
-
-/// Whether a TCP socket is closed and the program has read all there was.
-#[inline(always)]
-fn tcp_is_over(sock: u64) -> bool {
-    const TCP_CLOSE: u8 = 7;
-    kernel::read::<u8>(sock, &kernel::SOCK_STATE) == Some(TCP_CLOSE) && !has_unread(sock)
-}
-
-/// Whether bytes wait in a TCP socket that the program has not read yet.
-#[inline(always)]
-pub fn has_unread(sock: u64) -> bool {
-    let (Some(copied), Some(next)) = (copied(sock), kernel::read::<u32>(sock, &kernel::TCP_RCV_NXT)) else {
-        return false;
-    };
-    next.wrapping_sub(copied) > u32::from(fin_received(sock))
-}
-
 /// Puts the record together around the captured bytes and ships it.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn ship_record() -> u64 {
     let Some(scratch) = maps::scratch() else { return 0 };
     let operation = &scratch.operation;
-    let (sock, task) = (operation.sock.get(), operation.task.get());
+    let (sock, task) = (operation.sock.get(), task::current());
     let family = operation.family.get() as u16;
     let unix = family == AF_UNIX;
     let begin = if unix { 0 } else { wire::UNIX_PATH_SLOT };
@@ -345,7 +340,7 @@ extern "C" fn ship_record() -> u64 {
     let header = unsafe { &mut *record.cast::<wire::Data>() };
     header.kind = wire::KIND_DATA;
     header.flags = operation.flags.get() as u16;
-    header.exec_id = kernel::read::<u64>(task, &kernel::TASK_EXEC_ID).unwrap_or(0) as u32;
+    header.exec_id = kernel::load::<u64>(task, &kernel::TASK_EXEC_ID) as u32;
     // SAFETY: no arguments.
     header.time_ns = unsafe { bpf_ktime_get_boot_ns() };
     header.socket = sock;
@@ -353,23 +348,24 @@ extern "C" fn ship_record() -> u64 {
     header.position = operation.position.get();
     header.op_len = operation.moved.get() as u32;
     header.captured = operation.captured.get() as u32;
-    header.task = task::ids();
-    header.start_ns = task::process_start(task).unwrap_or(0);
+    header.task = task::ids(task);
+    header.start_ns = task::process_start(task);
     // SAFETY: no arguments.
     header.cgroup = unsafe { bpf_get_current_cgroup_id() };
-    header.coroutine = coroutine::coroutine_of(task, operation.regs.get());
+    header.coroutine = coroutine::current_coroutine(operation.stack_pointer.get());
     task::ancestors(task, &mut header.ancestors);
     header.family = family;
     header.direction = operation.call.direction.get() as u8;
     header.path_len = 0;
     header.peer_tgid = 0;
-    header.comm = bpf_get_current_comm().unwrap_or_default();
-    header.netns =
-        kernel::pointer(sock, &kernel::SOCK_NET).and_then(|net| kernel::read(net, &kernel::NET_INUM)).unwrap_or(0);
+    // SAFETY: the room that is said to be there.
+    unsafe { bpf_get_current_comm(header.comm.as_mut_ptr().cast(), header.comm.len() as u32) };
+    header.netns = operation.netns.get() as u32;
     if unix {
         unix_names(sock, header, record.wrapping_add(HEADER));
     } else {
-        addresses(sock, family, header);
+        scratch.common.read(sock);
+        addresses(&scratch.common, family, header);
     }
     // Last, so that the ring buffer's order is as close to the numbers' order as it gets.
     header.seq = maps::next_sequence();
@@ -389,21 +385,24 @@ extern "C" fn ship_record() -> u64 {
 
 /// Both ends of a TCP socket; IPv4 is written as v4-mapped IPv6.
 #[inline(always)]
-fn addresses(sock: u64, family: u16, header: &mut wire::Data) {
-    header.local_port = kernel::read(sock, &kernel::SOCK_NUM).unwrap_or(0);
-    header.remote_port = u16::from_be(kernel::read(sock, &kernel::SOCK_DPORT).unwrap_or(0));
-    if family == AF_INET6 {
-        header.local = kernel::read(sock, &kernel::SOCK_V6_RCV_SADDR).unwrap_or([0; 16]);
-        header.remote = kernel::read(sock, &kernel::SOCK_V6_DADDR).unwrap_or([0; 16]);
+fn addresses(common: &Common, family: u16, header: &mut wire::Data) {
+    header.local_port = common.field(&kernel::SOCK_NUM);
+    header.remote_port = u16::from_be(common.field(&kernel::SOCK_DPORT));
+    let (local, remote) = if family == AF_INET6 {
+        (common.field(&kernel::SOCK_V6_RCV_SADDR), common.field(&kernel::SOCK_V6_DADDR))
     } else {
-        header.local = mapped(kernel::read(sock, &kernel::SOCK_RCV_SADDR).unwrap_or([0; 4]));
-        header.remote = mapped(kernel::read(sock, &kernel::SOCK_DADDR).unwrap_or([0; 4]));
+        (mapped(common.field(&kernel::SOCK_RCV_SADDR)), mapped(common.field(&kernel::SOCK_DADDR)))
+    };
+    // SAFETY: fields of 16 bytes; words, because their order is the same and there are fewer.
+    unsafe {
+        header.local.as_mut_ptr().cast::<[u32; 4]>().write(local);
+        header.remote.as_mut_ptr().cast::<[u32; 4]>().write(remote);
     }
 }
 
 #[inline(always)]
-fn mapped(address: [u8; 4]) -> [u8; 16] {
-    [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, address[0], address[1], address[2], address[3]]
+fn mapped(address: u32) -> [u32; 4] {
+    [0, 0, u32::from_ne_bytes([0, 0, 0xff, 0xff]), address]
 }
 
 /// Length of a name the kernel chose for a client (`bind` without one): NUL and five digits.

@@ -14,7 +14,7 @@
 //!
 //! Go makes system calls on the goroutine's own stack. C code that it calls runs on the thread's `g0`, which is none.
 
-use crate::{kernel, memory::read_user};
+use crate::{kernel, memory::read_user, task};
 
 /// The first fields of `struct g` in `runtime/runtime2.go`: Go's compiler knows their offsets.
 #[repr(C)]
@@ -30,29 +30,31 @@ struct G {
 /// The smallest stack of a goroutine; sizes are powers of two (`stackalloc` in `runtime/stack.go`).
 const SMALLEST_STACK: u64 = 2048;
 
-/// Key of the coroutine that made the system call with the saved registers `regs` in `task`, the current one; 0 when none
-/// is known. Go uses a `g` again, so only living goroutines of a process differ by it.
+/// Key of the coroutine that made the current system call on the stack at `stack_pointer`; 0 when none is known. Go uses
+/// a `g` again, so only living goroutines of a process differ by it.
 ///
 /// A function of its own, so that the verifier walks through it once.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub extern "C" fn coroutine_of(task: u64, regs: u64) -> u64 {
-    goroutine(task, regs).unwrap_or(0)
+pub extern "C" fn current_coroutine(stack_pointer: u64) -> u64 {
+    goroutine(stack_pointer).unwrap_or(0)
 }
 
 #[inline(always)]
-fn goroutine(task: u64, regs: u64) -> Option<u64> {
+fn goroutine(stack_pointer: u64) -> Option<u64> {
     if !kernel::has(&kernel::TASK_FSBASE) {
         return None;
     }
-    let thread_pointer = kernel::pointer(task, &kernel::TASK_FSBASE)?;
+    let thread_pointer = kernel::load::<u64>(task::current(), &kernel::TASK_FSBASE);
+    if thread_pointer == 0 {
+        return None;
+    }
     let address = read_user::<u64>(thread_pointer.wrapping_sub(8))?;
     // In other programs it is mostly no pointer, which is not worth a fault.
     if address == 0 || address % 8 != 0 {
         return None;
     }
     let g = read_user::<G>(address)?;
-    let stack_pointer = kernel::read::<u64>(regs, &kernel::REGS_SP)?;
     let size = g.stack_high.wrapping_sub(g.stack_low);
     let runs_on_it = stack_pointer >= g.stack_low && stack_pointer < g.stack_high;
     let ordinary = g.stack_guard1 == u64::MAX && size >= SMALLEST_STACK && size & (size - 1) == 0;

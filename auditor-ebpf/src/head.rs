@@ -103,6 +103,12 @@ pub extern "C" fn start_of(w0: u64, w1: u64, available: u64) -> u64 {
     }
 }
 
+/// Whether anything but [`start::OTHER`] can begin with this byte, an empty line before a head included.
+#[inline(always)]
+pub fn may_begin(first: u8) -> bool {
+    first.is_ascii_uppercase() || first == b'\r' || first == 0x16 || first == 0x17
+}
+
 /// 0x80 in every byte that equals `wanted`.
 #[inline(always)]
 fn equal(word: u64, wanted: u8) -> u64 {
@@ -134,15 +140,18 @@ impl Scan {
         self.newlines.set(newlines);
         self.returns.set(returns);
         self.pending.set(1);
-        self.begin.set(0);
-        self.word.set(0);
-        self.end.set(0);
+        for word in [&self.begin, &self.word, &self.end] {
+            // SAFETY: live map memory, and nobody holds a reference into a cell.
+            maps::clear(unsafe { &mut *word.as_ptr() });
+        }
     }
 }
 
 /// Pipelined heads that are followed within one operation.
 const HEADS: u32 = 16;
 const WORDS: u64 = HEAD_CAP / 8;
+/// Words that are looked at together.
+const BLOCK: u64 = 4;
 
 /// Scans the first `length` bytes of the scratch buffer's record; those behind them must be 0 up to the next word.
 ///
@@ -199,6 +208,7 @@ pub extern "C" fn find_end(length: u64) -> u64 {
     let mut step = 0u64;
     while step < WORDS {
         step += 1;
+        skip_lines(length);
         let index = carried(&scan.word);
         if index >= WORDS || index * 8 >= length {
             break;
@@ -221,6 +231,39 @@ pub extern "C" fn find_end(length: u64) -> u64 {
         }
     }
     scan.end.get()
+}
+
+/// Goes on over whole blocks in which no two newlines are close to each other: most of a head.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn skip_lines(length: u64) -> u64 {
+    let Some(scratch) = maps::scratch() else { return 0 };
+    let (scan, buffer) = (&scratch.scan, scratch.bytes().cast::<u64>());
+    let mut step = 0u64;
+    while step < WORDS / BLOCK {
+        step += 1;
+        let index = carried(&scan.word);
+        if index > WORDS - BLOCK || (index + BLOCK) * 8 > length {
+            break;
+        }
+        let (mut before, mut close, mut word) = (carried(&scan.newlines), 0, 0);
+        let mut i = 0;
+        while i < BLOCK {
+            // SAFETY: (index + i) * 8 is below HEAD_CAP.
+            word = unsafe { buffer.add((index + i) as usize).read() };
+            let newlines = equal(word, b'\n');
+            close |= newlines & ((newlines << 8) | (before >> 56) | (newlines << 16) | (before >> 48));
+            before = newlines;
+            i += 1;
+        }
+        if close != 0 {
+            break;
+        }
+        scan.newlines.set(before);
+        scan.returns.set(equal(word, b'\r'));
+        scan.word.set(index + BLOCK);
+    }
+    0
 }
 
 /// Reads state that the loop before left, from the map's memory and not from the verifier's registers.

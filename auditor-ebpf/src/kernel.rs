@@ -42,6 +42,16 @@ pub fn read<T>(base: u64, offset: &Global<u32>) -> Option<T> {
     unsafe { bpf_probe_read_kernel(address as *const T) }.ok()
 }
 
+/// Reads the field at `offset` of a structure whose type the verifier knows: the current task, its registers, what a
+/// tracepoint is given, and whatever their pointers lead to. One instruction, where [`read`] is a call; but only while
+/// the address stays in registers and on the stack. What cannot be read is 0.
+#[inline(always)]
+pub fn load<T: Copy>(base: u64, offset: &Global<u32>) -> T {
+    let address = base.wrapping_add(u64::from(offset.load()));
+    // SAFETY: the verifier compares address and size with the kernel's types, and the kernel handles the fault.
+    unsafe { (address as *const T).read_volatile() }
+}
+
 /// Reads a pointer field; `None` also when it is null.
 #[inline(always)]
 pub fn pointer(base: u64, offset: &Global<u32>) -> Option<u64> {

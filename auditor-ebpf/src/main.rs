@@ -17,6 +17,7 @@ mod kernel;
 mod log;
 mod maps;
 mod memory;
+mod sock;
 mod syscall;
 mod task;
 

@@ -12,7 +12,7 @@ use aya_ebpf::{
     maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf},
 };
 
-use crate::{capture::Operation, head::Scan, memory::Memory};
+use crate::{capture::Operation, head::Scan, memory::Memory, sock::Common};
 
 /// Records for the daemon. Written by [`crate::capture`], read by the daemon; the daemon sets the size before the load.
 #[map]
@@ -128,6 +128,8 @@ pub struct Scratch {
     pub source: UnsafeCell<Memory>,
     /// …and how far [`crate::memory::read_memory`] has got.
     pub memory: UnsafeCell<Memory>,
+    /// Its socket's addresses.
+    pub common: Common,
     /// Input and output of [`crate::head::scan_heads`].
     pub scan: Scan,
     /// The record's bytes; see [`crate::capture`] for the layout.
@@ -196,6 +198,13 @@ pub fn next_sequence() -> u64 {
         asm!("{n} = atomic_fetch_add((u64 *)({p} + 0), {n})", p = in(reg) SEQUENCE.0.get(), n = inout(reg) number);
     }
     number + 1
+}
+
+/// Sets a word to 0. Volatile: several of them in a row would become a `memset`, which goes byte by byte on this target.
+#[inline(always)]
+pub fn clear(word: &mut u64) {
+    // SAFETY: a reference is valid.
+    unsafe { core::ptr::from_mut(word).write_volatile(0) };
 }
 
 /// Adds to a counter of this CPU.

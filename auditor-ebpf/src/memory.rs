@@ -5,6 +5,7 @@ use aya_ebpf::helpers::{bpf_probe_read_user, generated::bpf_probe_read_user as r
 use auditor_ebpf::wire::HEAD_CAP;
 
 use crate::{
+    kernel::clamp,
     maps::{self, MESSAGE_CURSORS, MessageCursor},
     syscall::{Call, shape},
     task,
@@ -12,6 +13,12 @@ use crate::{
 
 /// Most bytes one helper call copies; keeps `offset + length` inside the buffer in the verifier's eyes.
 pub const CHUNK: u32 = 4096;
+
+/// Bytes that tell what an operation begins with ([`crate::head::start_of`]).
+pub const PREFIX: u64 = 16;
+/// Operations of at most so many bytes are read whole at once: most heads are, and to read a few bytes of those that are
+/// none costs as much.
+const AT_ONCE: u64 = 512;
 
 /// `sizeof(struct mmsghdr)` on 64-bit.
 const MMSGHDR: u64 = 64;
@@ -68,9 +75,14 @@ pub extern "C" fn read_memory(wanted: u64) -> u64 {
     let Some(scratch) = maps::scratch() else { return 0 };
     let buffer = scratch.bytes();
     // SAFETY: nothing that is called from here touches them.
-    let memory = unsafe { &mut *scratch.memory.get() };
-    // SAFETY: as above.
-    *memory = unsafe { *scratch.source.get() };
+    let (memory, source) = unsafe { (&mut *scratch.memory.get(), &*scratch.source.get()) };
+    // One piece, and the call has no more: no state to keep.
+    if wanted <= u64::from(CHUNK) && wanted <= source.left {
+        // SAFETY: the buffer has room for CHUNK; the helper checks `base`.
+        let failed = unsafe { raw_read_user(buffer.cast(), wanted as u32, source.base as *const core::ffi::c_void) };
+        return if failed == 0 { wanted } else { 0 };
+    }
+    *memory = *source;
     let mut piece = 0;
     while piece < PIECES {
         piece += 1;
@@ -107,6 +119,32 @@ pub extern "C" fn read_memory(wanted: u64) -> u64 {
     memory.filled
 }
 
+/// Reads the first bytes that the call moved, [`PREFIX`] or all of them, into the scratch buffer's record; says how many, 0 where
+/// they are not in one piece.
+#[inline(always)]
+pub fn read_prefix(call: &Call, moved: u64, buffer: *mut u8) -> u64 {
+    let shape = call.shape.get();
+    let (mut address, mut length) = (call.pointer.get(), moved);
+    if shape == shape::MESSAGE {
+        const VECTORS: u64 = core::mem::offset_of!(Message, vectors) as u64;
+        let Some(vectors) = read_user::<u64>(address.wrapping_add(VECTORS)) else { return 0 };
+        address = vectors;
+    }
+    if shape == shape::MESSAGE || shape == shape::VECTOR {
+        let Some(first) = read_user::<IoVec>(address) else { return 0 };
+        (address, length) = (first.base, first.length);
+    } else if shape != shape::BUFFER {
+        return 0;
+    }
+    let wanted = clamp(if moved > AT_ONCE { PREFIX } else { moved }, AT_ONCE);
+    if length < wanted {
+        return 0;
+    }
+    // SAFETY: the buffer has room for more; the helper checks the address.
+    let failed = unsafe { raw_read_user(buffer.cast(), wanted as u32, address as *const core::ffi::c_void) };
+    if failed == 0 { wanted } else { 0 }
+}
+
 /// Reads from the current process; `None` when that memory is not there.
 #[inline(always)]
 pub fn read_user<T>(address: u64) -> Option<T> {
@@ -123,7 +161,7 @@ pub extern "C" fn memory_of_call() -> u64 {
     let (call, moved) = (&scratch.operation.call, scratch.operation.moved.get());
     // SAFETY: nothing that is called from here touches it.
     let source = unsafe { &mut *scratch.source.get() };
-    *source = Memory::EMPTY;
+    source.clear();
     source.message_left = moved;
     let (shape, pointer) = (call.shape.get(), call.pointer.get());
     if shape == shape::BUFFER {
@@ -154,7 +192,7 @@ pub extern "C" fn memory_of_message() -> u64 {
     let (array, length) = (scratch.operation.call.pointer.get(), scratch.operation.call.length.get());
     // SAFETY: nothing that is called from here touches it.
     let source = unsafe { &mut *scratch.source.get() };
-    let tid = task::ids().tid;
+    let tid = task::ids(task::current()).tid;
     let mut index = 0;
     if let Some(cursor) = MESSAGE_CURSORS.get_ptr(&tid) {
         // SAFETY: a live map value of this thread.
@@ -168,7 +206,7 @@ pub extern "C" fn memory_of_message() -> u64 {
     } else {
         let _ = MESSAGE_CURSORS.insert(&tid, &MessageCursor { array, length, index: index + 1 }, 0);
     }
-    *source = Memory::EMPTY;
+    source.clear();
     source.message_left = scratch.operation.moved.get();
     source.vectors_of(array.wrapping_add(index * MMSGHDR));
     0
@@ -177,7 +215,7 @@ pub extern "C" fn memory_of_message() -> u64 {
 /// The current thread's `sendmmsg`/`recvmmsg` call is over.
 #[inline(always)]
 pub fn end_messages() {
-    let _ = MESSAGE_CURSORS.remove(&task::ids().tid);
+    let _ = MESSAGE_CURSORS.remove(&task::ids(task::current()).tid);
 }
 
 /// Whether a call that read nothing had room for something: otherwise it says nothing of the stream's end.
@@ -230,16 +268,17 @@ pub extern "C" fn moved_by_messages(array: u64, messages: u64) -> u64 {
 }
 
 impl Memory {
-    const EMPTY: Self = Self {
-        base: 0,
-        left: 0,
-        vectors: 0,
-        vectors_left: 0,
-        message_left: 0,
-        messages: 0,
-        messages_left: 0,
-        filled: 0,
-    };
+    #[inline(always)]
+    fn clear(&mut self) {
+        maps::clear(&mut self.base);
+        maps::clear(&mut self.left);
+        maps::clear(&mut self.vectors);
+        maps::clear(&mut self.vectors_left);
+        maps::clear(&mut self.message_left);
+        maps::clear(&mut self.messages);
+        maps::clear(&mut self.messages_left);
+        maps::clear(&mut self.filled);
+    }
 
     /// Takes the iovecs of a `struct msghdr`.
     #[inline(always)]

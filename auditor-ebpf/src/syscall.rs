@@ -6,6 +6,7 @@ use aya_ebpf::Global;
 use crate::{
     kernel,
     maps::{self, Word},
+    task,
 };
 
 /// System call numbers differ between architectures: the daemon writes its own (`libc::SYS_*`) before the load.
@@ -55,16 +56,24 @@ pub const MSG_TRUNC: u64 = 0x20;
 pub const MSG_OOB: u64 = 0x01;
 /// `MSG_ERRQUEUE`: reads the error queue, not the stream.
 pub const MSG_ERRQUEUE: u64 = 0x2000;
+/// Nothing of the stream is consumed.
+pub const NOT_OF_STREAM: u64 = MSG_PEEK | MSG_OOB | MSG_ERRQUEUE;
 
 #[inline(always)]
 fn argument(regs: u64, offset: &Global<u32>) -> u64 {
-    kernel::read(regs, offset).unwrap_or(0)
+    kernel::load(regs, offset)
 }
 
 /// Number of the current system call; negative (huge) when the task is not in one.
 #[inline(always)]
 pub fn number(regs: u64) -> u32 {
-    kernel::read::<u64>(regs, &kernel::REGS_NR).unwrap_or(u64::MAX) as u32
+    kernel::load::<u64>(regs, &kernel::REGS_NR) as u32
+}
+
+/// Stack pointer of the thread when the call began.
+#[inline(always)]
+pub fn stack_pointer(regs: u64) -> u64 {
+    kernel::load(regs, &kernel::REGS_SP)
 }
 
 /// Whether the call is one that moves bytes through a socket.
@@ -105,6 +114,22 @@ pub fn compat_fd(regs: u64, nr: u32) -> Option<u64> {
     if nr == I386_SOCKETCALL { None } else { Some(argument(regs, &kernel::REGS_COMPAT_ARG0) & 0xffff_ffff) }
 }
 
+/// The simple calls, which most are, decoded at once; `false` for all others.
+#[inline(always)]
+pub fn decode_simple(call: &Call, regs: u64, nr: u32) -> bool {
+    let receives = nr == NR_READ.load() || nr == NR_RECVFROM.load();
+    if !receives && nr != NR_WRITE.load() && nr != NR_SENDTO.load() {
+        return false;
+    }
+    call.direction.set(u64::from(if receives { DIRECTION_RECV } else { DIRECTION_SEND }));
+    call.shape.set(shape::BUFFER);
+    call.fd.set(argument(regs, &kernel::REGS_ARG0) & 0xffff_ffff);
+    call.pointer.set(argument(regs, &kernel::REGS_ARG1));
+    call.length.set(argument(regs, &kernel::REGS_ARG2));
+    call.flags.set(if nr == NR_RECVFROM.load() { argument(regs, &kernel::REGS_ARG3) } else { 0 });
+    true
+}
+
 /// Decodes the call into the scratch buffer's operation; 0 when it is not one that moves bytes through a socket.
 ///
 /// `splice` has a socket at either end: `splice_direction` says which one is meant. A function of its own, with its
@@ -115,7 +140,7 @@ pub extern "C" fn decode_call(nr: u64, splice_direction: u64) -> u64 {
     const SEND: u64 = DIRECTION_SEND as u64;
     const RECV: u64 = DIRECTION_RECV as u64;
     let Some(scratch) = maps::scratch() else { return 0 };
-    let (call, regs) = (&scratch.operation.call, scratch.operation.regs.get());
+    let (call, regs) = (&scratch.operation.call, task::registers(task::current()));
     let nr = nr as u32;
     let (direction, shape) = if nr == NR_READ.load() || nr == NR_RECVFROM.load() {
         (RECV, shape::BUFFER)
@@ -158,16 +183,14 @@ pub extern "C" fn decode_call(nr: u64, splice_direction: u64) -> u64 {
     1
 }
 
-/// The `struct file` behind a file descriptor of `task`.
+/// The `struct file` behind a file descriptor of the current task.
 #[inline(always)]
-pub fn file_of(task: u64, fd: u64) -> Option<u64> {
-    let files = kernel::pointer(task, &kernel::TASK_FILES)?;
-    let table = kernel::pointer(files, &kernel::FILES_FDT)?;
-    if fd >= u64::from(kernel::read::<u32>(table, &kernel::FDTABLE_MAX_FDS)?) {
+pub fn file_of(fd: u64) -> Option<u64> {
+    let table: u64 = kernel::load(kernel::load(task::current(), &kernel::TASK_FILES), &kernel::FILES_FDT);
+    if fd >= u64::from(kernel::load::<u32>(table, &kernel::FDTABLE_MAX_FDS)) {
         return None;
     }
-    let array = kernel::pointer(table, &kernel::FDTABLE_FD)?;
-    let slot = array.wrapping_add(fd * 8);
+    let slot = kernel::load::<u64>(table, &kernel::FDTABLE_FD).wrapping_add(fd * 8);
     // SAFETY: the helper checks the address.
     match unsafe { aya_ebpf::helpers::bpf_probe_read_kernel(slot as *const u64) } {
         Ok(0) | Err(_) => None,

@@ -2,8 +2,8 @@
 
 use auditor_ebpf::wire;
 use aya_ebpf::helpers::{
-    bpf_get_current_comm, bpf_get_current_pid_tgid,
-    generated::{bpf_get_current_ancestor_cgroup_id, bpf_get_current_task_btf},
+    bpf_get_current_comm,
+    generated::{bpf_get_current_ancestor_cgroup_id, bpf_get_current_task_btf, bpf_task_pt_regs},
 };
 
 use crate::{kernel, maps};
@@ -27,7 +27,8 @@ pub enum Kind {
     Kernel,
 }
 
-/// Address of the current `task_struct`.
+/// Address of the current `task_struct`; [`registers`] are those that were saved when its system call began. Functions of
+/// their own ask anew: the verifier knows what they are only where they come from.
 #[inline(always)]
 pub fn current() -> u64 {
     // SAFETY: always available in these program types.
@@ -35,14 +36,19 @@ pub fn current() -> u64 {
 }
 
 #[inline(always)]
-pub fn ids() -> wire::Task {
-    let both = bpf_get_current_pid_tgid();
-    wire::Task { tgid: (both >> 32) as u32, tid: both as u32 }
+pub fn registers(task: u64) -> u64 {
+    // SAFETY: the verifier checks that it is a task; the result is only read.
+    unsafe { bpf_task_pt_regs(task as *mut _) as u64 }
+}
+
+#[inline(always)]
+pub fn ids(task: u64) -> wire::Task {
+    wire::Task { tgid: kernel::load(task, &kernel::TASK_TGID), tid: kernel::load(task, &kernel::TASK_PID) }
 }
 
 #[inline(always)]
 pub fn kind(task: u64) -> Kind {
-    let flags = kernel::read::<u32>(task, &kernel::TASK_FLAGS).unwrap_or(PF_KTHREAD);
+    let flags = kernel::load::<u32>(task, &kernel::TASK_FLAGS);
     if flags & PF_KTHREAD != 0 {
         return Kind::Kernel;
     }
@@ -55,15 +61,13 @@ pub fn kind(task: u64) -> Kind {
 /// Whether the current system call is a 32-bit one.
 #[inline(always)]
 pub fn is_compat(task: u64) -> bool {
-    kernel::has(&kernel::TASK_THREAD_STATUS)
-        && kernel::read::<u32>(task, &kernel::TASK_THREAD_STATUS).unwrap_or(0) & TS_COMPAT != 0
+    kernel::has(&kernel::TASK_THREAD_STATUS) && kernel::load::<u32>(task, &kernel::TASK_THREAD_STATUS) & TS_COMPAT != 0
 }
 
 /// When the process of `task` started, boot-time ns.
 #[inline(always)]
-pub fn process_start(task: u64) -> Option<u64> {
-    let leader = kernel::pointer(task, &kernel::TASK_GROUP_LEADER)?;
-    kernel::read(leader, &kernel::TASK_START_BOOTTIME)
+pub fn process_start(task: u64) -> u64 {
+    kernel::load(kernel::load(task, &kernel::TASK_GROUP_LEADER), &kernel::TASK_START_BOOTTIME)
 }
 
 /// The threads that forked this process, its parent, …; `real_parent` is the forking thread while that lives.
@@ -72,21 +76,17 @@ pub fn ancestors(task: u64, into: &mut [wire::Task; wire::ANCESTORS]) {
     let mut at = task;
     let mut i = 0;
     while i < wire::ANCESTORS {
-        into[i] = wire::Task { tgid: 0, tid: 0 };
-        if let Some(parent) = kernel::pointer(at, &kernel::TASK_REAL_PARENT) {
-            let tgid = kernel::read(parent, &kernel::TASK_TGID).unwrap_or(0);
-            let tid = kernel::read(parent, &kernel::TASK_PID).unwrap_or(0);
-            into[i] = wire::Task { tgid, tid };
-            at = parent;
-        }
+        // What the first of all has for a parent reads as 0.
+        at = kernel::load(at, &kernel::TASK_REAL_PARENT);
+        into[i] = ids(at);
         i += 1;
     }
 }
 
-/// Whether the flags of the command line select the current task. Never the daemon itself.
+/// Whether the flags of the command line select `task`, the current one. Never the daemon itself.
 #[inline(always)]
-pub fn selected() -> bool {
-    let tgid = ids().tgid;
+pub fn selected(task: u64) -> bool {
+    let tgid = ids(task).tgid;
     if tgid == maps::OWN_TGID.load() {
         return false;
     }

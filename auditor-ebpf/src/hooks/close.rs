@@ -3,7 +3,10 @@
 use auditor_ebpf::wire;
 use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 
-use crate::{capture, kernel};
+use crate::{
+    capture, kernel,
+    sock::{self, Given, Sock as _},
+};
 
 const TCP_FIN_WAIT1: i32 = 4;
 const TCP_CLOSE: i32 = 7;
@@ -16,14 +19,13 @@ const SHUTDOWN_BOTH: u8 = 3;
 /// Runs in whatever context changes the state, so nothing of the current task is used here.
 #[btf_tracepoint(function = "inet_sock_set_state")]
 pub fn tcp_state(ctx: BtfTracePointContext) -> i32 {
-    let sock = ctx.arg::<u64>(0);
+    let sock = Given(ctx.arg::<u64>(0));
     let state = ctx.arg::<i32>(2);
     let closing = state == TCP_FIN_WAIT1 || state == TCP_LAST_ACK;
-    let closed = state == TCP_CLOSE
-        || (closing && kernel::read::<u8>(sock, &kernel::SOCK_SHUTDOWN).unwrap_or(0) == SHUTDOWN_BOTH);
+    let closed = state == TCP_CLOSE || (closing && sock.field::<u8>(&kernel::SOCK_SHUTDOWN) == SHUTDOWN_BOTH);
     // What the program has not read yet it may still read: that read says that the connection is over.
-    if closed && !(state == TCP_CLOSE && capture::has_unread(sock)) {
-        capture::close(sock, wire::CLOSE_LOCAL);
+    if closed && !(state == TCP_CLOSE && sock.tcp().is_some_and(sock::has_unread)) {
+        capture::close(sock.address(), wire::CLOSE_LOCAL);
     }
     0
 }

@@ -33,7 +33,7 @@ pub fn io_uring_submit(ctx: BtfTracePointContext) -> i32 {
         READV | WRITEV | READ_FIXED | WRITE_FIXED | READ | WRITE | READ_MULTISHOT => names_socket(request),
         _ => false,
     };
-    if moves_bytes && task::selected() {
+    if moves_bytes && task::selected(task::current()) {
         blind::note(wire::BLIND_IO_URING, 0, 0);
     }
     0
@@ -43,5 +43,5 @@ pub fn io_uring_submit(ctx: BtfTracePointContext) -> i32 {
 #[inline(always)]
 fn names_socket(request: u64) -> bool {
     let Some(fd) = kernel::read::<u32>(request, &kernel::IO_KIOCB_FD) else { return false };
-    syscall::file_of(task::current(), u64::from(fd)).and_then(syscall::sock_of).is_some()
+    syscall::file_of(u64::from(fd)).and_then(syscall::sock_of).is_some()
 }

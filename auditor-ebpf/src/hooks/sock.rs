@@ -1,16 +1,13 @@
 //! `--hooks sock`: fires once per socket operation, costs other system calls nothing. Linux 6.3 and later.
 
 use auditor_ebpf::wire;
-use aya_ebpf::{
-    helpers::generated::{bpf_get_current_task_btf, bpf_task_pt_regs},
-    macros::btf_tracepoint,
-    programs::BtfTracePointContext,
-};
+use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 
 use crate::{
-    blind,
-    capture::{self, Operation},
-    maps, memory,
+    blind, capture,
+    maps::{self, Scratch},
+    memory,
+    sock::{Given, Sock as _},
     syscall::{self, shape},
     task,
 };
@@ -18,52 +15,50 @@ use crate::{
 /// `TP_PROTO(struct sock *sk, int ret, int flags)`
 #[btf_tracepoint(function = "sock_send_length")]
 pub fn sock_send(ctx: BtfTracePointContext) -> i32 {
-    operation(ctx.arg::<u64>(0), i64::from(ctx.arg::<i32>(1)), 0, wire::DIRECTION_SEND);
+    operation(Given(ctx.arg::<u64>(0)), i64::from(ctx.arg::<i32>(1)), 0, wire::DIRECTION_SEND);
     0
 }
 
 /// `TP_PROTO(struct sock *sk, int ret, int flags)`; flags are the `MSG_*` of the receive.
 #[btf_tracepoint(function = "sock_recv_length")]
 pub fn sock_recv(ctx: BtfTracePointContext) -> i32 {
-    operation(ctx.arg::<u64>(0), i64::from(ctx.arg::<i32>(1)), ctx.arg::<u32>(2), wire::DIRECTION_RECV);
+    operation(Given(ctx.arg::<u64>(0)), i64::from(ctx.arg::<i32>(1)), ctx.arg::<u32>(2), wire::DIRECTION_RECV);
     0
 }
 
 #[inline(always)]
-fn operation(sock: u64, moved: i64, flags: u32, direction: u8) {
-    if !task::selected() {
+fn operation(sock: Given, moved: i64, flags: u32, direction: u8) {
+    let task = task::current();
+    if !task::selected(task) {
         return;
     }
-    let current = task::current();
-    match task::kind(current) {
+    match task::kind(task) {
         task::Kind::User => {}
         task::Kind::Kernel => return,
         task::Kind::IoWorker => return unreadable(wire::BLIND_IO_URING, moved),
         task::Kind::Compat => return unreadable(wire::BLIND_COMPAT, moved),
     }
-    // SAFETY: the current task's registers; the helpers' result is only read through checked reads.
-    let regs = unsafe { bpf_task_pt_regs(bpf_get_current_task_btf()) } as u64;
+    let regs = task::registers(task);
     let nr = syscall::number(regs);
     if nr == syscall::NR_IO_URING_ENTER.load() {
         return unreadable(wire::BLIND_IO_URING, moved);
     }
     let Some(scratch) = maps::acquire() else { return };
-    let operation = &scratch.operation;
-    operation.task.set(current);
-    operation.regs.set(regs);
-    operation.sock.set(sock);
-    let decoded = syscall::decode_call(u64::from(nr), u64::from(direction)) != 0;
-    if decoded && operation.call.direction.get() == u64::from(direction) {
-        operation.call.flags.set(operation.call.flags.get() | u64::from(flags));
-        completed(operation, moved);
+    let call = &scratch.operation.call;
+    let decoded =
+        syscall::decode_simple(call, regs, nr) || syscall::decode_call(u64::from(nr), u64::from(direction)) != 0;
+    if decoded && call.direction.get() == u64::from(direction) {
+        call.flags.set(call.flags.get() | u64::from(flags));
+        scratch.operation.stack_pointer.set(syscall::stack_pointer(regs));
+        completed(scratch, sock, moved);
     }
     maps::release(scratch);
 }
 
 #[inline(always)]
-fn completed(operation: &Operation, moved: i64) {
-    let call = &operation.call;
-    if call.flags.get() & (syscall::MSG_PEEK | syscall::MSG_ERRQUEUE | syscall::MSG_OOB) != 0 {
+fn completed(scratch: &Scratch, sock: Given, moved: i64) {
+    let (operation, call) = (&scratch.operation, &scratch.operation.call);
+    if call.flags.get() & syscall::NOT_OF_STREAM != 0 {
         return;
     }
     let messages = call.shape.get() == shape::MESSAGES;
@@ -71,16 +66,19 @@ fn completed(operation: &Operation, moved: i64) {
         if messages {
             memory::end_messages();
         }
-        capture::ended(operation, moved);
+        capture::ended(operation, sock.address(), moved);
         return;
     }
     operation.moved.set(moved as u64);
+    if capture::is_foreign(scratch, sock) {
+        return;
+    }
     if messages {
         memory::memory_of_message();
-    } else {
+    } else if operation.prefix.get() != operation.moved.get() {
         memory::memory_of_call();
     }
-    capture::capture(operation);
+    capture::capture(operation, sock);
 }
 
 #[inline(always)]

@@ -5,10 +5,11 @@ use auditor_ebpf::wire;
 use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 
 use crate::{
-    blind,
-    capture::{self, Operation},
-    maps, memory,
-    syscall::{self, shape},
+    blind, capture,
+    maps::{self, Scratch},
+    memory,
+    sock::Found,
+    syscall::{self, Call, shape},
     task,
 };
 
@@ -19,7 +20,7 @@ pub fn syscall_exit(ctx: BtfTracePointContext) -> i32 {
     let nr = syscall::number(regs);
     if syscall::may_be_compat(nr) && task::is_compat(task::current()) {
         compat(regs, nr, result);
-    } else if syscall::moves_bytes(nr) && (result >= 0 || capture::is_end(result)) && task::selected() {
+    } else if syscall::moves_bytes(nr) && (result >= 0 || capture::is_end(result)) {
         operation(regs, nr, result);
     }
     0
@@ -27,70 +28,74 @@ pub fn syscall_exit(ctx: BtfTracePointContext) -> i32 {
 
 #[inline(always)]
 fn operation(regs: u64, nr: u32, result: i64) {
-    let current = task::current();
-    match task::kind(current) {
+    let task = task::current();
+    if !task::selected(task) {
+        return;
+    }
+    match task::kind(task) {
         task::Kind::User => {}
         _ => return,
     }
     let Some(scratch) = maps::acquire() else { return };
-    let operation = &scratch.operation;
-    operation.task.set(current);
-    operation.regs.set(regs);
-    if let Some(sock) = named_socket(operation, nr) {
-        operation.sock.set(sock);
-        completed(operation, result);
+    scratch.operation.stack_pointer.set(syscall::stack_pointer(regs));
+    if let Some(sock) = named_socket(&scratch.operation.call, regs, nr) {
+        completed(scratch, sock, result);
     }
     maps::release(scratch);
 }
 
 /// Decodes the call and finds the socket it names.
 #[inline(always)]
-fn named_socket(operation: &Operation, nr: u32) -> Option<u64> {
-    if syscall::decode_call(u64::from(nr), u64::from(wire::DIRECTION_SEND)) == 0 {
+fn named_socket(call: &Call, regs: u64, nr: u32) -> Option<u64> {
+    if !syscall::decode_simple(call, regs, nr)
+        && syscall::decode_call(u64::from(nr), u64::from(wire::DIRECTION_SEND)) == 0
+    {
         return None;
     }
-    let sock = socket(operation.task.get(), operation.call.fd.get());
+    let sock = socket(call.fd.get());
     if sock.is_some() || nr != syscall::NR_SPLICE.load() {
         return sock;
     }
     // Not into a socket; perhaps out of one.
     syscall::decode_call(u64::from(nr), u64::from(wire::DIRECTION_RECV));
-    socket(operation.task.get(), operation.call.fd.get())
+    socket(call.fd.get())
 }
 
 #[inline(always)]
-fn completed(operation: &Operation, result: i64) {
-    let call = &operation.call;
-    if call.flags.get() & (syscall::MSG_PEEK | syscall::MSG_ERRQUEUE | syscall::MSG_OOB) != 0 {
+fn completed(scratch: &Scratch, sock: u64, result: i64) {
+    let (operation, call) = (&scratch.operation, &scratch.operation.call);
+    if call.flags.get() & syscall::NOT_OF_STREAM != 0 {
         return;
     }
     if result <= 0 {
-        capture::ended(operation, result);
+        capture::ended(operation, sock, result);
         return;
     }
     operation.moved.set(result as u64);
     if call.shape.get() == shape::MESSAGES {
         operation.moved.set(memory::moved_by_messages(call.pointer.get(), result as u64));
     }
-    if operation.moved.get() > 0 {
-        memory::memory_of_call();
-        capture::capture(operation);
+    if operation.moved.get() > 0 && !capture::is_foreign(scratch, Found(sock)) {
+        if operation.prefix.get() != operation.moved.get() {
+            memory::memory_of_call();
+        }
+        capture::capture(operation, Found(sock));
     }
 }
 
 /// A 32-bit call: its arguments are laid out differently, so all that is said is that it happened.
 #[inline(always)]
 fn compat(regs: u64, nr: u32, result: i64) {
-    if result <= 0 || !task::selected() {
+    if result <= 0 || !task::selected(task::current()) {
         return;
     }
     let fd = syscall::compat_fd(regs, nr);
-    if fd.is_none_or(|fd| socket(task::current(), fd).is_some()) {
+    if fd.is_none_or(|fd| socket(fd).is_some()) {
         blind::note(wire::BLIND_COMPAT, 0, result as u64);
     }
 }
 
 #[inline(always)]
-fn socket(task: u64, fd: u64) -> Option<u64> {
-    syscall::sock_of(syscall::file_of(task, fd)?)
+fn socket(fd: u64) -> Option<u64> {
+    syscall::sock_of(syscall::file_of(fd)?)
 }

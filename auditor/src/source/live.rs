@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use lru::LruCache;
-use tokio::io::unix::AsyncFd;
+use tokio::io::unix::{AsyncFd, AsyncFdReadyMutGuard};
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::kernel::Kernel;
@@ -23,6 +23,10 @@ const TICK: Duration = Duration::from_secs(1);
 const REWRITERS: u64 = 60;
 /// Records taken before timers and signals are looked at again.
 const BATCH: usize = 1024;
+/// Least time between two looks into a ring buffer that was empty after the first. The kernel wakes this process for a
+/// record that finds the buffer read to its end: on a busy node that would be every record, paid for by the audited
+/// service. Short enough that the process of a record can still be described, if it is one that lives for a call.
+const REST: Duration = Duration::from_millis(2);
 /// How often the end of a run looks for what a program ships that was still running when it was detached, and how far
 /// apart.
 const LAST_LOOKS: u32 = 100;
@@ -81,6 +85,7 @@ pub async fn run(
     if take(Record::Clock(node::clock_record(hooks, node.name))).is_break() {
         return Ok(Stopped::Consumer);
     }
+    let mut rests_until = Instant::now();
     let stopped = loop {
         tokio::select! {
             // Signals first: under full load the ring buffer is always ready.
@@ -95,14 +100,17 @@ pub async fn run(
                 }
                 busy(began.elapsed());
             }
-            ready = live.kernel.readable_mut() => {
+            ready = readable_from(&mut live.kernel, rests_until) => {
                 let mut ready = ready?;
                 let began = Instant::now();
                 let drained = drain(ready.get_inner_mut(), &mut live.processes, BATCH, &mut take);
                 busy(began.elapsed());
                 match drained {
                     // Empty now; a record that came since the last look keeps it ready.
-                    ControlFlow::Continue(taken) if taken < BATCH => ready.clear_ready(),
+                    ControlFlow::Continue(taken) if taken < BATCH => {
+                        ready.clear_ready();
+                        rests_until = began + REST;
+                    }
                     // The runtime looks for signals and at the clock only when this waits.
                     ControlFlow::Continue(_) => tokio::task::yield_now().await,
                     ControlFlow::Break(()) => return Ok(Stopped::Consumer),
@@ -123,6 +131,13 @@ pub async fn run(
     }
     let _ = live.tick(&mut take);
     Ok(stopped)
+}
+
+/// Waits until the ring buffer has something, at least until `moment`.
+async fn readable_from(kernel: &mut AsyncFd<Kernel>, moment: Instant) -> io::Result<AsyncFdReadyMutGuard<'_, Kernel>> {
+    let ready = kernel.readable_mut().await;
+    tokio::time::sleep_until(moment).await;
+    ready
 }
 
 struct Live {
