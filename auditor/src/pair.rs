@@ -49,6 +49,9 @@ use replicas::Replicas;
 use requests::Requests;
 use suspect::{Call, Chosen, Named, Settled, Suspect};
 
+/// Keyed for the run, as those of the tables that forget: strangers choose what is looked up.
+type HashMap<K, V> = std::collections::HashMap<K, V, foldhash::fast::RandomState>;
+
 /// A request that got no response for so long has none coming whose end would be seen: its sender reset the connection
 /// before it was read, or abandoned a Unix socket.
 const ABANDONED: BootNs = 600_000_000_000;
@@ -354,7 +357,7 @@ impl Pairer {
             suspect = Some((suspicion, ClassRef { process: pid, group, key, seq: class, route }));
         }
         let exact = candidates.affine || candidates.is_of_thread();
-        process.sent(now, request.id, outbound.hash(), parent.filter(|_| exact));
+        process.sent(now, request.id, outbound, parent.filter(|_| exact));
         let confidence = match (claimed, method) {
             (None, _) if caused < 0.5 => (1.0 - caused).min(PERHAPS),
             (None, _) => 0.0,
@@ -422,7 +425,7 @@ impl Pairer {
             let Some(ByTrace { parent, others, count, may_copy }) = process.by_trace(sent, execution) else { continue };
             process.linger(now);
             process.called(execution, parent.execution);
-            process.sent(now, request.id, outbound.hash(), Some(parent.id));
+            process.sent(now, request.id, outbound, Some(parent.id));
             // What calls carry that no request has is the service's own.
             process.affinity.shared(&request.head.affinity, |_| false);
             if !process.classes.is_empty() {

@@ -4,9 +4,11 @@
 //! nobody asks for. So it is asked for the first line alone, and the lines of the fields that are needed are put straight.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use memchr::memchr;
+use smallvec::SmallVec;
 
 use super::fields::{Field, Structural};
 use super::lines::Noted;
@@ -236,7 +238,7 @@ fn digits(value: &[u8]) -> Option<u64> {
 /// A head put straight: the start line and the lines of the listed fields, unfolded.
 struct Lines<'a> {
     start: &'a [u8],
-    fields: Vec<Line<'a>>,
+    fields: SmallVec<[Line<'a>; 8]>,
 }
 
 struct Line<'a> {
@@ -255,7 +257,7 @@ impl<'a> Lines<'a> {
     fn read(bytes: &'a [u8], whole: bool, kind: Kind, policy: &Policy) -> Result<Self, Unparsable> {
         let mut lines = split(bytes).filter(|line| whole || line.ends_with(b"\n"));
         let start = lines.next().unwrap_or_default().trim_ascii();
-        let mut fields: Vec<Line<'_>> = Vec::new();
+        let mut fields = SmallVec::<[Line<'_>; 8]>::new();
         let needed = |field: &Field| kind == Kind::Request || field.structural.is_some();
         // Whether a folded line continues the last of `fields`, a field that is not needed, or no field at all.
         let mut last = Last::Start;
@@ -309,7 +311,7 @@ impl<'a> Lines<'a> {
     }
 
     /// Names and values of the audited fields: slices of one piece of memory, since many requests are held.
-    fn audited(&self) -> Vec<(Bytes, Bytes)> {
+    fn audited(&self) -> Arc<[(Bytes, Bytes)]> {
         let audited = || self.fields.iter().filter(|line| line.field.audited).take(MOST_FIELDS);
         let mut all = Vec::with_capacity(audited().map(|line| line.name.len() + line.value.len()).sum());
         for line in audited() {
@@ -317,9 +319,7 @@ impl<'a> Lines<'a> {
             all.extend(line.value.iter().map(legal));
         }
         let mut all = Bytes::from(all);
-        let mut fields = Vec::with_capacity(audited().count());
-        fields.extend(audited().map(|line| (all.split_to(line.name.len()), all.split_to(line.value.len()))));
-        fields
+        audited().map(|line| (all.split_to(line.name.len()), all.split_to(line.value.len()))).collect()
     }
 }
 

@@ -1,6 +1,6 @@
 //! What is open in one process, on which thread, and the classes of calls under test.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::hash::Hasher;
 use std::num::NonZeroUsize;
 use std::ops::Bound;
@@ -8,13 +8,15 @@ use std::sync::Arc;
 
 use lru::LruCache;
 use siphasher::sip::SipHasher13;
+use smallvec::SmallVec;
 
+use super::HashMap;
 use super::affinity::Affinity;
 use super::children::Children;
 use super::class::Class;
 use super::clock::{Clock, State};
 use super::delay::{Decision, Delays};
-use super::inbound::{Execution, Held, Inbound, Made};
+use super::inbound::{Execution, Held, Inbound, Made, Outbound};
 use super::key::ClassKey;
 use super::scope::{Counts, Kind};
 use super::suspect::Settled;
@@ -75,10 +77,10 @@ pub(super) enum TraceKey {
 
 impl TraceKey {
     /// None twice.
-    fn of(carried: &Carried) -> Vec<Self> {
+    fn of(carried: &Carried) -> SmallVec<[Self; 4]> {
         let ids = carried.named.iter().map(|named| named.identity.trace_id).chain(carried.w3c.trace_id());
         let raw = carried.w3c.raw().filter(|_| carried.w3c.valid().is_none());
-        let mut keys: Vec<_> = ids.map(|id| Self::Id(id as u64)).chain(raw.map(Self::raw)).collect();
+        let mut keys: SmallVec<[_; 4]> = ids.map(|id| Self::Id(id as u64)).chain(raw.map(Self::raw)).collect();
         keys.sort_unstable();
         keys.dedup();
         keys
@@ -174,8 +176,8 @@ impl Process {
             newborn: false,
             open: Open::default(),
             threads: LruCache::sparse(THREADS),
-            held: HashMap::new(),
-            traces: HashMap::new(),
+            held: HashMap::default(),
+            traces: HashMap::default(),
             recent: VecDeque::new(),
             lingering: VecDeque::new(),
             discipline: Discipline::default(),
@@ -266,9 +268,9 @@ impl Process {
     }
 
     /// A call was made, by this request if that is `known`.
-    pub(super) fn sent(&mut self, now: BootNs, call: ExchangeId, target: u64, known: Option<ExchangeId>) {
+    pub(super) fn sent(&mut self, now: BootNs, call: ExchangeId, outbound: &Outbound<'_>, known: Option<ExchangeId>) {
         if let Some(delays) = &mut self.delays {
-            delays.sent(now, call, target, known);
+            delays.sent(now, call, outbound.hash(), known);
         }
     }
 

@@ -3,7 +3,8 @@
 //! They are known by what they have in common: the addresses, and the head, byte for byte. Where something in between
 //! changes either (NAT, a proxy), there is nothing in common, and nothing is concluded.
 
-use std::hash::Hash;
+use std::hash::Hasher;
+use std::net::IpAddr;
 use std::num::NonZeroUsize;
 
 use lru::LruCache;
@@ -31,16 +32,18 @@ struct End {
 pub(super) struct Ends {
     alone: LruCache<u128, End>,
     peers: LruCache<ExchangeId, ProcessId>,
+    /// What both ends of a request have in common.
+    common: Vec<u8>,
 }
 
 impl Ends {
     pub(super) fn new() -> Self {
-        Self { alone: LruCache::sparse(KEPT), peers: LruCache::sparse(KEPT) }
+        Self { alone: LruCache::sparse(KEPT), peers: LruCache::sparse(KEPT), common: Vec::new() }
     }
 
     /// A request crossed one end. Gives the exchange at the other one if it did there, too.
     pub(super) fn meet(&mut self, request: &Request) -> Option<ExchangeId> {
-        let key = key(request)?;
+        let key = key(request, &mut self.common)?;
         let here = End { exchange: request.id, process: request.process, role: request.role, time: request.time };
         let there = self
             .alone
@@ -61,30 +64,55 @@ impl Ends {
     }
 }
 
-/// What both ends have in common, as a number; `None` where that is not enough.
-fn key(request: &Request) -> Option<u128> {
+/// What both ends have in common, as a number; `None` where that is not enough. `common` is overwritten.
+fn key(request: &Request, common: &mut Vec<u8>) -> Option<u128> {
     if request.visibility != Visibility::Whole {
         return None;
     }
-    let mut hasher = SipHasher13::new();
+    common.clear();
+    let mut add = |part: &[u8]| {
+        common.extend_from_slice(&part.len().to_ne_bytes());
+        common.extend_from_slice(part);
+    };
     match (&request.endpoints, request.role) {
         (Endpoints::Tcp { local, remote }, role) => {
             let (client, server) = if role == Role::Client { (local, remote) } else { (remote, local) };
             // Every network namespace has a loopback of its own; other addresses reach from one to the next.
             let netns = if local.ip().is_loopback() { request.netns } else { 0 };
-            (0u8, netns, client, server).hash(&mut hasher);
+            add(&netns.to_ne_bytes());
+            for end in [client, server] {
+                match end.ip() {
+                    IpAddr::V4(ip) => add(&ip.octets()),
+                    IpAddr::V6(ip) => add(&ip.octets()),
+                }
+                add(&end.port().to_ne_bytes());
+            }
         }
         // The name of a listener, and who connected to it.
         (Endpoints::Unix { path, .. }, Role::Client) if !path.is_empty() => {
-            (1u8, path, request.process.tgid).hash(&mut hasher);
+            add(path.as_bytes());
+            add(&request.process.tgid.to_ne_bytes());
         }
         (Endpoints::Unix { path, peer_tgid: Some(client) }, Role::Server) if !path.is_empty() => {
-            (1u8, path, client).hash(&mut hasher);
+            add(path.as_bytes());
+            add(&client.to_ne_bytes());
         }
         (Endpoints::Unix { .. }, _) => return None,
     }
     let head = &request.head;
-    (&head.method, &head.path, &head.host, &head.user_agent, &head.fields).hash(&mut hasher);
+    add(head.method.as_bytes());
+    add(head.path.as_bytes());
+    for value in [&head.host, &head.user_agent] {
+        add(value.as_deref().unwrap_or_default().as_bytes());
+        add(&[u8::from(value.is_some())]);
+    }
+    for (name, value) in &*head.fields {
+        add(name);
+        add(value);
+    }
+    // At once: the hasher is slow piece by piece.
+    let mut hasher = SipHasher13::new();
+    hasher.write(common);
     Some(hasher.finish128().as_u128())
 }
 

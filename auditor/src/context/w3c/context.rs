@@ -69,8 +69,13 @@ impl Context {
     /// tell.
     pub fn is_of(&self, received: &Self) -> bool {
         let (Some(sent), Some(received)) = (self.raw(), received.raw()) else { return false };
-        let mut sent = sent.split(", ");
-        received.len() >= RAW_CAP || sent.any(|sent| received.split(", ").any(|received| received == sent))
+        // As a rule each is one value.
+        let several = |text: &str| text.bytes().any(|byte| byte == b',');
+        let mut parts = sent.split(", ");
+        received.len() >= RAW_CAP
+            || sent == received
+            || (several(sent) || several(received))
+                && parts.any(|sent| received.split(", ").any(|received| received == sent))
     }
 
     /// The valid context, if it is one.
