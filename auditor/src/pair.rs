@@ -32,6 +32,7 @@ use std::sync::Arc;
 
 use auditor_ebpf::wire;
 use lru::LruCache;
+use smallvec::SmallVec;
 
 pub use evidence::Standing;
 pub use inbound::{Inbound, Outbound, Target, reported_path};
@@ -419,7 +420,8 @@ impl Pairer {
         }
         let own = (request.process, execution(request.tid, request.coroutine));
         let above = request.ancestors.iter().filter(|a| a.tgid != 0 && a.tgid != request.process.tgid);
-        let above: Vec<_> = above.filter_map(|a| Some((*self.by_tgid.peek(&a.tgid)?, execution(a.tid, 0)))).collect();
+        let above: SmallVec<[_; wire::ANCESTORS]> =
+            above.filter_map(|a| Some((*self.by_tgid.peek(&a.tgid)?, execution(a.tid, 0)))).collect();
         for (pid, execution) in std::iter::once(own).chain(above) {
             let Some(process) = self.process(pid) else { continue };
             let Some(ByTrace { parent, others, count, may_copy }) = process.by_trace(sent, execution) else { continue };

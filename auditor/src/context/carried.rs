@@ -94,7 +94,11 @@ impl Carried {
         let sound = reading.faults.iter().all(|fault| w3c::rules::is_of_state(fault.rule));
         let identity = reading.identity;
         self.denied |= reading.denied;
-        self.named.extend(identity.map(|identity| Named { format: format.name(), identity }));
+        if let Some(identity) = identity {
+            // As a rule there is one.
+            self.named.reserve_exact(1);
+            self.named.push(Named { format: format.name(), identity });
+        }
         let lost = self.lost(format, selection);
         match (lost, identity, self.presence) {
             (Status::Dropped, Some(_), _) if format.dropped().is_some() => {

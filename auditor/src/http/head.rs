@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use memchr::memchr;
-use smallvec::SmallVec;
 
 use super::fields::{Field, Structural};
 use super::lines::Noted;
@@ -143,35 +142,20 @@ pub fn parse_request(
     let (target, query) = target.split_once(['?', '#']).unwrap_or((target, ""));
     // Whom to connect to is masked.
     let path = if method == "CONNECT" { "*" } else { path(target) };
-    let mut head = RequestHead {
+    let (fields, crowded) = lines.audited();
+    let structure = Structure::of(&lines);
+    let text = |value: &[u8]| String::from_utf8_lossy(value).into();
+    let head = RequestHead {
         method: method::known(method).map_or_else(|| method.to_owned().into(), Cow::from),
         path: path.into(),
         minor_version,
-        fields: lines.audited(),
-        affinity: affinity::values(path, query.as_bytes(), lines.fields.iter().map(|line| (line.field, &*line.value))),
-        ..RequestHead::default()
+        host: structure.host.as_deref().map(text),
+        user_agent: structure.user_agent.as_deref().map(|value| text(value.get(..256).unwrap_or(value))),
+        fields,
+        affinity: affinity::values(path, query.as_bytes(), lines.iter().map(|(_, value, field)| (field, value))),
     };
-    let mut upgrade = None;
-    for (what, value) in lines.structural() {
-        match what {
-            Structural::Host if head.host.is_none() => head.host = Some(String::from_utf8_lossy(&value).into()),
-            Structural::UserAgent if head.user_agent.is_none() => {
-                let value = value.get(..256).unwrap_or(&value);
-                head.user_agent = Some(String::from_utf8_lossy(value).into());
-            }
-            Structural::Upgrade => {
-                let http2 =
-                    value.split(|&byte| byte == b',').any(|part| part.trim_ascii().eq_ignore_ascii_case(b"h2c"));
-                upgrade = Some(if http2 { Upgrade::Http2 } else { Upgrade::Other });
-            }
-            _ => {}
-        }
-    }
-    if method == "CONNECT" {
-        upgrade = Some(Upgrade::Connect);
-    }
-    let crowded = lines.fields.iter().filter(|line| line.field.audited).count() > MOST_FIELDS;
-    Ok(ParsedRequest { head, crowded, framing: framing(&lines), upgrade, http2_preface: false })
+    let upgrade = if method == "CONNECT" { Some(Upgrade::Connect) } else { structure.upgrade };
+    Ok(ParsedRequest { head, crowded, framing: structure.framing(), upgrade, http2_preface: false })
 }
 
 /// Reads the head of a response; `noted` as for a request.
@@ -189,42 +173,74 @@ pub fn parse_response(bytes: &[u8], noted: Option<&Noted>, policy: &Policy) -> R
     config.allow_multiple_spaces_in_response_status_delimiters(true);
     config.parse_response(&mut response, &start)?;
     let status = response.code.ok_or(httparse::Error::Status)?;
-    Ok(ParsedResponse { status, framing: framing(&lines) })
+    Ok(ParsedResponse { status, framing: Structure::of(&lines).framing() })
 }
 
 /// An absolute target's path; its authority is masked.
 fn path(target: &str) -> &str {
+    // As a rule it is nothing else.
+    if target.starts_with('/') {
+        return target;
+    }
     match target.split_once("://") {
         Some((scheme, rest)) if !scheme.contains('/') => rest.find('/').and_then(|at| rest.get(at..)).unwrap_or("/"),
         _ => target,
     }
 }
 
-/// RFC 9112, 6.3: `Transfer-Encoding` beats `Content-Length`; lengths that differ are no length.
-fn framing(lines: &Lines<'_>) -> Framing {
-    let mut length = None;
-    let mut chunked = None;
-    for (what, value) in lines.structural() {
-        if what == Structural::TransferEncoding {
-            let last = value.rsplit(|&byte| byte == b',').next().unwrap_or_default();
-            chunked = Some(last.trim_ascii().eq_ignore_ascii_case(b"chunked"));
-        } else if what == Structural::ContentLength {
-            for value in value.split(|&byte| byte == b',') {
-                let parsed = digits(value.trim_ascii());
-                length = match (parsed, length) {
-                    (None, _) => Some(Err(())),
-                    (Some(value), None) => Some(Ok(value)),
-                    (Some(value), Some(Ok(before))) if value == before => length,
-                    (Some(_), Some(_)) => Some(Err(())),
-                };
+/// What the fields say that are needed of any head.
+#[derive(Default)]
+struct Structure<'a> {
+    host: Option<Cow<'a, [u8]>>,
+    user_agent: Option<Cow<'a, [u8]>>,
+    upgrade: Option<Upgrade>,
+    /// Lengths that differ are no length.
+    length: Option<Result<u64, ()>>,
+    chunked: Option<bool>,
+}
+
+impl<'a> Structure<'a> {
+    fn of(lines: &'a Lines<'_>) -> Self {
+        let mut all = Self::default();
+        for (what, value) in lines.iter().filter_map(|(_, value, field)| Some((field.structural?, value))) {
+            match what {
+                Structural::Host if all.host.is_none() => all.host = Some(legal(value)),
+                Structural::UserAgent if all.user_agent.is_none() => all.user_agent = Some(legal(value)),
+                Structural::Upgrade => {
+                    let value = legal(value);
+                    let mut parts = value.split(|&byte| byte == b',');
+                    let http2 = parts.any(|part| part.trim_ascii().eq_ignore_ascii_case(b"h2c"));
+                    all.upgrade = Some(if http2 { Upgrade::Http2 } else { Upgrade::Other });
+                }
+                Structural::TransferEncoding => {
+                    let value = legal(value);
+                    let last = value.rsplit(|&byte| byte == b',').next().unwrap_or_default();
+                    all.chunked = Some(last.trim_ascii().eq_ignore_ascii_case(b"chunked"));
+                }
+                Structural::ContentLength => legal(value).split(|&byte| byte == b',').for_each(|v| all.length(v)),
+                _ => {}
             }
         }
+        all
     }
-    match (chunked, length) {
-        (Some(true), _) => Framing::Chunked,
-        (Some(false), _) | (None, Some(Err(()))) => Framing::Unclear,
-        (None, Some(Ok(length))) => Framing::Length(length),
-        (None, None) => Framing::Unsaid,
+
+    fn length(&mut self, value: &[u8]) {
+        self.length = match (digits(value.trim_ascii()), self.length) {
+            (None, _) => Some(Err(())),
+            (Some(value), None) => Some(Ok(value)),
+            (Some(value), Some(Ok(before))) if value == before => self.length,
+            (Some(_), Some(_)) => Some(Err(())),
+        };
+    }
+
+    /// RFC 9112, 6.3: `Transfer-Encoding` beats `Content-Length`.
+    fn framing(&self) -> Framing {
+        match (self.chunked, self.length) {
+            (Some(true), _) => Framing::Chunked,
+            (Some(false), _) | (None, Some(Err(()))) => Framing::Unclear,
+            (None, Some(Ok(length))) => Framing::Length(length),
+            (None, None) => Framing::Unsaid,
+        }
     }
 }
 
@@ -238,7 +254,10 @@ fn digits(value: &[u8]) -> Option<u64> {
 /// A head put straight: the start line and the lines of the listed fields, unfolded.
 struct Lines<'a> {
     start: &'a [u8],
-    fields: SmallVec<[Line<'a>; 8]>,
+    /// Where they were noted, those of this head.
+    noted: Option<(&'a Noted, &'a [u8])>,
+    /// Otherwise, as they were read.
+    read: Vec<Line<'a>>,
 }
 
 struct Line<'a> {
@@ -248,16 +267,21 @@ struct Line<'a> {
 }
 
 impl<'a> Lines<'a> {
-    fn noted(bytes: &'a [u8], noted: &Noted) -> Self {
-        let start = split(bytes).next().unwrap_or_default().trim_ascii();
-        let fields = noted.lines(bytes).map(|(name, value, field)| Line { name, value: value.into(), field });
-        Self { start, fields: fields.collect() }
+    fn noted(head: &'a [u8], noted: &'a Noted) -> Self {
+        let start = split(head).next().unwrap_or_default().trim_ascii();
+        Self { start, noted: Some((noted, head)), read: Vec::new() }
+    }
+
+    /// Names and values.
+    fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8], Field)> {
+        let read = self.read.iter().map(|line| (line.name, &*line.value, line.field));
+        self.noted.into_iter().flat_map(|(noted, head)| noted.lines(head)).chain(read)
     }
 
     fn read(bytes: &'a [u8], whole: bool, kind: Kind, policy: &Policy) -> Result<Self, Unparsable> {
         let mut lines = split(bytes).filter(|line| whole || line.ends_with(b"\n"));
         let start = lines.next().unwrap_or_default().trim_ascii();
-        let mut fields = SmallVec::<[Line<'_>; 8]>::new();
+        let mut fields: Vec<Line<'_>> = Vec::new();
         let needed = |field: &Field| kind == Kind::Request || field.structural.is_some();
         // Whether a folded line continues the last of `fields`, a field that is not needed, or no field at all.
         let mut last = Last::Start;
@@ -295,7 +319,7 @@ impl<'a> Lines<'a> {
                 last = Last::Skipped;
             }
         }
-        Ok(Self { start, fields })
+        Ok(Self { start, noted: None, read: fields })
     }
 
     /// What `httparse` is to read.
@@ -306,27 +330,34 @@ impl<'a> Lines<'a> {
         self.start.iter().map(|&byte| if byte.is_ascii() { byte } else { b'_' }).collect()
     }
 
-    fn structural(&self) -> impl Iterator<Item = (Structural, Cow<'_, [u8]>)> {
-        self.fields.iter().filter_map(|line| Some((line.field.structural?, line.legal())))
-    }
-
-    /// Names and values of the audited fields: slices of one piece of memory, since many requests are held.
-    fn audited(&self) -> Arc<[(Bytes, Bytes)]> {
-        let audited = || self.fields.iter().filter(|line| line.field.audited).take(MOST_FIELDS);
-        let mut all = Vec::with_capacity(audited().map(|line| line.name.len() + line.value.len()).sum());
-        for line in audited() {
-            all.extend_from_slice(line.name);
-            all.extend(line.value.iter().map(legal));
+    /// Names and values of the audited fields: slices of one piece of memory, since many requests are held; and whether
+    /// there are more than are kept.
+    fn audited(&self) -> (Arc<[(Bytes, Bytes)]>, bool) {
+        let audited = || self.iter().filter(|(_, _, field)| field.audited);
+        let (count, size) =
+            audited().fold((0, 0), |(count, size), (name, value, _)| (count + 1, size + name.len() + value.len()));
+        let mut all = Vec::with_capacity(size);
+        let kept = || audited().take(MOST_FIELDS);
+        for (name, value, _) in kept() {
+            all.extend_from_slice(name);
+            all.extend(value.iter().map(legal_byte));
         }
-        let mut all = Bytes::from(all);
-        audited().map(|line| (all.split_to(line.name.len()), all.split_to(line.value.len()))).collect()
+        let (mut all, mut kept) = (Bytes::from(all), kept());
+        let mut field = |_| {
+            let (name, value, _) = kept.next().unwrap_or_default();
+            (all.split_to(name.len()), all.split_to(value.len()))
+        };
+        ((0..count.min(MOST_FIELDS)).map(&mut field).collect(), count > MOST_FIELDS)
     }
 }
 
-impl Line<'_> {
-    fn legal(&self) -> Cow<'_, [u8]> {
-        let value = self.value.trim_ascii();
-        if value.iter().all(|byte| legal(byte) == *byte) { value.into() } else { value.iter().map(legal).collect() }
+/// A value as it is read.
+fn legal(value: &[u8]) -> Cow<'_, [u8]> {
+    let value = value.trim_ascii();
+    if value.iter().all(|byte| legal_byte(byte) == *byte) {
+        value.into()
+    } else {
+        value.iter().map(legal_byte).collect()
     }
 }
 
@@ -341,7 +372,7 @@ fn split(mut bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 /// A control byte makes any value malformed, and so does a question mark any audited value.
-fn legal(byte: &u8) -> u8 {
+fn legal_byte(byte: &u8) -> u8 {
     if byte.is_ascii_control() && *byte != b'\t' { b'?' } else { *byte }
 }
 

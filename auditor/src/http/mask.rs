@@ -6,7 +6,7 @@
 //! a value that can be compared (see [`super::masking`]). Of a field name, which may turn out to be no name for want of a
 //! colon, only what begins the name of a listed field stays; the rest is `_`, which no such name has.
 
-use memchr::memchr;
+use memchr::{memchr, memchr3};
 
 use super::fields::{Field, Treatment};
 use super::lines::Noted;
@@ -15,6 +15,8 @@ use super::method::FirstWord;
 use super::policy::Policy;
 use super::trie::{At, Trie};
 
+/// Bytes that are looked at at once: what a line costs must not grow with those behind it.
+const NEAR: usize = 256;
 /// Stands for a byte of a field name.
 const MASKED_NAME: u8 = b'_';
 /// Stands for a byte of a body, or of anything that is not understood.
@@ -162,7 +164,7 @@ impl HeadMask {
                 line
             }
             Place::Value | Place::Query => {
-                let word = until(|byte| is_blank(byte) || byte == b'\n');
+                let word = length_of_word(bytes);
                 self.value.run(bytes.get_mut(..word).unwrap_or_default(), policy.masking())
             }
             _ => 0,
@@ -419,6 +421,13 @@ fn version_accepts(at: usize, byte: u8) -> bool {
 /// White space within a line, and what ends it with a line feed.
 fn is_blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\r')
+}
+
+/// Bytes before white space, or so many of them that it makes no difference.
+fn length_of_word(bytes: &[u8]) -> usize {
+    let near = bytes.get(..NEAR).unwrap_or(bytes);
+    let end = memchr3(b' ', b'\t', b'\r', near).unwrap_or(near.len());
+    memchr(b'\n', near.get(..end).unwrap_or_default()).unwrap_or(end)
 }
 
 /// All that is not white space.

@@ -417,14 +417,14 @@ impl Process {
     pub(super) fn by_trace(&self, sent: &Carried, execution: Execution) -> Option<ByTrace> {
         let keys = TraceKey::of(sent);
         let same = || keys.iter().filter_map(|key| self.traces.get(key));
-        let mut ids: Vec<ExchangeId> = same().flat_map(|same| &same.ids).copied().collect();
+        let mut ids: SmallVec<[ExchangeId; 8]> = same().flat_map(|same| &same.ids).copied().collect();
         ids.sort_unstable();
         ids.dedup();
         // Neither half an id nor a hash is proof, and an inbound that carries the id is not one that carries the broken
         // value.
         let matches =
             ids.iter().filter_map(|id| self.held.get(id)).filter(|held| sent.continues(&held.inbound.carried));
-        let matches: Vec<&Held> = matches.collect();
+        let matches: SmallVec<[&Held; 8]> = matches.collect();
         let repeats = |held: &Held| sent.repeats(&held.inbound.carried);
         let is_here = |held: &Held| held.inbound.execution == execution;
         let best = *matches.iter().max_by_key(|held| (repeats(held), is_here(held), held.open, held.inbound.id))?;

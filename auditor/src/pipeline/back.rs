@@ -25,6 +25,7 @@ use crate::pair::{Claim, Inbound, Method, Outbound, Pairer, Pairing, Target};
 use crate::record::{BootNs, Clock, LATEST, Process, ProcessId};
 use crate::report::address::{Destination, peer_ip};
 use crate::report::route::{Routes, space};
+use crate::report::texts::Texts;
 use crate::report::{
     AuditorInfo, BlindSpot, Call, Correlation, Counted, Counters, EdgeKey, Edges, Fate, Fold, LifecycleLine, Line,
     Mark, Resource, SCHEMA_VERSION, Timeline, Totals, round4,
@@ -80,6 +81,8 @@ pub struct Back {
     pub(super) timeline: Timeline,
     pub(super) now: BootNs,
     pub(super) routes: Routes,
+    /// Where calls go.
+    texts: Texts,
     pub(super) pairer: Pairer,
     pub(super) samples: Samples,
     pub(super) processes: LruCache<ProcessId, Known>,
@@ -110,6 +113,7 @@ impl Back {
             timeline: Timeline::default(),
             now: 0,
             routes: Routes::new(),
+            texts: Texts::default(),
             pairer: Pairer::new(config.pairing),
             samples: Samples::new(config.samples, config.min_confidence),
             processes: LruCache::new(size(config.max_processes)),
@@ -307,7 +311,7 @@ impl Back {
     }
 
     fn sent(&mut self, request: Arc<Request>, out: &mut Vec<Line>) {
-        let destination = Destination::of(&request);
+        let destination = Destination::of(&request, &mut self.texts);
         if is_ignored(&request.head, peer_ip(&request.endpoints)) {
             self.totals.ignored += 1;
             self.meets(&request, out);

@@ -3,12 +3,12 @@
 //! They are known by what they have in common: the addresses, and the head, byte for byte. Where something in between
 //! changes either (NAT, a proxy), there is nothing in common, and nothing is concluded.
 
-use std::hash::Hasher;
+use std::hash::BuildHasher;
 use std::net::IpAddr;
 use std::num::NonZeroUsize;
 
+use foldhash::quality::RandomState;
 use lru::LruCache;
-use siphasher::sip128::{Hasher128, SipHasher13};
 
 use crate::exchange::{ExchangeId, Request, Role, Visibility};
 use crate::record::{BootNs, Endpoints, ProcessId};
@@ -34,16 +34,27 @@ pub(super) struct Ends {
     peers: LruCache<ExchangeId, ProcessId>,
     /// What both ends of a request have in common.
     common: Vec<u8>,
+    /// Keyed for the run: strangers choose what is hashed.
+    keys: [RandomState; 2],
 }
 
 impl Ends {
     pub(super) fn new() -> Self {
-        Self { alone: LruCache::sparse(KEPT), peers: LruCache::sparse(KEPT), common: Vec::new() }
+        Self {
+            alone: LruCache::sparse(KEPT),
+            peers: LruCache::sparse(KEPT),
+            common: Vec::new(),
+            keys: Default::default(),
+        }
     }
 
     /// A request crossed one end. Gives the exchange at the other one if it did there, too.
     pub(super) fn meet(&mut self, request: &Request) -> Option<ExchangeId> {
-        let key = key(request, &mut self.common)?;
+        if !common(request, &mut self.common) {
+            return None;
+        }
+        let [high, low] = self.keys.each_ref().map(|key| key.hash_one(&*self.common));
+        let key = u128::from(high) << 64 | u128::from(low);
         let here = End { exchange: request.id, process: request.process, role: request.role, time: request.time };
         let there = self
             .alone
@@ -64,10 +75,10 @@ impl Ends {
     }
 }
 
-/// What both ends have in common, as a number; `None` where that is not enough. `common` is overwritten.
-fn key(request: &Request, common: &mut Vec<u8>) -> Option<u128> {
+/// What both ends have in common, in `common`; `false` where that is not enough.
+fn common(request: &Request, common: &mut Vec<u8>) -> bool {
     if request.visibility != Visibility::Whole {
-        return None;
+        return false;
     }
     common.clear();
     let mut add = |part: &[u8]| {
@@ -97,7 +108,7 @@ fn key(request: &Request, common: &mut Vec<u8>) -> Option<u128> {
             add(path.as_bytes());
             add(&client.to_ne_bytes());
         }
-        (Endpoints::Unix { .. }, _) => return None,
+        (Endpoints::Unix { .. }, _) => return false,
     }
     let head = &request.head;
     add(head.method.as_bytes());
@@ -110,10 +121,7 @@ fn key(request: &Request, common: &mut Vec<u8>) -> Option<u128> {
         add(name);
         add(value);
     }
-    // At once: the hasher is slow piece by piece.
-    let mut hasher = SipHasher13::new();
-    hasher.write(common);
-    Some(hasher.finish128().as_u128())
+    true
 }
 
 #[cfg(test)]

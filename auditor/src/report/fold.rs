@@ -56,9 +56,11 @@ pub fn fingerprint(found: &Found, service: &str, parts: &[&str], destination: &d
     for part in [found.fault.rule.name, service].iter().chain(parts) {
         hashed.part(part);
     }
-    hashed.part(destination);
+    // It takes everything.
+    _ = write!(hashed, "{destination}");
+    hashed.part("");
     if found.format != w3c::NAME {
-        hashed.part(&found.format);
+        hashed.part(found.format);
     }
     hashed.0.finish()
 }
@@ -67,9 +69,8 @@ pub fn fingerprint(found: &Found, service: &str, parts: &[&str], destination: &d
 struct Hashed(SipHasher13);
 
 impl Hashed {
-    fn part(&mut self, part: &dyn fmt::Display) {
-        // It takes everything.
-        _ = write!(self, "{part}");
+    fn part(&mut self, part: &str) {
+        self.0.write(part.as_bytes());
         self.0.write_u8(0xff);
     }
 }
