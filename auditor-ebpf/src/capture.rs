@@ -13,7 +13,7 @@ use crate::{
     blind, coroutine, head,
     head::start,
     kernel, log,
-    maps::{self, Half, SOCKETS, Scratch, Socket, Word, count},
+    maps::{self, Half, SOCKETS, Scratch, Socket, Word, carried, count},
     memory::{self, CHUNK, PREFIX, read_memory},
     sock::{self, AF_INET6, AF_UNIX, Common, Sock},
     syscall, task,
@@ -238,8 +238,8 @@ extern "C" fn follow_operation() -> u64 {
     let room = CAP - so_far;
     let wanted = if moved < room { moved } else { room };
     // All of it may be there already.
-    let captured = if operation.prefix.get() == wanted { wanted } else { read_memory(wanted) };
-    let captured = kernel::clamp(captured, CAP);
+    operation.captured.set(if operation.prefix.get() == wanted { wanted } else { read_memory(wanted) });
+    let captured = kernel::clamp(carried(&operation.captured), CAP);
     operation.captured.set(captured);
     if captured == 0 {
         flag(operation, wire::FLAG_UNREADABLE);
@@ -249,13 +249,14 @@ extern "C" fn follow_operation() -> u64 {
     let scan = &scratch.scan;
     scan.start(half.newlines, half.returns);
     // SAFETY: captured <= CAP, and the buffer has room behind it.
-    let pending = if captured == moved && ends_empty(unsafe { bytes.add(captured as usize) }, captured) {
-        false
-    } else {
-        // SAFETY: as above.
-        unsafe { bytes.add(captured as usize).cast::<u64>().write_unaligned(0) };
-        head::scan_heads(captured) != 0
-    };
+    let pending =
+        if carried(&operation.captured) == moved && ends_empty(unsafe { bytes.add(captured as usize) }, captured) {
+            false
+        } else {
+            // SAFETY: as above.
+            unsafe { bytes.add(captured as usize).cast::<u64>().write_unaligned(0) };
+            head::scan_heads(captured) != 0
+        };
     half.newlines = scan.newlines.get();
     half.returns = scan.returns.get();
     if !pending && captured > scan.end.get() + BODY_SHARE {

@@ -2,7 +2,7 @@
 //!
 //! Whole words at a time and without byte loops, so that the verifier has little to walk through.
 
-use crate::maps::{self, Word};
+use crate::maps::{self, Word, carried};
 
 /// Bytes of a head that are followed.
 const HEAD_CAP: u64 = auditor_ebpf::wire::HEAD_CAP as u64;
@@ -264,11 +264,4 @@ pub extern "C" fn skip_lines(length: u64) -> u64 {
         scan.word.set(index + BLOCK);
     }
     0
-}
-
-/// Reads state that the loop before left, from the map's memory and not from the verifier's registers.
-#[inline(always)]
-fn carried(word: &Word) -> u64 {
-    // SAFETY: live map memory.
-    unsafe { word.as_ptr().read_volatile() }
 }

@@ -117,6 +117,14 @@ pub static COUNTERS: PerCpuArray<[u64; wire::COUNTERS]> = PerCpuArray::with_max_
 /// A word that other functions may change while a reference to it is held: the stages hand over in the scratch buffer.
 pub type Word = Cell<u64>;
 
+/// Reads what was left in a word, from the map's memory and not from the verifier's registers: it knows nothing of it
+/// again, and does not walk through all that it may have been.
+#[inline(always)]
+pub fn carried(word: &Word) -> u64 {
+    // SAFETY: live map memory.
+    unsafe { word.as_ptr().read_volatile() }
+}
+
 /// One operation while it is looked at.
 #[repr(C, align(8))]
 pub struct Scratch {

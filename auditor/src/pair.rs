@@ -71,13 +71,15 @@ pub struct Limits {
     pub processes: usize,
     /// Requests, open or answered less than a minute ago.
     pub requests: usize,
+    /// …of them answered: at a high rate the latest.
+    pub answered: usize,
     /// Bytes of their audited fields.
     pub bytes: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { processes: 4096, requests: 65_536, bytes: 32 << 20 }
+        Self { processes: 4096, requests: 65_536, answered: 16_384, bytes: 32 << 20 }
     }
 }
 
@@ -94,6 +96,8 @@ pub struct Counters {
     pub classes_evicted: u64,
     /// Requests without a response for so long that they are no candidates any more.
     pub requests_expired: u64,
+    /// Requests forgotten earlier than a minute after their response, because so many had been answered since.
+    pub requests_superseded: u64,
 }
 
 /// Pairs calls with the requests that caused them.
@@ -240,6 +244,13 @@ impl Pairer {
         {
             process.linger(now);
             process.closed(now, id, responded.map(|(tid, coroutine)| execution(tid, coroutine)));
+            self.requests.answered(id);
+        }
+        while let Some((id, pid)) = self.requests.superseded(self.limits.answered) {
+            self.counters.requests_superseded += 1;
+            if let Some(process) = self.process(pid) {
+                process.forget(now, id);
+            }
         }
     }
 

@@ -112,8 +112,23 @@ impl Payload {
     }
 }
 
-/// Boots one kernel line with the payload; every line of its console goes to `log` and to a file.
+/// What the console says when the emulator runs a breakpoint that is not there any more: the kernel patches its own code to
+/// switch tracepoints on and off, and on a busy host the second processor may still run what it had translated.
+const STALE_CODE: &str = "Oops: int3";
+
+/// Boots one kernel line with the payload; every line of its console goes to `log` and to a file. When the emulator fails
+/// as [`STALE_CODE`] says, once more.
 pub(crate) fn boot(line: &Line, payload: &Payload, filter: &str, mut log: impl FnMut(&str)) -> Result<()> {
+    match boot_once(line, payload, filter, &mut log) {
+        Err(error) if error.to_string().contains(STALE_CODE) => {
+            log(&format!("the emulator ran code that was gone, once more: {error}"));
+            boot_once(line, payload, filter, log)
+        }
+        other => other,
+    }
+}
+
+fn boot_once(line: &Line, payload: &Payload, filter: &str, mut log: impl FnMut(&str)) -> Result<()> {
     let dir = shell::target_dir().join("vm");
     std::fs::create_dir_all(&dir)?;
     let kernel = kernel(&dir, line)?;

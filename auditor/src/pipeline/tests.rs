@@ -377,6 +377,28 @@ fn tables_are_bounded() {
 }
 
 #[test]
+fn of_answered_requests_the_latest_are_kept() {
+    let config = Config { pairing: crate::pair::Limits { answered: 100, ..Default::default() }, ..Config::default() };
+    let mut script = Script::default();
+    // One that is open all the time, and is the first: it is not among those that were answered first.
+    script.receive(0, 40 * SECOND, Say::new(1, 10, "GET /a").with(context(1, 0)));
+    for n in 0..2000u64 {
+        script.receive((n + 1) * 10 * MS, MS, Say::new(1, 11, "GET /b").with(context(2 + n, 0)));
+    }
+    script.call(30 * SECOND, Say::new(1, 99, "GET /c").with(context(1, 1)));
+    let ran = super::script::run(script.events(), config);
+    let said = |of: fn(&Line) -> Option<u64>| ran.lines.iter().rev().find_map(of);
+    let held = said(|line| if let Line::Stats(stats) = line { Some(stats.stats["tables"]["requests"]) } else { None });
+    let forgotten =
+        said(
+            |line| if let Line::Stats(stats) = line { Some(stats.stats["pair"]["requests_superseded"]) } else { None },
+        );
+    assert!(held.is_some_and(|held| held <= 101), "{held:?}");
+    assert_eq!(forgotten, Some(1901));
+    assert!(ran.json().contains("\"continued\":1"), "the call of the open one is known for its own");
+}
+
+#[test]
 fn many_open_requests_are_survived() {
     let mut script = Script::default();
     for n in 0..100_000u64 {

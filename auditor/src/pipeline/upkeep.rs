@@ -87,8 +87,12 @@ impl Back {
         let size = |name: &str, size: usize| (name.to_owned(), u64::try_from(size).unwrap_or(u64::MAX));
         let (processes, requests) = self.pairer.held();
         stats.insert("evicted".to_owned(), self.evictions());
-        let expired = self.pairer.counters().requests_expired;
-        stats.insert("pair".to_owned(), Counters::from([count("requests_expired", expired)]));
+        let pair = self.pairer.counters();
+        let mut pairing = Counters::from([count("requests_expired", pair.requests_expired)]);
+        if pair.requests_superseded > 0 {
+            pairing.extend([count("requests_superseded", pair.requests_superseded)]);
+        }
+        stats.insert("pair".to_owned(), pairing);
         let tables = [
             size("processes", processes),
             size("requests", requests),

@@ -99,7 +99,7 @@ impl Running {
     }
 }
 
-/// Time and memory of a process so far.
+/// Time and memory so far of a process, and of those in its process group: some tools do their work in children.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Usage {
     ticks: u64,
@@ -108,13 +108,26 @@ pub(super) struct Usage {
 
 impl Usage {
     fn of(pid: u32) -> Self {
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        // Behind the name, which may hold anything: state is the first field, utime and stime the 12th and 13th.
-        let fields = stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace();
-        let ticks = fields.skip(11).take(2).filter_map(|ticks| ticks.parse::<u64>().ok()).sum();
+        let Ok(processes) = std::fs::read_dir("/proc") else { return Self::default() };
+        let pids = processes.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        pids.filter_map(|other| Self::of_one(other, pid)).fold(Self::default(), |sum, one| Self {
+            ticks: sum.ticks + one.ticks,
+            peak_kib: sum.peak_kib + one.peak_kib,
+        })
+    }
+
+    /// `None` unless it is `wanted`, or of its group.
+    fn of_one(pid: u32, wanted: u32) -> Option<Self> {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        // Behind the name, which may hold anything: the state, the parent, the group; utime and stime are the 12th and 13th.
+        let fields: Vec<_> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+        if pid != wanted && *fields.get(2)? != wanted.to_string() {
+            return None;
+        }
+        let ticks = fields.iter().skip(11).take(2).filter_map(|ticks| ticks.parse::<u64>().ok()).sum();
         let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
         let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.split_whitespace().next()?.parse().ok());
-        Self { ticks, peak_kib: peak.unwrap_or(0) }
+        Some(Self { ticks, peak_kib: peak.unwrap_or(0) })
     }
 
     fn since(self, before: Self) -> Cost {

@@ -70,10 +70,12 @@ static PEERS: [Peer; 4] = [
                 probe(call, "/@buffer[tid]/", format!("{print}@buffer[tid], 200)); delete(@buffer[tid]);"))
             });
             let script: String = sends.into_iter().chain(begins).chain(received).collect();
-            let mut command = Command::new("bpftrace");
-            // What it prints as its first line goes where the others say that they work.
-            command.env("BPFTRACE_STRLEN", "200").args(["-e", &script]);
-            to_stderr(command)
+            // It finds tracepoints in tracefs, which nobody may have mounted; here nobody else sees it. What it prints
+            // as its first line goes where the others say that they work.
+            let mut command = Command::new("unshare");
+            let run = "mount -t tracefs tracefs /sys/kernel/tracing; exec bpftrace -e \"$0\" >&2";
+            command.env("BPFTRACE_STRLEN", "200").args(["--mount", "sh", "-c", run, &script]);
+            command
         },
     },
     Peer {
@@ -90,18 +92,6 @@ static PEERS: [Peer; 4] = [
         },
     },
 ];
-
-/// The same command with its output on stderr.
-fn to_stderr(command: Command) -> Command {
-    let mut shell = Command::new("sh");
-    shell.args(["-c", "exec \"$0\" \"$@\" >&2"]).arg(command.get_program()).args(command.get_args());
-    for (name, value) in command.get_envs() {
-        if let Some(value) = value {
-            shell.env(name, value);
-        }
-    }
-    shell
-}
 
 /// Those that are there; installs the others first, as far as it can.
 pub(super) fn installed() -> Vec<&'static Peer> {
