@@ -50,12 +50,13 @@ const MS: u64 = 1_000 * US;
 /// What the defaults may hold under the loads of this file.
 const BUDGET: usize = 256 << 20;
 
-/// Where it goes at the defaults: bytes an entry, with all that hangs on it, rounded up from what was measured. Whoever raises a limit knows from this what
-/// it costs.
+/// Where it goes at the defaults: bytes an entry, with all that hangs on it, rounded up from what was measured. Whoever
+/// raises a limit knows from this what it costs.
 mod entry {
     /// A connection, 65,536 of them: 32 MiB.
     pub(crate) const CONNECTION: usize = 512;
-    /// A request in the pairing's tables, with its place in some classes and the head it came from, 65,536: 76 MiB.
+    /// A request in the pairing's tables, with its place in some classes and the head it came from, 65,536 open ones: 76
+    /// MiB. Of those that were answered a quarter as many are kept.
     pub(crate) const REQUEST: usize = 1216;
     /// A process that receives requests, with four classes of calls from four threads, 4096: 192 MiB.
     pub(crate) const PROCESS: usize = 48 * 1024;

@@ -32,6 +32,9 @@ pub(crate) struct Args {
     /// Fewer and shorter cases: shows that it works, and no more
     #[arg(long)]
     quick: bool,
+    /// How many seconds a service is under each load, each time
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..))]
+    seconds: u64,
     /// Beside services, also measure tcpdump, tshark, bpftrace and strace; installs them if it can
     #[arg(long)]
     peers: bool,
@@ -89,7 +92,10 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         tables.push(match group {
             Group::Syscalls => syscalls::run(args.rounds, args.quick, &args.only)?,
             Group::Programs => syscalls::programs(args.quick, &args.only)?,
-            Group::Services => services::run(args.rounds, args.quick, &args.only, args.peers)?,
+            Group::Services => {
+                let seconds = if args.quick { 1 } else { args.seconds };
+                services::run(args.rounds, seconds, &args.only, args.peers)?
+            }
             Group::Pipeline => pipeline::run(args.rounds, args.quick, &args.only)?,
             Group::Growth => growth::run(args.rounds, args.quick, &args.only)?,
         });

@@ -202,7 +202,7 @@ mod tests {
             "python3|-m|gunicorn|shop.wsgi|--workers|4|--bind|0.0.0.0:8080",
             "node|server.js|--region|eu-west-1|prod",
             "java|-Xmx1g|-ea|-jar|/opt/order-service-2.7.3-SNAPSHOT.jar|com.example.OrderServiceApplication2",
-            "/work/target/deps/auditor-0123456789abcdef|run",
+            "/srv/shop/target/deps/shop-0123456789abcdef|run",
             "curl|-sS|https://backend:8443/orders/4711",
             "sleep|1",
         ] {

@@ -25,8 +25,10 @@ const REWRITERS: u64 = 60;
 const BATCH: usize = 1024;
 /// Least time between two looks into a ring buffer that was empty after the first. The kernel wakes this process for a
 /// record that finds the buffer read to its end: on a busy node that would be every record, paid for by the audited
-/// service. Short enough that the process of a record can still be described, if it is one that lives for a call.
-const REST: Duration = Duration::from_millis(2);
+/// service.
+const REST: Duration = Duration::from_millis(10);
+/// The same while there are new processes: those that live for a call must be described before they are gone.
+const SHORT_REST: Duration = Duration::from_millis(1);
 /// How often the end of a run looks for what a program ships that was still running when it was detached, and how far
 /// apart.
 const LAST_LOOKS: u32 = 100;
@@ -73,8 +75,12 @@ pub async fn run(
     let kernel = unsafe { AsyncFd::register(kernel) }?;
     let known = LruCache::new(node.processes);
     let describer = Describer::new(node.root, node.name.clone());
-    let mut live =
-        Live { kernel, processes: Processes { known, describer }, rewriters: Rewriters::default(), ticks: 0 };
+    let mut live = Live {
+        kernel,
+        processes: Processes { known, describer, described: 0 },
+        rewriters: Rewriters::default(),
+        ticks: 0,
+    };
     let mut interrupt = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt())?;
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     let mut tick = tokio::time::interval_at(Instant::now() + TICK, TICK);
@@ -103,13 +109,15 @@ pub async fn run(
             ready = readable_from(&mut live.kernel, rests_until) => {
                 let mut ready = ready?;
                 let began = Instant::now();
+                let described = live.processes.described;
                 let drained = drain(ready.get_inner_mut(), &mut live.processes, BATCH, &mut take);
                 busy(began.elapsed());
                 match drained {
                     // Empty now; a record that came since the last look keeps it ready.
                     ControlFlow::Continue(taken) if taken < BATCH => {
                         ready.clear_ready();
-                        rests_until = began + REST;
+                        let new = live.processes.described != described;
+                        rests_until = began + if new { SHORT_REST } else { REST };
                     }
                     // The runtime looks for signals and at the clock only when this waits.
                     ControlFlow::Continue(_) => tokio::task::yield_now().await,
@@ -152,6 +160,8 @@ struct Processes {
     /// With the number of their `exec`s at that time.
     known: LruCache<ProcessId, u32>,
     describer: Describer,
+    /// How many were, and how often.
+    described: u64,
 }
 
 impl Live {
@@ -162,7 +172,7 @@ impl Live {
         let blind = kernel.blind_spots(time);
         let counters = kernel.counters();
         for spot in blind {
-            let Processes { known, describer } = &mut self.processes;
+            let Processes { known, describer, .. } = &mut self.processes;
             if !known.contains(&spot.process) {
                 // What its data records say of `exec` is not known here; the first of them describes it again.
                 known.put(spot.process, u32::MAX);
@@ -185,7 +195,7 @@ impl Live {
 /// Delivers up to `limit` records; says how many were taken.
 fn drain(
     kernel: &mut Kernel,
-    Processes { known, describer }: &mut Processes,
+    Processes { known, describer, described }: &mut Processes,
     limit: usize,
     take: &mut impl FnMut(Record) -> ControlFlow<()>,
 ) -> ControlFlow<(), usize> {
@@ -202,6 +212,7 @@ fn drain(
                 {
                     let descent = Descent { ancestors: data.ancestors.map(|task| task.tgid), cgroup: data.cgroup };
                     let process = describer.describe(data.process, &data.comm, &descent, data.time);
+                    *described += 1;
                     take(Record::Process(Box::new(process)))?;
                 }
                 take(record)?;

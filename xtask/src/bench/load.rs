@@ -75,6 +75,28 @@ fn micros(text: &str) -> Option<f64> {
     units.iter().find_map(|(unit, micros)| Some(text.strip_suffix(unit)?.parse::<f64>().ok()? * micros))
 }
 
+/// Opens so many connections, and makes a request on each.
+pub(super) fn hold(addr: &Addr, path: &str, connections: usize) -> Result<Vec<TcpStream>> {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the kernel writes to, then reads from a structure of its own layout.
+    unsafe {
+        libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit);
+        limit.rlim_cur = limit.rlim_max;
+        libc::setrlimit(libc::RLIMIT_NOFILE, &limit);
+    }
+    let mut answer = vec![0; 16 * 1024];
+    (0..connections)
+        .map(|number| {
+            let mut stream = TcpStream::connect(("127.0.0.1", addr.port()))
+                .with_context(|| format!("connection {number} of {connections} (see ulimit -n)"))?;
+            let context = TraceParent::new();
+            write!(stream, "GET {path} HTTP/1.1\r\nHost: bench\r\ntraceparent: {context}\r\n\r\n")?;
+            read_answer(&mut stream, &mut answer)?;
+            Ok(stream)
+        })
+        .collect()
+}
+
 /// A request is late from when it was due, not from when there was a connection for it.
 fn fixed(addr: &Addr, path: &str, rate: u32, time: Duration) -> Result<Seen> {
     let begin = Instant::now() + Duration::from_millis(50);

@@ -10,7 +10,7 @@ use auditor_tests::socket::Addr;
 use serde_json::json;
 
 use super::contender::{Contender, Cost};
-use super::load::{Rate, Seen};
+use super::load::{self, Rate, Seen};
 use super::peers;
 use super::table::{Spread, Table};
 
@@ -22,6 +22,8 @@ struct Scene {
     pids: Vec<u32>,
     /// The heads of a request: received, sent on, and their responses.
     heads: u64,
+    /// Connections that are open all the time, each with a request behind it.
+    live: usize,
     rates: [Rate; 2],
     _nginx: Option<Nginx>,
     _services: Vec<Service>,
@@ -29,18 +31,32 @@ struct Scene {
 
 impl Scene {
     fn nginx_static() -> Self {
+        Self::nginx(|config| config)
+    }
+
+    fn nginx(change: impl FnOnce(String) -> String) -> Self {
         let backend = Service::workload("backend", &[]);
-        let nginx = Nginx::start(&backend.addr);
+        let nginx = Nginx::start_with(&backend.addr, change);
         Self {
             name: "nginx, static",
             addr: nginx.addr.clone(),
             path: "/static",
             pids: nginx.pids(),
             heads: 2,
+            live: 0,
             rates: [Rate::Most(32), Rate::Fixed(5000)],
             _nginx: Some(nginx),
             _services: vec![backend],
         }
+    }
+
+    /// The same with as many other connections as a busy node has.
+    fn nginx_connections() -> Self {
+        let nginx = Self::nginx(|config| {
+            let config = config.replace("worker_connections 512", "worker_connections 12000");
+            config.replace("events {", "worker_rlimit_nofile 12000;\nevents {")
+        });
+        Self { name: "nginx, 10,000 connections", live: 10_000, ..nginx }
     }
 
     fn nginx_proxy() -> Self {
@@ -59,18 +75,19 @@ impl Scene {
         let [interpreter, file, client] = args;
         let service = interpreted(interpreter, file, &["forward", client, &port]);
         let (addr, pids) = (service.addr.clone(), vec![service.pid()]);
-        Self { name, addr, path: "/cart", pids, heads: 4, rates, _nginx: None, _services: vec![service, backend] }
+        let services = vec![service, backend];
+        Self { name, addr, path: "/cart", pids, heads: 4, live: 0, rates, _nginx: None, _services: services }
     }
 }
 
 /// Measures the scenes whose names contain `only`.
-pub(super) fn run(rounds: u32, quick: bool, only: &str, with_peers: bool) -> Result<Table> {
+pub(super) fn run(rounds: u32, seconds: u64, only: &str, with_peers: bool) -> Result<Table> {
     let mut contenders =
         vec![Contender::Nothing, Contender::Empty("sock"), Contender::Auditor("sock"), Contender::Auditor("syscall")];
     if with_peers {
         contenders.extend(peers::installed().into_iter().map(Contender::Peer));
     }
-    let time = Duration::from_secs(if quick { 1 } else { 10 });
+    let time = Duration::from_secs(seconds);
     let mut table = Table::new(
         "services: what they and their clients see, to the same without anything beside",
         &[
@@ -87,8 +104,10 @@ pub(super) fn run(rounds: u32, quick: bool, only: &str, with_peers: bool) -> Res
             "lost",
         ],
     );
-    let scenes: [fn() -> Scene; 4] = [
+    // Scenes start when they are due: what one needs is gone before the next.
+    let scenes: [fn() -> Scene; 5] = [
         Scene::nginx_static,
+        Scene::nginx_connections,
         Scene::nginx_proxy,
         || Scene::interpreted("node", ["node", "server.js", "http"], [Rate::Most(16), Rate::Fixed(500)]),
         || Scene::interpreted("python", ["python3", "server.py", "http.client"], [Rate::Most(8), Rate::Fixed(100)]),
@@ -115,8 +134,10 @@ fn measure(
         for (contender, results) in contenders.iter().zip(&mut all) {
             eprintln!("  {}, {}, round {} of {rounds}: {}", scene.name, rate.name(), round + 1, contender.name());
             let running = contender.start(&scene.pids)?;
+            let live = load::hold(&scene.addr, scene.path, scene.live)?;
             let seen = rate.run(&scene.addr, scene.path, time)?;
             results.push((seen, running.stop()));
+            drop(live);
         }
     }
     let alone: Vec<Seen> = all.first().into_iter().flatten().map(|(seen, _)| *seen).collect();
