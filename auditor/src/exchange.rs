@@ -66,7 +66,7 @@ pub struct RequestHead {
     /// `User-Agent`, cut at 256 bytes: tells health checks and scrapers.
     pub user_agent: Option<Box<str>>,
     /// Field lines of audited headers in order: (name as sent, value without surrounding whitespace).
-    pub fields: Vec<(Bytes, Bytes)>,
+    pub fields: Arc<[(Bytes, Bytes)]>,
     /// Hashes of correlation ids, credentials, cookies, ids in the path and values in the query: at most
     /// [`AFFINITY_VALUES`](crate::http::AFFINITY_VALUES), none twice. They can be compared within one run.
     pub affinity: Vec<u64>,

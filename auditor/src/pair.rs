@@ -33,6 +33,7 @@ use std::sync::Arc;
 
 use auditor_ebpf::wire;
 use lru::LruCache;
+use smallvec::SmallVec;
 
 pub use evidence::Standing;
 pub use inbound::{Inbound, Outbound, Target, reported_path};
@@ -50,6 +51,9 @@ use process::{ByTrace, Process, TAINT};
 use replicas::Replicas;
 use requests::Requests;
 use suspect::{Call, Chosen, Named, Settled, Suspect};
+
+/// Keyed for the run, as those of the tables that forget: strangers choose what is looked up.
+type HashMap<K, V> = std::collections::HashMap<K, V, foldhash::fast::RandomState>;
 
 /// For so many requests held one call may wait to be looked at again.
 const WAITING: usize = 4;
@@ -382,7 +386,7 @@ impl Pairer {
             suspect = Some((suspicion, ClassRef { process: pid, group, key, seq: class, route }));
         }
         let exact = candidates.affine || candidates.is_of_thread();
-        process.sent(now, request.id, outbound.hash(), execution, [parent.filter(|_| exact), claimed], room.as_ref());
+        process.sent(now, request.id, outbound, execution, [parent.filter(|_| exact), claimed], room.as_ref());
         let confidence = match (claimed, method) {
             (None, _) if caused < 0.5 => (1.0 - caused).min(PERHAPS),
             (None, _) => 0.0,
@@ -442,13 +446,14 @@ impl Pairer {
         let own = (request.process, execution(request.tid, request.coroutine));
         let room = self.room.clone();
         let above = request.ancestors.iter().filter(|a| a.tgid != 0 && a.tgid != request.process.tgid);
-        let above: Vec<_> = above.filter_map(|a| Some((*self.by_tgid.peek(&a.tgid)?, execution(a.tid, 0)))).collect();
+        let above: SmallVec<[_; wire::ANCESTORS]> =
+            above.filter_map(|a| Some((*self.by_tgid.peek(&a.tgid)?, execution(a.tid, 0)))).collect();
         for (pid, execution) in std::iter::once(own).chain(above) {
             let Some(process) = self.process(pid) else { continue };
             let Some(ByTrace { parent, others, count, may_copy }) = process.by_trace(sent, execution) else { continue };
             process.linger(now);
             process.called(execution, parent.execution);
-            process.sent(now, request.id, outbound.hash(), execution, [Some(parent.id), None], room.as_ref());
+            process.sent(now, request.id, outbound, execution, [Some(parent.id), None], room.as_ref());
             // What calls carry that no request has is the service's own.
             process.affinity.shared(&request.head.affinity, |_| false);
             if !process.classes.is_empty() {

@@ -6,6 +6,7 @@ mod back;
 mod config;
 mod degraded;
 mod ends;
+mod example;
 mod filter;
 mod findings;
 mod front;

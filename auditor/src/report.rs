@@ -13,6 +13,7 @@ mod fold;
 mod formats;
 mod line;
 pub mod route;
+pub(crate) mod texts;
 mod time;
 mod totals;
 

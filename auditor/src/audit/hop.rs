@@ -1,5 +1,7 @@
 //! A call that certainly belongs to a request: it carries its trace, in whatever format.
 
+use smallvec::SmallVec;
+
 use super::Outcome;
 use super::judge::{Found, faults};
 use crate::context::format::{Cargo, Comparison, Fault, Format, Status};
@@ -15,7 +17,7 @@ pub(super) struct Hop<'a> {
     sent: &'a Carried,
     selection: &'a Selection,
     /// What became of each format that either head carries; of heads that were not seen whole nothing is known.
-    compared: Vec<(&'static dyn Format, Comparison)>,
+    compared: SmallVec<[(&'static dyn Format, Comparison); 2]>,
 }
 
 impl<'a> Hop<'a> {

@@ -5,9 +5,9 @@
 //! its threads; or the call carries its trace. And a request counts as one without context only if nothing else can have
 //! brought it one: it has no field of any format, and no body (messages that are pushed over HTTP often carry theirs there).
 
-use std::hash::{Hash, Hasher};
+use std::hash::BuildHasher;
 
-use siphasher::sip::SipHasher13;
+use foldhash::quality::RandomState;
 
 use super::{Found, Outcome, Severity};
 use crate::context::format::{Fault, Status};
@@ -45,12 +45,14 @@ pub struct Sample<'a> {
 pub struct Samples {
     history: History,
     min_confidence: f64,
+    /// Keyed for the run: strangers choose what is hashed.
+    keys: RandomState,
 }
 
 impl Samples {
     /// Without any. Calls whose request is less certain do not count.
     pub fn new(limits: Limits, min_confidence: f64) -> Self {
-        Self { history: History::new(limits), min_confidence }
+        Self { history: History::new(limits), min_confidence, keys: RandomState::default() }
     }
 
     /// From now on, this certain.
@@ -71,13 +73,13 @@ impl Samples {
         let alone = pairing.candidates == 1 && pairing.confidence >= self.min_confidence;
         let faults = match (parent, pairing.method) {
             (Some(parent), Method::TraceId) => {
-                self.history.root(hash(pairing.service), value.trace_id, None);
+                self.history.root(self.keys.hash_one(pairing.service), value.trace_id, None);
                 Vec::from_iter(self.went_on(sample, parent, value))
             }
             (Some(parent), Method::Thread | Method::Coroutine | Method::ChildProcess) if alone => {
                 self.made_for(sample, parent, value, selection)
             }
-            _ => Vec::from_iter(self.history.root(hash(pairing.service), value.trace_id, None)),
+            _ => Vec::from_iter(self.history.root(self.keys.hash_one(pairing.service), value.trace_id, None)),
         };
         faults.into_iter().map(|fault| Found { format: w3c::NAME, fault }).collect()
     }
@@ -93,9 +95,9 @@ impl Samples {
             Outcome::Continued if !copied && sample.pairing.candidates == 1 => true,
             _ => return None,
         };
-        let kind = kind(sample.pairing, sample.target, sample.destination);
+        let kind = self.kind(sample.pairing, sample.target, sample.destination);
         self.history.went_on(kind, received.is_sampled(), updated);
-        updated.then(|| self.history.parent_set(hash(sample.service), value)).flatten()
+        updated.then(|| self.history.parent_set(self.keys.hash_one(sample.service), value)).flatten()
     }
 
     /// It does not, but it certainly was made for this request.
@@ -106,14 +108,15 @@ impl Samples {
         value: &TraceParent,
         selection: &Selection,
     ) -> Vec<Fault> {
-        let process = hash(sample.pairing.service);
+        let process = self.keys.hash_one(sample.pairing.service);
         let bare = sample.pairing.parents == Parents::Absent && parent.carried.fields().0.is_empty();
         if bare && BODILESS.contains(&&*parent.target.method) {
-            let origin = Origin { id: parent.id.0, route: hash(&parent.target), affinity: &parent.affinity };
+            let origin =
+                Origin { id: parent.id.0, route: self.keys.hash_one(&parent.target), affinity: &parent.affinity };
             let faults = [
                 self.history.root(process, value.trace_id, Some(origin)),
                 self.history.generated(process, value.trace_id),
-                self.history.parent_set(hash(sample.service), value),
+                self.history.parent_set(self.keys.hash_one(sample.service), value),
             ];
             return faults.into_iter().flatten().collect();
         }
@@ -128,8 +131,13 @@ impl Samples {
         // Whom a Unix socket belongs to is not known.
         let Endpoints::Tcp { local, remote } = &parent.endpoints else { return None };
         let hop = (&parent.target, sample.target, sample.destination);
-        let sender = hash((sample.service, remote.ip(), local.port(), hop));
+        let sender = self.keys.hash_one((sample.service, remote.ip(), local.port(), hop));
         self.history.received(sender, parent.carried.fields(), value, fate)
+    }
+
+    /// The process, and calls of it that are made alike.
+    fn kind(&self, pairing: &Pairing, target: &Target, destination: &Destination) -> (u64, u64) {
+        (self.keys.hash_one(pairing.service), self.keys.hash_one((target, destination)))
     }
 
     /// How bad it is that a call of this kind broke the rule, if worse than elsewhere.
@@ -141,24 +149,13 @@ impl Samples {
         destination: &Destination,
     ) -> Option<Severity> {
         let sampled = pairing.parent.as_ref()?.carried.w3c.valid()?.is_sampled();
-        let odd =
-            rule.name == PARENT_ID_NOT_UPDATED.name && self.history.is_odd(kind(pairing, target, destination), sampled);
+        let odd = rule.name == PARENT_ID_NOT_UPDATED.name
+            && self.history.is_odd(self.kind(pairing, target, destination), sampled);
         odd.then_some(Severity::Warning)
     }
-}
-
-/// The process, and calls of it that are made alike.
-fn kind(pairing: &Pairing, target: &Target, destination: &Destination) -> (u64, u64) {
-    (hash(pairing.service), hash((target, destination)))
 }
 
 /// Whether the rule speaks of the request that a call was made for, and is broken only where that is certain.
 pub fn is_by_samples(rule: &'static Rule) -> bool {
     rules::ALL.iter().any(|other| other.name == rule.name)
-}
-
-fn hash(value: impl Hash) -> u64 {
-    let mut hasher = SipHasher13::new();
-    value.hash(&mut hasher);
-    hasher.finish()
 }

@@ -1,5 +1,7 @@
 //! What a head carries in all the formats together.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use super::format::{Cargo, Comparison, Fault, Fields, Format, Level, Reading, Status};
@@ -38,7 +40,7 @@ pub struct Carried {
     present: u64,
     /// The one that a finding about the trace is about, and of which its loss is a fault.
     main: Option<usize>,
-    fields: Vec<(Bytes, Bytes)>,
+    fields: Arc<[(Bytes, Bytes)]>,
 }
 
 impl Carried {
@@ -46,8 +48,7 @@ impl Carried {
     pub fn of(head: &RequestHead, visibility: Visibility, selection: &Selection) -> Self {
         let whole = visibility == Visibility::Whole;
         let fields = Fields(&head.fields);
-        let audited = |at: usize, format: &dyn Format| if has(fields, format) { 1 << (at & 63) } else { 0 };
-        let present = selection.formats.iter().enumerate().fold(0, |all, (at, format)| all | audited(at, *format));
+        let present = fields.0.iter().fold(0, |all, (name, _)| all | selection.formats_of(name));
         let mut carried = Self {
             w3c: if whole { Context::Absent } else { Context::Unseen },
             named: Vec::new(),
@@ -59,9 +60,7 @@ impl Carried {
             main: None,
             fields: head.fields.clone(),
         };
-        if selection.formats.iter().any(|format| format.name() == w3c::NAME) {
-            carried.w3c = Context::read(fields, visibility);
-        }
+        carried.w3c = Context::read(fields, visibility);
         for (at, format) in selection.formats.iter().enumerate().filter(|(at, _)| present & 1 << (at & 63) != 0) {
             carried.add(at, *format, selection);
         }
@@ -95,7 +94,11 @@ impl Carried {
         let sound = reading.faults.iter().all(|fault| w3c::rules::is_of_state(fault.rule));
         let identity = reading.identity;
         self.denied |= reading.denied;
-        self.named.extend(identity.map(|identity| Named { format: format.name(), identity }));
+        if let Some(identity) = identity {
+            // As a rule there is one.
+            self.named.reserve_exact(1);
+            self.named.push(Named { format: format.name(), identity });
+        }
         let lost = self.lost(format, selection);
         match (lost, identity, self.presence) {
             (Status::Dropped, Some(_), _) if format.dropped().is_some() => {
@@ -111,12 +114,10 @@ impl Carried {
 
     /// What becomes of a format where nothing is sent on.
     fn lost(&self, format: &'static dyn Format, selection: &Selection) -> Status {
-        let none = Fields(&[]);
-        let compared = match format.name() == w3c::NAME && self.whole {
-            true => W3C.compare_with((&self.w3c, self.fields()), (&Context::Absent, none), selection.level),
-            false => format.compare(self.fields(), none, selection.level),
-        };
-        compared.status
+        match format.name() == w3c::NAME && self.whole {
+            true => w3c::status(&self.w3c, &Context::Absent),
+            false => format.compare(self.fields(), Fields(&[]), selection.level).status,
+        }
     }
 
     /// What became of a format from a request to a call that was made for it. Both heads were seen whole.
@@ -176,13 +177,4 @@ impl Carried {
     pub fn repeats(&self, received: &Self) -> bool {
         self.w3c.raw().is_some_and(|raw| received.w3c.raw() == Some(raw))
     }
-}
-
-fn has(head: Fields<'_>, format: &dyn Format) -> bool {
-    let is = |name: &[u8], field: &str| name.eq_ignore_ascii_case(field.as_bytes());
-    let begins = |name: &[u8], prefix: &str| name.get(..prefix.len()).is_some_and(|name| is(name, prefix));
-    head.0.iter().any(|(name, _)| {
-        format.fields().iter().any(|field| is(name, field))
-            || format.prefixes().iter().any(|prefix| begins(name, prefix))
-    })
 }

@@ -42,6 +42,24 @@ pub struct Selection {
     told: usize,
     /// Level of W3C Trace Context.
     pub level: Level,
+    lines: Arc<[Line]>,
+}
+
+/// Fields of this name, or whose names begin like it, are those of some formats: a bit for each.
+struct Line {
+    name: &'static str,
+    begins: bool,
+    formats: u64,
+}
+
+/// The fields of all of them.
+fn lines(formats: &[&'static dyn Format]) -> Arc<[Line]> {
+    let of = |(at, format): (usize, &&'static dyn Format)| {
+        let formats = 1 << (at & 63);
+        let fields = format.fields().iter().map(move |name| Line { name, begins: false, formats });
+        fields.chain(format.prefixes().iter().map(move |name| Line { name, begins: true, formats }))
+    };
+    formats.iter().enumerate().flat_map(of).collect()
 }
 
 impl Selection {
@@ -59,8 +77,8 @@ impl Selection {
         }
         let told = selected.len();
         let others = FORMATS.into_iter().filter(|format| !selected.iter().any(|other| other.name() == format.name()));
-        let formats = selected.iter().copied().chain(others).collect();
-        Ok(Self { formats, told, level })
+        let formats: Arc<[_]> = selected.iter().copied().chain(others).collect();
+        Ok(Self { lines: lines(&formats), formats, told, level })
     }
 
     /// Whether findings on this format are wanted.
@@ -71,6 +89,15 @@ impl Selection {
     /// Where a format stands among them.
     pub fn place(&self, format: &str) -> usize {
         self.formats.iter().position(|other| other.name() == format).unwrap_or(self.formats.len())
+    }
+
+    /// The formats that have a field of this name, by their places: a bit for each.
+    pub(super) fn formats_of(&self, name: &[u8]) -> u64 {
+        let of = |line: &&Line| {
+            let name = if line.begins { name.get(..line.name.len()).unwrap_or_default() } else { name };
+            name.eq_ignore_ascii_case(line.name.as_bytes())
+        };
+        self.lines.iter().filter(of).fold(0, |all, line| all | line.formats)
     }
 
     /// Names of the fields that have to stay readable, lower case.
@@ -86,7 +113,8 @@ impl Selection {
 
 impl Default for Selection {
     fn default() -> Self {
-        Self { formats: FORMATS.into(), told: FORMATS.len(), level: Level::default() }
+        let level = Level::default();
+        Self { formats: FORMATS.into(), told: FORMATS.len(), level, lines: lines(&FORMATS) }
     }
 }
 

@@ -123,7 +123,8 @@ impl W3c {
     }
 }
 
-fn status(received: &Context, sent: &Context) -> Status {
+/// What became of `traceparent` in a word.
+pub(super) fn status(received: &Context, sent: &Context) -> Status {
     match (received, sent) {
         (Context::Unseen, _) | (_, Context::Unseen) => Status::Unknown,
         (Context::Absent, Context::Absent) => Status::Absent,

@@ -5,7 +5,7 @@ use auditor_ebpf::wire;
 use super::open::{Completion, Open, Queue};
 use super::table::Counters;
 use super::{End, Event, ExchangeId, Request, RequestHead, Role, Visibility};
-use crate::http::{Arrival, Framer, Kind, Policy, Step};
+use crate::http::{Arrival, Framer, Kind, Noted, Policy, Step};
 use crate::record::{BootNs, Data, Direction, Endpoints};
 
 /// From this length on an operation that starts like a head starts with a whole first word, and not only with a letter
@@ -21,6 +21,8 @@ pub(super) struct Context<'a> {
     pub(super) losses: u64,
     pub(super) max_open: usize,
     pub(super) policy: &'a Policy,
+    /// Of the head at hand.
+    pub(super) noted: &'a mut Noted,
 }
 
 impl Context<'_> {
@@ -231,7 +233,7 @@ impl Connection {
                 bytes.get_mut(at..).unwrap_or_default().fill(0);
                 return;
             }
-            match self.side(data.direction).framer.step(bytes, &mut at, context.policy) {
+            match self.side(data.direction).framer.step(bytes, &mut at, context.policy, context.noted) {
                 Step::Exhausted => return,
                 Step::BodyEnd => self.body_ended(data.direction, data.time, context),
                 Step::NotHttp => {

@@ -46,7 +46,9 @@ impl Connection {
         let whole = bytes.is_some();
         let side = self.side(data.direction);
         let started = side.started;
-        let parsed = parse_request(side.framer.head(bytes.unwrap_or_default()), whole, context.policy);
+        let framer = &side.framer;
+        let noted = Some(&*context.noted).filter(|_| whole && framer.is_noted());
+        let parsed = parse_request(framer.head(bytes.unwrap_or_default()), whole, noted, context.policy);
         if tentative {
             side.framer.lose();
             return self.push_lost(data, context);
@@ -88,7 +90,8 @@ impl Connection {
 
     fn response(&mut self, bytes: Option<&[u8]>, data: &Data, context: &mut Context<'_>) {
         let framer = &self.side(data.direction).framer;
-        let parsed = bytes.and_then(|bytes| parse_response(framer.head(bytes), context.policy).ok());
+        let noted = Some(&*context.noted).filter(|_| framer.is_noted());
+        let parsed = bytes.and_then(|bytes| parse_response(framer.head(bytes), noted, context.policy).ok());
         context.counters.unparsable += u64::from(bytes.is_some() && parsed.is_none());
         let interim = parsed.is_some_and(|parsed| matches!(parsed.status, 100 | 102..=199));
         if interim {

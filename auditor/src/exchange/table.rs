@@ -7,7 +7,7 @@ use lru::LruCache;
 
 use super::connection::{Connection, Context};
 use super::{End, Event};
-use crate::http::Policy;
+use crate::http::{Noted, Policy};
 use crate::record::{BootNs, Close, Data, Record, SocketId};
 use crate::stream::Ordered;
 
@@ -64,25 +64,40 @@ pub struct Counters {
 /// Turns records into [`Event`]s; masks the records' bytes on the way (see [`crate::http`]).
 #[derive(Debug)]
 pub struct Exchanges {
-    limits: Limits,
-    policy: Policy,
     connections: LruCache<SocketId, Connection>,
     held: usize,
+    state: State,
+}
+
+/// What the connections have in common.
+#[derive(Debug)]
+struct State {
+    limits: Limits,
+    policy: Policy,
+    noted: Noted,
     next_id: u64,
     losses: u64,
     counters: Counters,
 }
 
+impl State {
+    fn context<'a>(&'a mut self, events: &'a mut Vec<Event>) -> Context<'a> {
+        let Self { limits, policy, noted, next_id, losses, counters } = self;
+        Context { events, counters, next_id, losses: *losses, max_open: limits.open_exchanges.max(1), policy, noted }
+    }
+}
+
 impl Exchanges {
     /// An empty table; fields become this.
     pub fn new(limits: Limits, policy: Policy) -> Self {
-        let connections = LruCache::unbounded();
-        Self { limits, policy, connections, held: 0, next_id: 0, losses: 0, counters: Counters::default() }
+        let (noted, counters) = (Noted::default(), Counters::default());
+        let state = State { limits, policy, noted, next_id: 0, losses: 0, counters };
+        Self { connections: LruCache::unbounded(), held: 0, state }
     }
 
     /// What was counted so far.
     pub fn counters(&self) -> Counters {
-        self.counters
+        self.state.counters
     }
 
     /// Connections remembered now.
@@ -100,7 +115,7 @@ impl Exchanges {
         match item {
             Ordered::Record(record) => self.record(record, events),
             Ordered::Lost { count, time } => {
-                self.losses += 1;
+                self.state.losses += 1;
                 events.push(Event::Lost { count: *count, time: *time });
             }
         }
@@ -109,8 +124,7 @@ impl Exchanges {
     /// The run is over: everything open is out of sight.
     pub fn finish(&mut self, time: BootNs, events: &mut Vec<Event>) {
         while let Some((_, mut connection)) = self.connections.pop_lru() {
-            let mut context =
-                borrow(&mut self.counters, &mut self.next_id, self.losses, (&self.limits, &self.policy), events);
+            let mut context = self.state.context(events);
             connection.end_all(End::OutOfSight, time, &mut context);
         }
         self.held = 0;
@@ -132,12 +146,10 @@ impl Exchanges {
         if fresh && let Some(mut before) = self.connections.pop(&data.socket) {
             // The kernel side forgot this socket, or another one lives at its address.
             self.held = self.held.saturating_sub(before.weight());
-            let mut context =
-                borrow(&mut self.counters, &mut self.next_id, self.losses, (&self.limits, &self.policy), events);
+            let mut context = self.state.context(events);
             before.end_all(End::OutOfSight, data.time, &mut context);
         }
-        let mut context =
-            borrow(&mut self.counters, &mut self.next_id, self.losses, (&self.limits, &self.policy), events);
+        let mut context = self.state.context(events);
         let mut created = false;
         let connection = self.connections.get_or_insert_mut(data.socket, || {
             created = true;
@@ -146,19 +158,17 @@ impl Exchanges {
         let before = if created { 0 } else { connection.weight() };
         connection.data(data, &mut context);
         self.held = self.held.saturating_sub(before) + connection.weight();
-        while self.connections.len() > self.limits.connections || self.held > self.limits.bytes {
+        while self.connections.len() > self.state.limits.connections || self.held > self.state.limits.bytes {
             let Some((_, mut evicted)) = self.connections.pop_lru() else { break };
             self.held = self.held.saturating_sub(evicted.weight());
-            self.counters.evicted_connections += 1;
-            let mut context =
-                borrow(&mut self.counters, &mut self.next_id, self.losses, (&self.limits, &self.policy), events);
+            self.state.counters.evicted_connections += 1;
+            let mut context = self.state.context(events);
             evicted.end_all(End::OutOfSight, data.time, &mut context);
         }
     }
 
     fn close(&mut self, close: &Close, events: &mut Vec<Event>) {
-        let mut context =
-            borrow(&mut self.counters, &mut self.next_id, self.losses, (&self.limits, &self.policy), events);
+        let mut context = self.state.context(events);
         if close.eof {
             if let Some(connection) = self.connections.peek_mut(&close.socket) {
                 let before = connection.weight();
@@ -170,15 +180,4 @@ impl Exchanges {
             connection.closed(close.time, &mut context);
         }
     }
-}
-
-/// Borrows what a connection may write to, while the table itself is borrowed too.
-fn borrow<'a>(
-    counters: &'a mut Counters,
-    next_id: &'a mut u64,
-    losses: u64,
-    (limits, policy): (&Limits, &'a Policy),
-    events: &'a mut Vec<Event>,
-) -> Context<'a> {
-    Context { events, counters, next_id, losses, max_open: limits.open_exchanges.max(1), policy }
 }

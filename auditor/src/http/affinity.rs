@@ -8,6 +8,7 @@ use std::hash::Hasher;
 
 use memchr::memchr;
 use siphasher::sip::SipHasher13;
+use smallvec::SmallVec;
 
 use super::fields::{Field, Treatment};
 use super::masking::{WORD_MIN, is_comparable, is_telling};
@@ -30,7 +31,7 @@ enum Kind {
 /// Of a request with this path, masked query, and masked fields. No value twice.
 pub(super) fn values<'a>(path: &str, query: &[u8], fields: impl Iterator<Item = (Field, &'a [u8])>) -> Vec<u64> {
     let mut values = Values::default();
-    let mut cookies = Vec::new();
+    let mut cookies = SmallVec::<[&[u8]; 4]>::new();
     for (field, value) in fields {
         match field.treatment {
             Treatment::Words => values.words(value, is_comparable, field.names_request),
@@ -50,11 +51,11 @@ pub(super) fn values<'a>(path: &str, query: &[u8], fields: impl Iterator<Item = 
             values.add(Kind::Cookies, value, false);
         }
     }
-    values.0
+    values.0.to_vec()
 }
 
 #[derive(Default)]
-struct Values(Vec<u64>);
+struct Values(SmallVec<[u64; VALUES]>);
 
 impl Values {
     fn pairs(&mut self, value: &[u8], separator: u8) {

@@ -8,6 +8,7 @@ use auditor_ebpf::wire;
 
 use super::Body;
 use super::chunked::{Chunked, Next};
+use super::lines::Noted;
 use super::mask::{BLANK, HeadMask, Kind, Verdict};
 use super::policy::Policy;
 
@@ -99,6 +100,11 @@ impl Framer {
     /// The head collected so far, masked. `bytes`: those of the record at hand, if it ends there.
     pub fn head<'a>(&'a self, bytes: &'a [u8]) -> &'a [u8] {
         if self.head.is_empty() { bytes.get(self.here.clone()).unwrap_or_default() } else { &self.head }
+    }
+
+    /// Whether the lines of the head that was just reported as complete are noted.
+    pub fn is_noted(&self) -> bool {
+        self.head.is_empty() && self.mask.is_straight()
     }
 
     /// Bytes held.
@@ -210,14 +216,14 @@ impl Framer {
     }
 
     /// Walks and masks `bytes` from `at` on, until something is to be told.
-    pub fn step(&mut self, bytes: &mut [u8], at: &mut usize, policy: &Policy) -> Step {
+    pub fn step(&mut self, bytes: &mut [u8], at: &mut usize, policy: &Policy, noted: &mut Noted) -> Step {
         let before = *at;
-        let step = self.walk(bytes, at, policy);
+        let step = self.walk(bytes, at, policy, noted);
         self.next = self.next.map(|next| next.wrapping_add((*at - before) as u64));
         step
     }
 
-    fn walk(&mut self, bytes: &mut [u8], at: &mut usize, policy: &Policy) -> Step {
+    fn walk(&mut self, bytes: &mut [u8], at: &mut usize, policy: &Policy, noted: &mut Noted) -> Step {
         loop {
             let rest = bytes.get_mut(*at..).unwrap_or_default();
             match self.state {
@@ -254,7 +260,7 @@ impl Framer {
                     let begin = *at;
                     let room = wire::HEAD_CAP - self.head.len();
                     let end = bytes.len().min(begin + room);
-                    let verdict = self.mask.walk(bytes.get_mut(..end).unwrap_or_default(), at, policy);
+                    let verdict = self.mask.walk(bytes.get_mut(..end).unwrap_or_default(), at, policy, noted);
                     self.here = begin..*at;
                     match verdict {
                         Verdict::Before => {}

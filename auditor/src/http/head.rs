@@ -4,11 +4,13 @@
 //! nobody asks for. So it is asked for the first line alone, and the lines of the fields that are needed are put straight.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use memchr::memchr;
 
 use super::fields::{Field, Structural};
+use super::lines::Noted;
 use super::{Body, Kind, Policy, affinity, mask, method};
 use crate::exchange::RequestHead;
 
@@ -103,12 +105,21 @@ impl ParsedResponse {
     }
 }
 
-/// Reads the head of a request. Of a head that is not `whole` the last, unfinished line is left out.
+/// Reads the head of a request. Of a head that is not `whole` the last, unfinished line is left out. `noted`: its lines, if
+/// all that are needed are noted.
 ///
 /// # Errors
 /// When it makes no sense.
-pub fn parse_request(bytes: &[u8], whole: bool, policy: &Policy) -> Result<ParsedRequest, Unparsable> {
-    let lines = Lines::read(bytes, whole, Kind::Request, policy)?;
+pub fn parse_request(
+    bytes: &[u8],
+    whole: bool,
+    noted: Option<&Noted>,
+    policy: &Policy,
+) -> Result<ParsedRequest, Unparsable> {
+    let lines = match noted {
+        Some(noted) => Lines::noted(bytes, noted),
+        None => Lines::read(bytes, whole, Kind::Request, policy)?,
+    };
     if lines.start.starts_with(b"PRI * HTTP/2.0") {
         let framing = Framing::Unclear;
         return Ok(ParsedRequest {
@@ -131,85 +142,105 @@ pub fn parse_request(bytes: &[u8], whole: bool, policy: &Policy) -> Result<Parse
     let (target, query) = target.split_once(['?', '#']).unwrap_or((target, ""));
     // Whom to connect to is masked.
     let path = if method == "CONNECT" { "*" } else { path(target) };
-    let mut head = RequestHead {
+    let (fields, crowded) = lines.audited();
+    let structure = Structure::of(&lines);
+    let text = |value: &[u8]| String::from_utf8_lossy(value).into();
+    let head = RequestHead {
         method: method::known(method).map_or_else(|| method.to_owned().into(), Cow::from),
         path: path.into(),
         minor_version,
-        fields: lines.audited(),
-        affinity: affinity::values(path, query.as_bytes(), lines.fields.iter().map(|line| (line.field, &*line.value))),
-        ..RequestHead::default()
+        host: structure.host.as_deref().map(text),
+        user_agent: structure.user_agent.as_deref().map(|value| text(value.get(..256).unwrap_or(value))),
+        fields,
+        affinity: affinity::values(path, query.as_bytes(), lines.iter().map(|(_, value, field)| (field, value))),
     };
-    let mut upgrade = None;
-    for (what, value) in lines.structural() {
-        match what {
-            Structural::Host if head.host.is_none() => head.host = Some(String::from_utf8_lossy(&value).into()),
-            Structural::UserAgent if head.user_agent.is_none() => {
-                let value = value.get(..256).unwrap_or(&value);
-                head.user_agent = Some(String::from_utf8_lossy(value).into());
-            }
-            Structural::Upgrade => {
-                let http2 =
-                    value.split(|&byte| byte == b',').any(|part| part.trim_ascii().eq_ignore_ascii_case(b"h2c"));
-                upgrade = Some(if http2 { Upgrade::Http2 } else { Upgrade::Other });
-            }
-            _ => {}
-        }
-    }
-    if method == "CONNECT" {
-        upgrade = Some(Upgrade::Connect);
-    }
-    let crowded = lines.fields.iter().filter(|line| line.field.audited).count() > MOST_FIELDS;
-    Ok(ParsedRequest { head, crowded, framing: framing(&lines), upgrade, http2_preface: false })
+    let upgrade = if method == "CONNECT" { Some(Upgrade::Connect) } else { structure.upgrade };
+    Ok(ParsedRequest { head, crowded, framing: structure.framing(), upgrade, http2_preface: false })
 }
 
-/// Reads the head of a response.
+/// Reads the head of a response; `noted` as for a request.
 ///
 /// # Errors
 /// When it makes no sense.
-pub fn parse_response(bytes: &[u8], policy: &Policy) -> Result<ParsedResponse, Unparsable> {
-    let lines = Lines::read(bytes, true, Kind::Response, policy)?;
+pub fn parse_response(bytes: &[u8], noted: Option<&Noted>, policy: &Policy) -> Result<ParsedResponse, Unparsable> {
+    let lines = match noted {
+        Some(noted) => Lines::noted(bytes, noted),
+        None => Lines::read(bytes, true, Kind::Response, policy)?,
+    };
     let start = lines.start();
     let mut response = httparse::Response::new(&mut []);
     let mut config = httparse::ParserConfig::default();
     config.allow_multiple_spaces_in_response_status_delimiters(true);
     config.parse_response(&mut response, &start)?;
     let status = response.code.ok_or(httparse::Error::Status)?;
-    Ok(ParsedResponse { status, framing: framing(&lines) })
+    Ok(ParsedResponse { status, framing: Structure::of(&lines).framing() })
 }
 
 /// An absolute target's path; its authority is masked.
 fn path(target: &str) -> &str {
+    // As a rule it is nothing else.
+    if target.starts_with('/') {
+        return target;
+    }
     match target.split_once("://") {
         Some((scheme, rest)) if !scheme.contains('/') => rest.find('/').and_then(|at| rest.get(at..)).unwrap_or("/"),
         _ => target,
     }
 }
 
-/// RFC 9112, 6.3: `Transfer-Encoding` beats `Content-Length`; lengths that differ are no length.
-fn framing(lines: &Lines<'_>) -> Framing {
-    let mut length = None;
-    let mut chunked = None;
-    for (what, value) in lines.structural() {
-        if what == Structural::TransferEncoding {
-            let last = value.rsplit(|&byte| byte == b',').next().unwrap_or_default();
-            chunked = Some(last.trim_ascii().eq_ignore_ascii_case(b"chunked"));
-        } else if what == Structural::ContentLength {
-            for value in value.split(|&byte| byte == b',') {
-                let parsed = digits(value.trim_ascii());
-                length = match (parsed, length) {
-                    (None, _) => Some(Err(())),
-                    (Some(value), None) => Some(Ok(value)),
-                    (Some(value), Some(Ok(before))) if value == before => length,
-                    (Some(_), Some(_)) => Some(Err(())),
-                };
+/// What the fields say that are needed of any head.
+#[derive(Default)]
+struct Structure<'a> {
+    host: Option<Cow<'a, [u8]>>,
+    user_agent: Option<Cow<'a, [u8]>>,
+    upgrade: Option<Upgrade>,
+    /// Lengths that differ are no length.
+    length: Option<Result<u64, ()>>,
+    chunked: Option<bool>,
+}
+
+impl<'a> Structure<'a> {
+    fn of(lines: &'a Lines<'_>) -> Self {
+        let mut all = Self::default();
+        for (what, value) in lines.iter().filter_map(|(_, value, field)| Some((field.structural?, value))) {
+            match what {
+                Structural::Host if all.host.is_none() => all.host = Some(legal(value)),
+                Structural::UserAgent if all.user_agent.is_none() => all.user_agent = Some(legal(value)),
+                Structural::Upgrade => {
+                    let value = legal(value);
+                    let mut parts = value.split(|&byte| byte == b',');
+                    let http2 = parts.any(|part| part.trim_ascii().eq_ignore_ascii_case(b"h2c"));
+                    all.upgrade = Some(if http2 { Upgrade::Http2 } else { Upgrade::Other });
+                }
+                Structural::TransferEncoding => {
+                    let value = legal(value);
+                    let last = value.rsplit(|&byte| byte == b',').next().unwrap_or_default();
+                    all.chunked = Some(last.trim_ascii().eq_ignore_ascii_case(b"chunked"));
+                }
+                Structural::ContentLength => legal(value).split(|&byte| byte == b',').for_each(|v| all.length(v)),
+                _ => {}
             }
         }
+        all
     }
-    match (chunked, length) {
-        (Some(true), _) => Framing::Chunked,
-        (Some(false), _) | (None, Some(Err(()))) => Framing::Unclear,
-        (None, Some(Ok(length))) => Framing::Length(length),
-        (None, None) => Framing::Unsaid,
+
+    fn length(&mut self, value: &[u8]) {
+        self.length = match (digits(value.trim_ascii()), self.length) {
+            (None, _) => Some(Err(())),
+            (Some(value), None) => Some(Ok(value)),
+            (Some(value), Some(Ok(before))) if value == before => self.length,
+            (Some(_), Some(_)) => Some(Err(())),
+        };
+    }
+
+    /// RFC 9112, 6.3: `Transfer-Encoding` beats `Content-Length`.
+    fn framing(&self) -> Framing {
+        match (self.chunked, self.length) {
+            (Some(true), _) => Framing::Chunked,
+            (Some(false), _) | (None, Some(Err(()))) => Framing::Unclear,
+            (None, Some(Ok(length))) => Framing::Length(length),
+            (None, None) => Framing::Unsaid,
+        }
     }
 }
 
@@ -223,7 +254,10 @@ fn digits(value: &[u8]) -> Option<u64> {
 /// A head put straight: the start line and the lines of the listed fields, unfolded.
 struct Lines<'a> {
     start: &'a [u8],
-    fields: Vec<Line<'a>>,
+    /// Where they were noted, those of this head.
+    noted: Option<(&'a Noted, &'a [u8])>,
+    /// Otherwise, as they were read.
+    read: Vec<Line<'a>>,
 }
 
 struct Line<'a> {
@@ -233,6 +267,17 @@ struct Line<'a> {
 }
 
 impl<'a> Lines<'a> {
+    fn noted(head: &'a [u8], noted: &'a Noted) -> Self {
+        let start = split(head).next().unwrap_or_default().trim_ascii();
+        Self { start, noted: Some((noted, head)), read: Vec::new() }
+    }
+
+    /// Names and values.
+    fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8], Field)> {
+        let read = self.read.iter().map(|line| (line.name, &*line.value, line.field));
+        self.noted.into_iter().flat_map(|(noted, head)| noted.lines(head)).chain(read)
+    }
+
     fn read(bytes: &'a [u8], whole: bool, kind: Kind, policy: &Policy) -> Result<Self, Unparsable> {
         let mut lines = split(bytes).filter(|line| whole || line.ends_with(b"\n"));
         let start = lines.next().unwrap_or_default().trim_ascii();
@@ -274,7 +319,7 @@ impl<'a> Lines<'a> {
                 last = Last::Skipped;
             }
         }
-        Ok(Self { start, fields })
+        Ok(Self { start, noted: None, read: fields })
     }
 
     /// What `httparse` is to read.
@@ -285,29 +330,34 @@ impl<'a> Lines<'a> {
         self.start.iter().map(|&byte| if byte.is_ascii() { byte } else { b'_' }).collect()
     }
 
-    fn structural(&self) -> impl Iterator<Item = (Structural, Cow<'_, [u8]>)> {
-        self.fields.iter().filter_map(|line| Some((line.field.structural?, line.legal())))
-    }
-
-    /// Names and values of the audited fields: slices of one piece of memory, since many requests are held.
-    fn audited(&self) -> Vec<(Bytes, Bytes)> {
-        let audited = || self.fields.iter().filter(|line| line.field.audited).take(MOST_FIELDS);
-        let mut all = Vec::with_capacity(audited().map(|line| line.name.len() + line.value.len()).sum());
-        for line in audited() {
-            all.extend_from_slice(line.name);
-            all.extend(line.value.iter().map(legal));
+    /// Names and values of the audited fields: slices of one piece of memory, since many requests are held; and whether
+    /// there are more than are kept.
+    fn audited(&self) -> (Arc<[(Bytes, Bytes)]>, bool) {
+        let audited = || self.iter().filter(|(_, _, field)| field.audited);
+        let (count, size) =
+            audited().fold((0, 0), |(count, size), (name, value, _)| (count + 1, size + name.len() + value.len()));
+        let mut all = Vec::with_capacity(size);
+        let kept = || audited().take(MOST_FIELDS);
+        for (name, value, _) in kept() {
+            all.extend_from_slice(name);
+            all.extend(value.iter().map(legal_byte));
         }
-        let mut all = Bytes::from(all);
-        let mut fields = Vec::with_capacity(audited().count());
-        fields.extend(audited().map(|line| (all.split_to(line.name.len()), all.split_to(line.value.len()))));
-        fields
+        let (mut all, mut kept) = (Bytes::from(all), kept());
+        let mut field = |_| {
+            let (name, value, _) = kept.next().unwrap_or_default();
+            (all.split_to(name.len()), all.split_to(value.len()))
+        };
+        ((0..count.min(MOST_FIELDS)).map(&mut field).collect(), count > MOST_FIELDS)
     }
 }
 
-impl Line<'_> {
-    fn legal(&self) -> Cow<'_, [u8]> {
-        let value = self.value.trim_ascii();
-        if value.iter().all(|byte| legal(byte) == *byte) { value.into() } else { value.iter().map(legal).collect() }
+/// A value as it is read.
+fn legal(value: &[u8]) -> Cow<'_, [u8]> {
+    let value = value.trim_ascii();
+    if value.iter().all(|byte| legal_byte(byte) == *byte) {
+        value.into()
+    } else {
+        value.iter().map(legal_byte).collect()
     }
 }
 
@@ -322,7 +372,7 @@ fn split(mut bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 /// A control byte makes any value malformed, and so does a question mark any audited value.
-fn legal(byte: &u8) -> u8 {
+fn legal_byte(byte: &u8) -> u8 {
     if byte.is_ascii_control() && *byte != b'\t' { b'?' } else { *byte }
 }
 
@@ -334,145 +384,4 @@ enum Last {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::{Masking, NAMES_REQUEST};
-    use super::*;
-    use crate::testing::policy;
-
-    fn parse_request(bytes: &[u8], whole: bool) -> Result<ParsedRequest, Unparsable> {
-        super::parse_request(bytes, whole, &policy(Masking::Blank))
-    }
-
-    fn fields(text: &str) -> Vec<(String, String)> {
-        let text_of = |bytes: &Bytes| String::from_utf8(bytes.to_vec()).unwrap();
-        let parsed = parse_request(text.as_bytes(), true).unwrap();
-        parsed.head.fields.iter().map(|(name, value)| (text_of(name), text_of(value))).collect()
-    }
-
-    #[test]
-    fn sloppy_lines_are_read() {
-        let text = "GET  /p  HTTP/1.1\nHost:h\nTRACEPARENT:00-a\ntraceparent \t:\t00-b \t\r\ntracestate: a=1,\r\n\tb=2\n\
-                    X@y: z\nno colon here\nBad\0: b\nuser-agent: c\x01\r\n\r\n";
-        let expected = [("TRACEPARENT", "00-a"), ("traceparent", "00-b"), ("tracestate", "a=1, b=2")];
-        assert_eq!(fields(text), expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
-        let head = parse_request(text.as_bytes(), true).unwrap().head;
-        assert_eq!((&*head.method, &*head.path, head.minor_version), ("GET", "/p", 1));
-        assert_eq!((head.host.as_deref(), head.user_agent.as_deref()), (Some("h"), Some("c?")));
-    }
-
-    #[test]
-    fn what_could_be_an_audited_field_is_never_skipped() {
-        for line in ["traceparent 00-a", "x traceparent: 00-a"] {
-            let text = format!("GET / HTTP/1.1\r\n{line}\r\n\r\n");
-            assert_eq!(parse_request(text.as_bytes(), true), Err(Unparsable::Ambiguous), "{line}");
-        }
-        assert_eq!(parse_request(b"GET / HTTP/1.1\r\n traceparent: 00-a\r\n\r\n", true), Err(Unparsable::Ambiguous));
-    }
-
-    #[test]
-    fn short_names_are_mentioned_by_whole_words_only() {
-        for (line, ambiguous) in [("b3 1", true), ("x SW8: 1", true), ("web3 1", false), ("b3x 1", false)] {
-            let text = format!("GET / HTTP/1.1\r\n{line}\r\n\r\n");
-            assert_eq!(parse_request(text.as_bytes(), true).is_err(), ambiguous, "{line}");
-            let text = format!("HTTP/1.1 200 OK\r\n{line}\r\n\r\n");
-            assert!(parse_response(text.as_bytes(), &policy(Masking::Blank)).is_ok(), "{line}");
-        }
-    }
-
-    #[test]
-    fn an_audited_id_travels_on_as_it_is_and_can_be_compared() {
-        let of = |name: &str| {
-            let text = format!("GET / HTTP/1.1\r\n{name}: 4bf92f35\r\n\r\n");
-            parse_request(text.as_bytes(), true).unwrap().head
-        };
-        let (one, other) = (of("x-request-id"), of("X-Correlation-ID"));
-        assert_eq!((one.fields.len(), one.affinity.len()), (1, 1));
-        assert_eq!(one.affinity[0] & !NAMES_REQUEST, other.affinity[0]);
-    }
-
-    #[test]
-    fn a_header_can_be_framing_and_audited() {
-        let policy = Policy::new(Masking::Blank, ["host", "content-length"], []);
-        let text = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n";
-        let parsed = super::parse_request(text, true, &policy).unwrap();
-        assert_eq!(
-            (parsed.head.fields.len(), parsed.head.host.as_deref(), parsed.framing),
-            (2, Some("a"), Framing::Length(5))
-        );
-    }
-
-    #[test]
-    fn values_to_compare_travel_as_hashes() {
-        let text = "GET /u/4bf92f35-77b3?xxxx=abcd&x HTTP/1.1\r\nX-User: efgh\r\nCookie: x=ijkl;\r\n x=mnop\r\n\r\n";
-        let head = parse_request(text.as_bytes(), true).unwrap().head;
-        // Each, and both cookies together.
-        assert_eq!((&*head.path, head.fields.len(), head.affinity.len()), ("/u/4bf92f35-77b3", 0, 6));
-        let other = parse_request(b"GET / HTTP/1.1\nx-tenant-id: abcd\n\n", true).unwrap().head;
-        assert!(head.affinity.contains(&other.affinity[0]));
-    }
-
-    #[test]
-    fn hundreds_of_fields_are_read() {
-        let mut text = String::from("GET / HTTP/1.1\r\n");
-        for n in 0..300 {
-            text += &format!("x-{n}: v\r\ntracestate: a={n}\r\n");
-        }
-        text += "\r\n";
-        assert_eq!(fields(&text).len(), 300);
-    }
-
-    #[test]
-    fn thousands_of_fields_are_too_many() {
-        for (lines, crowded) in [(MOST_FIELDS, false), (4000, true)] {
-            let text = format!("GET / HTTP/1.1\n{}Host: h\n\n", "b3:\n".repeat(lines));
-            let parsed = parse_request(text.as_bytes(), true).unwrap();
-            assert_eq!((parsed.head.fields.len(), parsed.crowded), (MOST_FIELDS, crowded));
-            assert_eq!(parsed.head.host.as_deref(), Some("h"));
-        }
-    }
-
-    #[test]
-    fn a_cut_head_gives_its_complete_lines() {
-        let parsed = parse_request(b"GET /a HTTP/1.1\r\ntraceparent: 1\r\ntracestate: a", false).unwrap();
-        assert_eq!((&*parsed.head.path, parsed.head.fields.len()), ("/a", 1));
-    }
-
-    #[test]
-    fn body_lengths() {
-        let of = |fields: &str| {
-            let text = format!("POST / HTTP/1.1\r\n{fields}\r\n");
-            parse_request(text.as_bytes(), true).unwrap().framing
-        };
-        assert_eq!(of(""), Framing::Unsaid);
-        assert_eq!(of("Content-Length: 5\r\n"), Framing::Length(5));
-        assert_eq!(of("Content-Length: 5, 5\r\nContent-Length:5\r\n"), Framing::Length(5));
-        assert_eq!(of("Content-Length: 5\r\nContent-Length: 6\r\n"), Framing::Unclear);
-        assert_eq!(of("Content-Length: +5\r\n"), Framing::Unclear);
-        assert_eq!(of("Content-Length: 99999999999999999999999\r\n"), Framing::Unclear);
-        assert_eq!(of("Content-Length: 5\r\nTransfer-Encoding: gzip, Chunked\r\n"), Framing::Chunked);
-        assert_eq!(of("Transfer-Encoding: gzip\r\n"), Framing::Unclear);
-    }
-
-    #[test]
-    fn responses_without_body() {
-        let of = |status, framing, to_head| ParsedResponse { status, framing }.body(to_head);
-        assert_eq!(of(204, Framing::Unsaid, Some(false)), Body::Length(0));
-        assert_eq!(of(304, Framing::Length(9), None), Body::Length(0));
-        assert_eq!(of(200, Framing::Length(9), Some(true)), Body::Length(0));
-        assert_eq!(of(200, Framing::Length(9), Some(false)), Body::Length(9));
-        assert_eq!(of(200, Framing::Length(9), None), Body::Unknown);
-        assert_eq!(of(200, Framing::Unsaid, Some(false)), Body::Unknown);
-    }
-
-    #[test]
-    fn targets() {
-        let path = |target: &str| {
-            let text = format!("GET {target} HTTP/1.1\r\n\r\n");
-            parse_request(text.as_bytes(), true).unwrap().head.path
-        };
-        assert_eq!(&*path("/a?xx"), "/a");
-        assert_eq!(&*path("http://xxx/a/b?x"), "/a/b");
-        assert_eq!(&*path("http://xxx"), "/");
-        assert_eq!(&*path("/a://b/c"), "/a://b/c");
-    }
-}
+mod tests;

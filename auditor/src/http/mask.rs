@@ -6,14 +6,17 @@
 //! a value that can be compared (see [`super::masking`]). Of a field name, which may turn out to be no name for want of a
 //! colon, only what begins the name of a listed field stays; the rest is `_`, which no such name has.
 
-use memchr::memchr;
+use memchr::{memchr, memchr3};
 
 use super::fields::{Field, Treatment};
+use super::lines::Noted;
 use super::masking::{Hash, MASKED, ValueMask};
 use super::method::FirstWord;
 use super::policy::Policy;
 use super::trie::{At, Trie};
 
+/// Bytes that are looked at at once: what a line costs must not grow with those behind it.
+const NEAR: usize = 256;
 /// Stands for a byte of a field name.
 const MASKED_NAME: u8 = b'_';
 /// Stands for a byte of a body, or of anything that is not understood.
@@ -76,6 +79,8 @@ pub(super) struct HeadMask {
     value: ValueMask,
     /// What the word that just ended becomes.
     hash: Option<Hash>,
+    /// All of it is in one record, with a field on every line: then the lines are noted.
+    straight: bool,
 }
 
 impl HeadMask {
@@ -88,6 +93,7 @@ impl HeadMask {
             name: Name::BEGIN,
             value: ValueMask::default(),
             hash: None,
+            straight: true,
         }
     }
 
@@ -96,10 +102,23 @@ impl HeadMask {
         self.kind
     }
 
+    /// Whether the lines that are needed are noted, once the head is complete.
+    pub(super) fn is_straight(&self) -> bool {
+        self.straight
+    }
+
     /// Walks and masks `bytes` from `at` on, until there is more to say than that they belong to the head.
-    pub(super) fn walk(&mut self, bytes: &mut [u8], at: &mut usize, policy: &Policy) -> Verdict {
+    pub(super) fn walk(&mut self, bytes: &mut [u8], at: &mut usize, policy: &Policy, noted: &mut Noted) -> Verdict {
+        let begin = *at;
+        self.straight &= self.place == Place::Before;
+        noted.clear();
         loop {
-            *at += self.run(bytes.get_mut(*at..).unwrap_or_default(), policy);
+            let walked = *at - begin;
+            let rest = bytes.get_mut(*at..).unwrap_or_default();
+            *at += match self.place {
+                Place::LineStart => self.lines(rest, walked, policy, noted),
+                _ => self.run(rest, policy),
+            };
             let Some((before, [byte, ..])) = bytes.split_at_mut_checked(*at) else { return Verdict::Within };
             *at += 1;
             let verdict = self.step(byte, policy);
@@ -119,21 +138,70 @@ impl HeadMask {
     fn run(&mut self, bytes: &mut [u8], policy: &Policy) -> usize {
         let until = |ends: fn(u8) -> bool| bytes.iter().position(|byte| ends(*byte)).unwrap_or(bytes.len());
         match self.place {
+            Place::Before | Place::FirstWord => {
+                let words = policy.first_words();
+                let known = bytes.iter().map_while(|byte| {
+                    self.word = words.step(self.word, *byte)?;
+                    self.place = Place::FirstWord;
+                    Some(())
+                });
+                known.count()
+            }
+            Place::Version(0) if bytes.starts_with(b"HTTP/1.1") => {
+                self.place = Place::Version(8);
+                8
+            }
+            Place::Status(0) if matches!(bytes, [b'0'..=b'9', b'0'..=b'9', b'0'..=b'9', ..]) => {
+                self.place = Place::Status(3);
+                3
+            }
             Place::Path => until(|byte| is_blank(byte) || matches!(byte, b'\n' | b'?' | b'#')),
             Place::Name => self.run_of_name(bytes, policy),
             Place::Value if self.value.keeps() => memchr(b'\n', bytes).unwrap_or(bytes.len()),
             Place::Reason | Place::Value if self.place == Place::Reason || self.value.masks() => {
                 let line = memchr(b'\n', bytes).unwrap_or(bytes.len());
-                let words = bytes.iter_mut().take(line).filter(|byte| !is_blank(**byte));
-                words.for_each(|byte| *byte = MASKED);
+                mask_words(bytes.get_mut(..line).unwrap_or_default());
                 line
             }
             Place::Value | Place::Query => {
-                let word = until(|byte| is_blank(byte) || byte == b'\n');
+                let word = length_of_word(bytes);
                 self.value.run(bytes.get_mut(..word).unwrap_or_default(), policy.masking())
             }
             _ => 0,
         }
+    }
+
+    /// Masks whole lines of fields at once, as long as they are as they should be; of one whose words can be compared only
+    /// the name. Says how many bytes. The same as [`Self::step`] for each.
+    fn lines(&mut self, bytes: &mut [u8], before: usize, policy: &Policy, noted: &mut Noted) -> usize {
+        let mut at = 0;
+        while let Some(rest) = bytes.get_mut(at..)
+            && let Some(end) = memchr(b'\n', rest)
+            && let Some(colon) = rest.iter().position(|byte| !is_token(*byte)).filter(|colon| *colon > 0)
+            && let Some((name, [b':', value @ ..])) =
+                rest.get_mut(..end).and_then(|line| line.split_at_mut_checked(colon))
+        {
+            let (known, listed) = policy.known(name);
+            name.get_mut(known..).unwrap_or_default().fill(MASKED_NAME);
+            let field = listed.filter(|field| self.needs(field));
+            if let Some(field) = field {
+                noted.push(before + at, before + at + colon, before + at + end, field);
+            }
+            self.value = ValueMask::new(field.unwrap_or_default().treatment);
+            if self.value.masks() {
+                mask_words(value);
+            } else if !self.value.keeps() {
+                self.place = Place::Value;
+                return at + colon + 1;
+            }
+            at += end + 1;
+        }
+        at
+    }
+
+    /// What else a response says is compared with nothing.
+    fn needs(&self, field: &Field) -> bool {
+        self.kind == Kind::Request || field.structural.is_some()
     }
 
     fn run_of_name(&mut self, bytes: &mut [u8], policy: &Policy) -> usize {
@@ -274,11 +342,15 @@ impl HeadMask {
             }
             (b'\r', Place::LineStart) => self.place = Place::LineStartCr,
             // A folded line continues the value before it.
-            (b' ' | b'\t', Place::LineStart) => self.place = Place::Value,
+            (b' ' | b'\t', Place::LineStart) => {
+                self.straight = false;
+                self.place = Place::Value;
+            }
             (b' ' | b'\t' | b'\r', Place::Value) => self.end_word(),
             (_, Place::Value) if self.value.keeps() => {}
             (_, Place::Value) => self.value_byte(byte, policy),
             (other, Place::LineStart | Place::LineStartCr) => {
+                self.straight = false;
                 self.name = Name::BEGIN;
                 self.value = ValueMask::default();
                 self.place = Place::Name;
@@ -303,24 +375,21 @@ impl HeadMask {
     }
 
     fn name(&mut self, byte: &mut u8, value: u8, policy: &Policy) {
-        let name = &mut self.name;
         match value {
             b':' => {
-                let field = name.field(policy).unwrap_or_default();
-                // What else a response says is compared with nothing.
-                let needed = self.kind == Kind::Request || field.structural.is_some();
-                self.value = ValueMask::new(if needed { field.treatment } else { Treatment::Mask });
+                let field = self.name.field(policy).filter(|field| self.needs(field));
+                self.value = ValueMask::new(field.unwrap_or_default().treatment);
                 self.place = Place::Value;
             }
-            b' ' | b'\t' | b'\r' => name.spaced = true,
+            b' ' | b'\t' | b'\r' => self.name.spaced = true,
             _ if is_token(value) => {
-                if !name.push(value, policy) {
+                if !self.name.push(value, policy) {
                     *byte = MASKED_NAME;
                 }
             }
             _ => {
                 *byte = BLANK;
-                name.spaced = true;
+                self.name.spaced = true;
             }
         }
     }
@@ -354,16 +423,33 @@ fn is_blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\r')
 }
 
-/// RFC 9110 `tchar`.
-pub(crate) fn is_token(byte: u8) -> bool {
-    // A bit for each: two words of letters, digits and signs.
-    const TOKENS: u128 = bits(b'0', b'9') | bits(b'A', b'Z') | bits(b'^', b'z') | 1 << b'|' | 1 << b'~' | SIGNS;
-    const SIGNS: u128 = 1 << b'!' | bits(b'#', b'\'') | 1 << b'*' | 1 << b'+' | 1 << b'-' | 1 << b'.';
-    byte.is_ascii() && TOKENS >> byte & 1 != 0
+/// Bytes before white space, or so many of them that it makes no difference.
+fn length_of_word(bytes: &[u8]) -> usize {
+    let near = bytes.get(..NEAR).unwrap_or(bytes);
+    let end = memchr3(b' ', b'\t', b'\r', near).unwrap_or(near.len());
+    memchr(b'\n', near.get(..end).unwrap_or_default()).unwrap_or(end)
 }
 
-const fn bits(from: u8, to: u8) -> u128 {
-    (u128::MAX >> (127 - to)) & (u128::MAX << from)
+/// All that is not white space.
+fn mask_words(bytes: &mut [u8]) {
+    bytes.iter_mut().for_each(|byte| *byte = if is_blank(*byte) { *byte } else { MASKED });
+}
+
+/// RFC 9110 `tchar`.
+pub(crate) fn is_token(byte: u8) -> bool {
+    #[allow(clippy::indexing_slicing, reason = "the compiler does it")]
+    static TOKENS: [bool; 256] = {
+        let mut tokens = [false; 256];
+        let mut byte = 0;
+        while byte < tokens.len() {
+            let sign =
+                matches!(byte as u8, b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'^'..=b'`' | b'|' | b'~');
+            tokens[byte] = sign || (byte as u8).is_ascii_alphanumeric();
+            byte += 1;
+        }
+        tokens
+    };
+    TOKENS.get(usize::from(byte)).copied().unwrap_or_default()
 }
 
 /// The name of a field, under way.

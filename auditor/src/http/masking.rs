@@ -145,7 +145,7 @@ impl HashedWord {
         while !bytes.is_empty() {
             let room = self.chunk.get_mut(self.length % CHUNK..).unwrap_or_default();
             let (now, later) = bytes.split_at(room.len().min(bytes.len()));
-            room.iter_mut().zip(now).for_each(|(slot, byte)| *slot = *byte);
+            room.get_mut(..now.len()).unwrap_or_default().copy_from_slice(now);
             self.length += now.len();
             bytes = later;
             if self.length.is_multiple_of(CHUNK) {

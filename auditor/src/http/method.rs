@@ -74,9 +74,10 @@ pub(super) enum FirstWord {
 
 /// How a head can begin.
 pub(super) fn first_words() -> Trie<FirstWord> {
-    let mut words = Trie::new();
+    let versions = ["HTTP/1.0", "HTTP/1.1"];
+    let mut words = Trie::new(METHODS.into_iter().chain(versions), false);
     METHODS.iter().for_each(|method| words.insert(method, FirstWord::Method, false));
     words.insert("CONNECT", FirstWord::Connect, false);
-    ["HTTP/1.0", "HTTP/1.1"].iter().for_each(|version| words.insert(version, FirstWord::Version, false));
+    versions.iter().for_each(|version| words.insert(version, FirstWord::Version, false));
     words
 }

@@ -29,7 +29,8 @@ impl Policy {
             let field = names.entry(name).or_default();
             *field = field.audited();
         }
-        let mut fields = Trie::new();
+        let prefixes: Vec<&str> = prefixes.into_iter().collect();
+        let mut fields = Trie::new(names.keys().chain(&prefixes).copied(), true);
         names.into_iter().for_each(|(name, field)| fields.insert(name, field, false));
         prefixes.into_iter().for_each(|prefix| fields.insert(prefix, Field::default().audited(), true));
         Self { masking, fields, first_words: method::first_words() }
@@ -50,7 +51,7 @@ impl Policy {
 
     /// After another byte of it; `None`: no name that is listed goes on like this.
     pub(super) fn narrow(&self, name: At, byte: u8) -> Option<At> {
-        self.fields.step(name, byte.to_ascii_lowercase())
+        self.fields.step(name, byte)
     }
 
     /// The field, once its name is complete; `None`: it is not listed.
@@ -58,9 +59,19 @@ impl Policy {
         self.fields.value(name)
     }
 
+    /// How many bytes of this name a listed one begins with, and the field, if that is all of them.
+    pub(super) fn known(&self, name: &[u8]) -> (usize, Option<Field>) {
+        let mut at = Self::NAME;
+        for (known, byte) in name.iter().enumerate() {
+            let Some(next) = self.narrow(at, *byte) else { return (known, None) };
+            at = next;
+        }
+        (name.len(), self.named(at))
+    }
+
     /// The field of this name; `None`: it is not listed.
     pub(super) fn field(&self, name: &[u8]) -> Option<Field> {
-        self.named(name.iter().try_fold(Self::NAME, |at, byte| self.narrow(at, *byte))?)
+        self.known(name).1
     }
 
     /// Whether a line that is not a field line could still have been meant, and read by a lenient server, as an audited

@@ -7,78 +7,81 @@ pub(super) struct At(u16);
 /// See the module.
 #[derive(Clone, Debug)]
 pub(super) struct Trie<T> {
-    /// The first is the root, which is nobody's child: 0 stands for "none".
-    nodes: Vec<Node<T>>,
-    /// What follows the root, by byte: there most words differ.
-    first: Vec<u16>,
-}
-
-#[derive(Clone, Debug)]
-struct Node<T> {
-    byte: u8,
-    child: u16,
-    sibling: u16,
-    value: Option<T>,
-    /// Whatever follows belongs to the word.
-    open: bool,
+    /// By byte: a number for each that is in a word, 0 for the others.
+    columns: Vec<u8>,
+    /// By place and column, what comes next. The first place is the root, which comes after nothing: 0 stands for "none".
+    next: Vec<u16>,
+    width: usize,
+    /// By place, the value of the word that ends there.
+    values: Vec<Option<T>>,
 }
 
 impl<T: Copy> Trie<T> {
     pub(super) const ROOT: At = At(0);
 
-    pub(super) fn new() -> Self {
-        let root = Node { byte: 0, child: 0, sibling: 0, value: None, open: false };
-        Self { nodes: vec![root], first: vec![0; 256] }
+    /// For words of these bytes; `fold`: in upper and in lower case.
+    pub(super) fn new<'a>(words: impl IntoIterator<Item = &'a str>, fold: bool) -> Self {
+        let (mut columns, mut width) = (vec![0; 256], 1);
+        for byte in words.into_iter().flat_map(str::bytes) {
+            let Some(column) = columns.get_mut(usize::from(byte)).filter(|column| **column == 0) else { continue };
+            // More than all the bytes that a name can have.
+            let Ok(new) = u8::try_from(width) else { continue };
+            (*column, width) = (new, width + 1);
+        }
+        if fold {
+            for upper in b'A'..=b'Z' {
+                let lower = columns.get(usize::from(upper.to_ascii_lowercase())).copied().unwrap_or(0);
+                columns.iter_mut().skip(upper.into()).take(1).for_each(|column| *column = lower);
+            }
+        }
+        Self { columns, next: vec![0; width], width, values: vec![None] }
     }
 
-    /// `open`: words that begin with this one have its value. A trie that is full, at 65,535 bytes, takes no more.
+    /// `open`: words that begin with this one have its value; these come last. A trie that is full, at 65,535 bytes, takes no more.
     pub(super) fn insert(&mut self, word: &str, value: T, open: bool) {
         let mut at = Self::ROOT;
         for byte in word.bytes() {
-            at = match self.child(at, byte) {
-                Some(child) => child,
+            at = match self.step(at, byte) {
+                Some(next) => next,
                 None => {
-                    let (Ok(new), Some(parent)) = (u16::try_from(self.nodes.len()), self.nodes.get_mut(at.0 as usize))
+                    let (slot, known) = (self.slot(at, byte), self.column(byte) != 0);
+                    let (Ok(new), Some(next), true) =
+                        (u16::try_from(self.values.len()), self.next.get_mut(slot), known)
                     else {
                         return;
                     };
-                    let sibling = std::mem::replace(&mut parent.child, new);
-                    self.nodes.push(Node { byte, child: 0, sibling, value: None, open: false });
-                    if at == Self::ROOT {
-                        self.first.iter_mut().skip(byte.into()).take(1).for_each(|first| *first = new);
-                    }
+                    *next = new;
+                    self.values.push(None);
+                    self.next.resize(self.next.len() + self.width, 0);
                     At(new)
                 }
             };
         }
-        if let Some(node) = self.nodes.get_mut(at.0 as usize) {
-            (node.value, node.open) = (Some(value), open);
+        let begin = usize::from(at.0) * self.width;
+        if let Some(row) = self.next.get_mut(begin..begin + self.width).filter(|_| open) {
+            row.fill(at.0);
+        }
+        if let Some(known) = self.values.get_mut(usize::from(at.0)) {
+            *known = Some(value);
         }
     }
 
-    fn child(&self, at: At, byte: u8) -> Option<At> {
-        let mut child = self.nodes.get(at.0 as usize)?.child;
-        while child != 0 {
-            let node = self.nodes.get(child as usize)?;
-            if node.byte == byte {
-                return Some(At(child));
-            }
-            child = node.sibling;
-        }
-        None
+    fn column(&self, byte: u8) -> u8 {
+        self.columns.get(usize::from(byte)).copied().unwrap_or(0)
+    }
+
+    fn slot(&self, at: At, byte: u8) -> usize {
+        usize::from(at.0) * self.width + usize::from(self.column(byte))
     }
 
     /// After another byte; `None`: no word begins so.
     pub(super) fn step(&self, at: At, byte: u8) -> Option<At> {
-        if at == Self::ROOT {
-            return self.first.get(usize::from(byte)).filter(|first| **first != 0).map(|first| At(*first));
-        }
-        if self.nodes.get(at.0 as usize)?.open { Some(at) } else { self.child(at, byte) }
+        self.next.get(self.slot(at, byte)).filter(|next| **next != 0).map(|next| At(*next))
     }
 
     /// The value of the word that ends here; `None`: none does.
     pub(super) fn value(&self, at: At) -> Option<T> {
-        self.nodes.get(at.0 as usize)?.value
+        self.values.get(usize::from(at.0)).copied().flatten()
     }
 }
 
@@ -88,10 +91,9 @@ mod tests {
 
     #[test]
     fn words_are_found_whole_and_open_ones_by_their_beginning() {
-        let mut trie = Trie::new();
-        for (word, value, open) in [("b3", 1, false), ("b", 2, false), ("ctx-", 3, true), ("cookie", 4, false)] {
-            trie.insert(word, value, open);
-        }
+        let words = [("b3", 1, false), ("b", 2, false), ("ctx-", 3, true), ("cookie", 4, false)];
+        let mut trie = Trie::new(words.iter().map(|(word, ..)| *word), true);
+        words.iter().for_each(|(word, value, open)| trie.insert(word, *value, *open));
         let find = |word: &str| {
             let at = word.bytes().try_fold(Trie::<i32>::ROOT, |at, byte| trie.step(at, byte));
             at.map(|at| trie.value(at))

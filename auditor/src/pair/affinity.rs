@@ -5,10 +5,11 @@
 //! request a little, a service's own token, or a setting that stands in all calls, nothing. How common a value is, is
 //! learnt from the requests and calls of the process, older ones counting less and less.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use lru::LruCache;
 
+use super::HashMap;
 use crate::exchange::ExchangeId;
 use crate::http::NAMES_REQUEST;
 
@@ -99,7 +100,7 @@ impl Affinity {
         Self {
             requests: BTreeMap::new(),
             limit: limit.max(1),
-            holders: HashMap::new(),
+            holders: HashMap::default(),
             counts: LruCache::unbounded(),
             received: 0,
             weight: 0.0,
@@ -116,24 +117,23 @@ impl Affinity {
             self.epoch += 1;
             self.weight /= 2.0;
         }
-        let values: Box<[(u64, bool)]> = values.iter().map(|value| key(*value)).collect();
-        for (value, _) in &values {
-            self.count(*value, |count| count.received += 1.0);
+        for (value, _) in values.iter().map(|value| key(*value)) {
+            self.count(value, |count| count.received += 1.0);
         }
         // A request without values says nothing, and its absence says the same.
         if values.is_empty() || self.requests.contains_key(&id) {
             return;
         }
-        for (value, named) in &values {
-            let holders = self.holders.entry(*value).or_default();
-            holders.named = *named;
+        for (value, named) in values.iter().map(|value| key(*value)) {
+            let holders = self.holders.entry(value).or_default();
+            holders.named = named;
             if holders.open.len() < HOLDERS {
                 holders.open.push(id);
             } else {
                 holders.crowd += 1;
             }
         }
-        let values = values.iter().map(|(value, _)| *value).collect();
+        let values = values.iter().map(|value| key(*value).0).collect();
         self.requests.insert(id, Held { values, open: true });
         while self.requests.len() > self.limit {
             let Some((&oldest, _)) = self.requests.first_key_value() else { break };

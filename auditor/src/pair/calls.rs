@@ -2,7 +2,7 @@
 
 use super::delay::Decision;
 use super::hindsight::{self, Candidates, Hindsight, Room, Sent};
-use super::inbound::Execution;
+use super::inbound::{Execution, Outbound};
 use super::process::Process;
 use super::suspect::Settled;
 use crate::exchange::ExchangeId;
@@ -14,17 +14,17 @@ impl Process {
         &mut self,
         now: BootNs,
         call: ExchangeId,
-        kind: u64,
+        outbound: &Outbound<'_>,
         execution: Execution,
         [known, likely]: [Option<ExchangeId>; 2],
         room: Option<&Room>,
     ) {
         if let Some(delays) = &mut self.delays {
-            delays.sent(now, call, kind, known);
+            delays.sent(now, call, outbound.hash(), known);
         } else if let Some(room) = room
             && (known.is_none() || self.hindsight.is_some())
         {
-            let candidates = self.at_work();
+            let (kind, candidates) = (outbound.hash(), self.at_work());
             let hindsight = self.hindsight.get_or_insert_with(|| Box::new(Hindsight::new(room)));
             hindsight.sent(Sent { id: call, at: now, kind, execution, known, likely, candidates });
         }

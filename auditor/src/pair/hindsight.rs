@@ -21,13 +21,14 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use lru::LruCache;
 
+use super::HashMap;
 use super::inbound::{Execution, Held};
 use super::suspect::Settled;
 use crate::exchange::ExchangeId;
@@ -180,7 +181,7 @@ impl Hindsight {
             calls: VecDeque::new(),
             first: 0,
             over: 0,
-            numbers: HashMap::new(),
+            numbers: HashMap::default(),
             threads: LruCache::sparse(THREADS),
             due: Vec::new(),
             model: Model::default(),

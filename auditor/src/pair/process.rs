@@ -1,6 +1,6 @@
 //! What is open in one process, on which thread, and the classes of calls under test.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::hash::Hasher;
 use std::num::NonZeroUsize;
 use std::ops::Bound;
@@ -8,7 +8,9 @@ use std::sync::Arc;
 
 use lru::LruCache;
 use siphasher::sip::SipHasher13;
+use smallvec::SmallVec;
 
+use super::HashMap;
 use super::affinity::Affinity;
 use super::children::Children;
 use super::class::Class;
@@ -76,10 +78,10 @@ pub(super) enum TraceKey {
 
 impl TraceKey {
     /// None twice.
-    fn of(carried: &Carried) -> Vec<Self> {
+    fn of(carried: &Carried) -> SmallVec<[Self; 4]> {
         let ids = carried.named.iter().map(|named| named.identity.trace_id).chain(carried.w3c.trace_id());
         let raw = carried.w3c.raw().filter(|_| carried.w3c.valid().is_none());
-        let mut keys: Vec<_> = ids.map(|id| Self::Id(id as u64)).chain(raw.map(Self::raw)).collect();
+        let mut keys: SmallVec<[_; 4]> = ids.map(|id| Self::Id(id as u64)).chain(raw.map(Self::raw)).collect();
         keys.sort_unstable();
         keys.dedup();
         keys
@@ -177,8 +179,8 @@ impl Process {
             newborn: false,
             open: Open::default(),
             threads: LruCache::sparse(THREADS),
-            held: HashMap::new(),
-            traces: HashMap::new(),
+            held: HashMap::default(),
+            traces: HashMap::default(),
             recent: VecDeque::new(),
             lingering: VecDeque::new(),
             discipline: Discipline::default(),
@@ -408,14 +410,14 @@ impl Process {
     pub(super) fn by_trace(&self, sent: &Carried, execution: Execution) -> Option<ByTrace> {
         let keys = TraceKey::of(sent);
         let same = || keys.iter().filter_map(|key| self.traces.get(key));
-        let mut ids: Vec<ExchangeId> = same().flat_map(|same| &same.ids).copied().collect();
+        let mut ids: SmallVec<[ExchangeId; 8]> = same().flat_map(|same| &same.ids).copied().collect();
         ids.sort_unstable();
         ids.dedup();
         // Neither half an id nor a hash is proof, and an inbound that carries the id is not one that carries the broken
         // value.
         let matches =
             ids.iter().filter_map(|id| self.held.get(id)).filter(|held| sent.continues(&held.inbound.carried));
-        let matches: Vec<&Held> = matches.collect();
+        let matches: SmallVec<[&Held; 8]> = matches.collect();
         let repeats = |held: &Held| sent.repeats(&held.inbound.carried);
         let is_here = |held: &Held| held.inbound.execution == execution;
         let best = *matches.iter().max_by_key(|held| (repeats(held), is_here(held), held.open, held.inbound.id))?;

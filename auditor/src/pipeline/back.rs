@@ -10,7 +10,8 @@ use lru::LruCache;
 use super::config::Config;
 use super::degraded::Degradation;
 use super::ends::Ends;
-use super::findings::{accusation, format_of, kept_on_restart};
+use super::example::Example;
+use super::findings::{Occurrence, accusation, format_of, kept_on_restart};
 use super::lines::{self, Answer};
 use super::received::Held;
 use super::upkeep::KERNEL;
@@ -20,13 +21,14 @@ use crate::audit::samples::is_by_samples;
 use crate::audit::{Code, Outcome, Sample, Samples, Silence, Subject, Verdict, judge};
 use crate::context::Carried;
 use crate::exchange::{End, Event, ExchangeId, Request, Role};
-use crate::pair::{Claim, Method, Outbound, Pairer, Pairing, Target};
+use crate::pair::{Claim, Inbound, Method, Outbound, Pairer, Pairing, Target};
 use crate::record::{BootNs, Clock, LATEST, Process, ProcessId};
 use crate::report::address::{Destination, peer_ip};
 use crate::report::route::{Routes, space};
+use crate::report::texts::Texts;
 use crate::report::{
     AuditorInfo, BlindSpot, Call, Correlation, Counted, Counters, EdgeKey, Edges, Fate, Fold, LifecycleLine, Line,
-    Mark, Occurrence, Resource, SCHEMA_VERSION, Timeline, Totals, round4,
+    Mark, Resource, SCHEMA_VERSION, Timeline, Totals, round4,
 };
 
 /// A call is judged when it is answered, or after this long.
@@ -45,6 +47,11 @@ pub(super) struct Hop {
 }
 
 impl Hop {
+    /// The request to name. Only what the pairing stands for is: a broken value needs no request to be broken.
+    pub(super) fn told_parent(&self, correlation: Option<&Correlation>) -> Option<&Inbound> {
+        self.pairing.parent.as_deref().filter(|_| correlation.is_some())
+    }
+
     /// As a user describes it.
     pub(super) fn subject(&self) -> Subject<'_> {
         let towards = Some((&self.destination, &self.request.endpoints));
@@ -74,13 +81,15 @@ pub struct Back {
     pub(super) timeline: Timeline,
     pub(super) now: BootNs,
     pub(super) routes: Routes,
+    /// Where calls go.
+    texts: Texts,
     pub(super) pairer: Pairer,
     pub(super) samples: Samples,
     pub(super) processes: LruCache<ProcessId, Known>,
-    pub(super) hops: BTreeMap<ExchangeId, Hop>,
+    pub(super) hops: BTreeMap<ExchangeId, Arc<Hop>>,
     /// Suspected findings by class and route and fingerprint, until the class is certain.
     pub(super) suspects: LruCache<(u64, Option<u64>), BTreeMap<Mark, Occurrence>>,
-    pub(super) fold: Fold,
+    pub(super) fold: Fold<Example>,
     pub(super) edges: Edges,
     pub(super) totals: Totals,
     pub(super) blind: BTreeMap<(Option<ProcessId>, Code), (BlindSpot, bool)>,
@@ -104,6 +113,7 @@ impl Back {
             timeline: Timeline::default(),
             now: 0,
             routes: Routes::new(),
+            texts: Texts::default(),
             pairer: Pairer::new(config.pairing),
             samples: Samples::new(config.samples, config.min_confidence),
             processes: LruCache::new(size(config.max_processes)),
@@ -176,7 +186,7 @@ impl Back {
 
     /// Which of several requests made a call is known by now.
     fn decided(&mut self, claim: Claim) {
-        if let Some(pairing) = self.hops.get_mut(&claim.call).map(|hop| &mut hop.pairing)
+        if let Some(pairing) = self.hops.get_mut(&claim.call).and_then(Arc::get_mut).map(|hop| &mut hop.pairing)
             && let (Some(named), Some(parent)) = (&pairing.parent, &claim.parent)
             && matches!(pairing.method, Method::AnyParent | Method::DelayModel)
             && named.target == parent.target
@@ -303,7 +313,7 @@ impl Back {
     }
 
     fn sent(&mut self, request: Arc<Request>, out: &mut Vec<Line>) {
-        let destination = Destination::of(&request);
+        let destination = Destination::of(&request, &mut self.texts);
         if is_ignored(&request.head, peer_ip(&request.endpoints)) {
             self.totals.ignored += 1;
             self.meets(&request, out);
@@ -354,7 +364,7 @@ impl Back {
             hop.silence = hop.silence.and(&parent.silence);
         }
         self.totals.ignored += u64::from(hop.silence.all);
-        self.hops.insert(call.id, hop);
+        self.hops.insert(call.id, Arc::new(hop));
         self.meets(&call, out);
     }
 
@@ -373,7 +383,7 @@ impl Back {
     }
 
     /// A call is done: it is counted, and reported if it is certain.
-    fn judged(&mut self, hop: Hop, answer: Answer, out: &mut Vec<Line>) {
+    fn judged(&mut self, hop: Arc<Hop>, answer: Answer, out: &mut Vec<Line>) {
         if hop.silence.all {
             return;
         }
@@ -414,7 +424,7 @@ impl Back {
                 confidence: if by_trace { 1.0 } else { round4(hop.pairing.confidence) },
                 candidates: hop.pairing.candidates,
             });
-            let (mark, occurrence) = self.occurrence(&hop, found, outcome, answer, correlation);
+            let (mark, occurrence) = self.occurrence(&hop, found.clone(), outcome, answer, correlation);
             self.found(mark, occurrence, out);
         }
         let (Some(suspicion), Some(class), Some(standing)) = (hop.verdict.suspicion, class, standing) else { return };
@@ -425,12 +435,12 @@ impl Back {
             candidates: hop.pairing.candidates,
         };
         let outcome = Outcome::of(suspicion);
-        let (mark, mut found) = self.occurrence(&hop, &accusation, outcome, answer, Some(correlation));
+        let (mark, mut found) = self.occurrence(&hop, accusation, outcome, answer, Some(correlation));
         if certain {
-            self.totals.settle(outcome, accusation.format, 1);
+            self.totals.settle(outcome, found.example.format(), 1);
             self.convict(class, suspicion, standing.confidence, (mark, found), out);
             for found in kept_on_restart(&hop, suspicion, &self.config.selection) {
-                let (mark, found) = self.occurrence(&hop, &found, outcome, answer, Some(correlation));
+                let (mark, found) = self.occurrence(&hop, found, outcome, answer, Some(correlation));
                 self.found(mark, found, out);
             }
             return;

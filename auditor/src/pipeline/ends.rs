@@ -3,11 +3,12 @@
 //! They are known by what they have in common: the addresses, and the head, byte for byte. Where something in between
 //! changes either (NAT, a proxy), there is nothing in common, and nothing is concluded.
 
-use std::hash::Hash;
+use std::hash::BuildHasher;
+use std::net::IpAddr;
 use std::num::NonZeroUsize;
 
+use foldhash::quality::RandomState;
 use lru::LruCache;
-use siphasher::sip128::{Hasher128, SipHasher13};
 
 use crate::exchange::{ExchangeId, Request, Role, Visibility};
 use crate::record::{BootNs, Endpoints, ProcessId};
@@ -31,16 +32,29 @@ struct End {
 pub(super) struct Ends {
     alone: LruCache<u128, End>,
     peers: LruCache<ExchangeId, ProcessId>,
+    /// What both ends of a request have in common.
+    common: Vec<u8>,
+    /// Keyed for the run: strangers choose what is hashed.
+    keys: [RandomState; 2],
 }
 
 impl Ends {
     pub(super) fn new() -> Self {
-        Self { alone: LruCache::sparse(KEPT), peers: LruCache::sparse(KEPT) }
+        Self {
+            alone: LruCache::sparse(KEPT),
+            peers: LruCache::sparse(KEPT),
+            common: Vec::new(),
+            keys: Default::default(),
+        }
     }
 
     /// A request crossed one end. Gives the exchange at the other one if it did there, too.
     pub(super) fn meet(&mut self, request: &Request) -> Option<ExchangeId> {
-        let key = key(request)?;
+        if !common(request, &mut self.common) {
+            return None;
+        }
+        let [high, low] = self.keys.each_ref().map(|key| key.hash_one(&*self.common));
+        let key = u128::from(high) << 64 | u128::from(low);
         let here = End { exchange: request.id, process: request.process, role: request.role, time: request.time };
         let there = self
             .alone
@@ -61,31 +75,53 @@ impl Ends {
     }
 }
 
-/// What both ends have in common, as a number; `None` where that is not enough.
-fn key(request: &Request) -> Option<u128> {
+/// What both ends have in common, in `common`; `false` where that is not enough.
+fn common(request: &Request, common: &mut Vec<u8>) -> bool {
     if request.visibility != Visibility::Whole {
-        return None;
+        return false;
     }
-    let mut hasher = SipHasher13::new();
+    common.clear();
+    let mut add = |part: &[u8]| {
+        common.extend_from_slice(&part.len().to_ne_bytes());
+        common.extend_from_slice(part);
+    };
     match (&request.endpoints, request.role) {
         (Endpoints::Tcp { local, remote }, role) => {
             let (client, server) = if role == Role::Client { (local, remote) } else { (remote, local) };
             // Every network namespace has a loopback of its own; other addresses reach from one to the next.
             let netns = if local.ip().is_loopback() { request.netns } else { 0 };
-            (0u8, netns, client, server).hash(&mut hasher);
+            add(&netns.to_ne_bytes());
+            for end in [client, server] {
+                match end.ip() {
+                    IpAddr::V4(ip) => add(&ip.octets()),
+                    IpAddr::V6(ip) => add(&ip.octets()),
+                }
+                add(&end.port().to_ne_bytes());
+            }
         }
         // The name of a listener, and who connected to it.
         (Endpoints::Unix { path, .. }, Role::Client) if !path.is_empty() => {
-            (1u8, path, request.process.tgid).hash(&mut hasher);
+            add(path.as_bytes());
+            add(&request.process.tgid.to_ne_bytes());
         }
         (Endpoints::Unix { path, peer_tgid: Some(client) }, Role::Server) if !path.is_empty() => {
-            (1u8, path, client).hash(&mut hasher);
+            add(path.as_bytes());
+            add(&client.to_ne_bytes());
         }
-        (Endpoints::Unix { .. }, _) => return None,
+        (Endpoints::Unix { .. }, _) => return false,
     }
     let head = &request.head;
-    (&head.method, &head.path, &head.host, &head.user_agent, &head.fields).hash(&mut hasher);
-    Some(hasher.finish128().as_u128())
+    add(head.method.as_bytes());
+    add(head.path.as_bytes());
+    for value in [&head.host, &head.user_agent] {
+        add(value.as_deref().unwrap_or_default().as_bytes());
+        add(&[u8::from(value.is_some())]);
+    }
+    for (name, value) in &*head.fields {
+        add(name);
+        add(value);
+    }
+    true
 }
 
 #[cfg(test)]

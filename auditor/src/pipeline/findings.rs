@@ -1,13 +1,18 @@
 //! From verdicts to findings: what they say, how bad they are, and when they are certain.
 
+use std::sync::Arc;
+
 use super::back::{Back, Hop};
-use super::lines::{self, Answer, Evidence};
+use super::example::{CallExample, Example};
+use super::lines::Answer;
 use crate::audit::{Boundaries, Code, Found, Outcome, Severity, dropped};
 use crate::context::format::Format;
 use crate::context::w3c::{self, W3C, rules};
 use crate::context::{Carried, Presence, Selection, format};
 use crate::pair::{ClassRef, Suspicion};
-use crate::report::{Correlation, FormatCounts, Line, Mark, NO_FORMAT, Occurrence, fingerprint, round4};
+use crate::report::{Correlation, FormatCounts, Line, Mark, NO_FORMAT, fingerprint, round4};
+
+pub(super) type Occurrence = crate::report::Occurrence<Example>;
 
 impl Back {
     /// A class is certain: its earlier calls count as well.
@@ -20,22 +25,20 @@ impl Back {
         out: &mut Vec<Line>,
     ) {
         for (other, mut earlier) in self.suspects.pop(&(class.group, class.route)).unwrap_or_default() {
-            if let Some(edge) = &earlier.edge {
+            if let Some(edge) = earlier.example.edge() {
                 self.edges.confirm(edge, suspicion, earlier.count, &earlier.formats);
                 earlier.formats = FormatCounts::default();
             }
             let unknown = self.totals.hops.entry(Outcome::Unknown).or_default();
             *unknown = unknown.saturating_sub(earlier.count);
             *self.totals.hops.entry(Outcome::of(suspicion)).or_default() += earlier.count;
-            self.totals.settle(Outcome::of(suspicion), earlier.line.finding.format, earlier.count);
+            self.totals.settle(Outcome::of(suspicion), earlier.example.format(), earlier.count);
             self.totals.suspected = self.totals.suspected.saturating_sub(earlier.count);
             if other == mark {
                 earlier.absorb(found);
                 found = earlier;
             } else {
-                if let Some(correlation) = &mut earlier.line.finding.correlation {
-                    correlation.confidence = round4(confidence);
-                }
+                earlier.example.set_confidence(round4(confidence));
                 self.found(other, earlier, out);
             }
         }
@@ -45,42 +48,21 @@ impl Back {
     /// A finding on a call.
     pub(super) fn occurrence(
         &self,
-        hop: &Hop,
-        found: &Found,
+        hop: &Arc<Hop>,
+        found: Found,
         outcome: Outcome,
         answer: Answer,
         correlation: Option<Correlation>,
     ) -> (Mark, Occurrence) {
-        // Only what the pairing stands for is named: a broken value needs no request to be broken.
-        let parent = hop.pairing.parent.as_deref().filter(|_| correlation.is_some());
+        let parent = hop.told_parent(correlation.as_ref());
         let (method, route) = parent.map_or(("", ""), |parent| (&*parent.target.method, &*parent.target.route));
         let outbound = &hop.edge.outbound;
-        let destination = hop.destination.to_string();
         let code = Code(found.fault.rule);
         let silenced = hop.silence.has(code);
         let edge = [method, route, &outbound.method, &outbound.route];
-        let fingerprint = fingerprint(found, &hop.edge.service, &edge, &destination);
-        let (severity, why) = self.severity(hop, found);
-        let peer = self.peer(hop.request.id);
-        let client = parent.and_then(|parent| self.peer(parent.id));
-        let mut line = Evidence {
-            found,
-            severity,
-            selection: &self.config.selection,
-            outcome: Some(outcome),
-            formats: &hop.verdict.formats,
-            fingerprint,
-            received: parent.map(|parent| &parent.carried),
-            sent: Some(&hop.sent),
-            correlation,
-            inbound: parent,
-            inbound_peer: client.as_deref(),
-            destination: Some(&hop.destination),
-            attributes: lines::call(&hop.request, outbound, &hop.destination, answer, peer.as_deref()),
-            resource: self.resource(&hop.process),
-        }
-        .line();
-        line.message += &why;
+        let fingerprint = fingerprint(&found, &hop.edge.service, &edge, &hop.destination);
+        let (severity, why) = self.severity(hop, &found);
+        let (peer, client) = (self.peer(hop.request.id), parent.and_then(|parent| self.peer(parent.id)));
         let how = match outcome {
             Outcome::Dropped => Some(Suspicion::Dropped),
             Outcome::Restarted => Some(Suspicion::Restarted),
@@ -88,10 +70,12 @@ impl Back {
         };
         let time = hop.request.time;
         let formats = FormatCounts::default();
-        let edge = Some(hop.edge.clone());
+        let hop = hop.clone();
+        let call = CallExample { hop, found, severity, why, fingerprint, outcome, answer, correlation, peer, client };
+        let example = Example::kept(call, self);
         (
             (fingerprint, severity),
-            Occurrence { line, code, severity, edge, how, silenced, count: 1, seen: (time, time), formats },
+            Occurrence { example, code, severity, how, silenced, count: 1, seen: (time, time), formats },
         )
     }
 
@@ -110,7 +94,7 @@ impl Back {
     }
 
     pub(super) fn found(&mut self, mark: Mark, occurrence: Occurrence, out: &mut Vec<Line>) {
-        if !self.config.selection.tells(occurrence.line.finding.format) {
+        if !self.config.selection.tells(occurrence.example.format()) {
             return;
         }
         if occurrence.silenced {

@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use super::back::{Back, Known};
 use super::ends::APART;
+use super::example::Example;
+use super::findings::Occurrence;
 use super::lines::{self, Evidence};
 use crate::audit::ignore::is_ignored;
 use crate::audit::{Code, Found, Silence, Subject, judge_inbound};
@@ -14,7 +16,7 @@ use crate::context::{Carried, Presence};
 use crate::exchange::{ExchangeId, Request};
 use crate::pair::{Inbound, Method, Target};
 use crate::record::BootNs;
-use crate::report::{FormatCounts, Line, Occurrence, fingerprint};
+use crate::report::{FormatCounts, Line, fingerprint};
 
 /// Requests with faults that wait for their other end. A head may be of 16 KiB.
 const MAX_HELD: usize = 256;
@@ -98,7 +100,7 @@ impl Back {
             }
             let code = Code(found.fault.rule);
             let edge = [&*target.method, &target.route, "", ""];
-            let fingerprint = fingerprint(&found, &known.service, &edge, "");
+            let fingerprint = fingerprint(&found, &known.service, &edge, &"");
             let severity = code.severity();
             let line = Evidence {
                 found: &found,
@@ -117,10 +119,11 @@ impl Back {
                 resource: self.resource(&known.process),
             }
             .line();
+            let example = Example::Line(Box::new(line), None);
             let seen = (seen, seen);
             let formats = FormatCounts::default();
             let silenced = silence.has(code);
-            let found = Occurrence { line, code, severity, edge: None, how: None, silenced, count: 1, seen, formats };
+            let found = Occurrence { example, code, severity, how: None, silenced, count: 1, seen, formats };
             self.found((fingerprint, severity), found, out);
         }
     }

@@ -3,14 +3,13 @@
 use std::collections::BTreeMap;
 
 use super::back::Back;
+use super::findings::Occurrence;
 use super::lines;
 use crate::audit::Code;
 use crate::audit::rules::blind_spots;
 use crate::exchange::{Request, Visibility};
 use crate::record::{Blind, BlindReason, ProcessId};
-use crate::report::{
-    BlindSpot, BlindSpotLine, Counters, EdgeKey, Line, Occurrence, SCHEMA_VERSION, StatsLine, SummaryLine,
-};
+use crate::report::{BlindSpot, BlindSpotLine, Counters, EdgeKey, Line, SCHEMA_VERSION, StatsLine, SummaryLine};
 
 /// Processes with blind spots.
 const MAX_BLIND: usize = 4096;
@@ -31,17 +30,20 @@ pub(super) const KERNEL: [&str; 10] = [
 
 impl Back {
     pub(super) fn write(&self, ready: Vec<Occurrence>, out: &mut Vec<Line>) {
-        for Occurrence { mut line, edge, how, count, seen, .. } in ready {
+        for Occurrence { example, how, count, seen, .. } in ready {
+            let mixed = example.edge().zip(how).and_then(|(edge, how)| self.edges.mixed(edge, how));
+            let total = example.edge().and_then(|edge| self.edges.total(edge));
+            let mut line = example.line(self);
             line.timestamp = self.timeline.format(self.now);
             line.finding.count = count;
             line.finding.first_seen = self.timeline.format(seen.0);
             line.finding.last_seen = self.timeline.format(seen.1);
-            if let Some(mixed) = edge.as_ref().zip(how).and_then(|(edge, how)| self.edges.mixed(edge, how)) {
+            if let Some(mixed) = mixed {
                 line.message += &mixed.words();
                 line.finding.differs = mixed.differs();
             }
-            line.finding.edge = edge.and_then(|edge| self.edges.total(&edge));
-            out.push(Line::Finding(Box::new(line)));
+            line.finding.edge = total;
+            out.push(Line::Finding(line));
         }
     }
 

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use super::texts::Texts;
 use crate::exchange::Request;
 use crate::record::Endpoints;
 
@@ -22,16 +23,18 @@ pub struct Destination {
 
 impl Destination {
     /// Of an outbound request.
-    pub fn of(request: &Request) -> Self {
+    pub(crate) fn of(request: &Request, texts: &mut Texts) -> Self {
         let named = request.head.host.as_deref().map(split_host).filter(|(host, _)| !host.is_empty());
         match (named, &request.endpoints) {
             // Over a Unix socket `Host` is whatever the client made up ("localhost", an upstream's name); the path is
             // what is reached.
             (_, Endpoints::Unix { path, .. }) => Self { address: path.clone(), port: None },
-            (Some((host, port)), Endpoints::Tcp { .. }) => Self {
-                address: cut(host, HOST_CAP).to_ascii_lowercase().into(),
-                port: Some(port.unwrap_or(DEFAULT_PORT)),
-            },
+            (Some((host, port)), Endpoints::Tcp { .. }) => {
+                let host = cut(host, HOST_CAP);
+                let is_upper = host.bytes().any(|byte| byte.is_ascii_uppercase());
+                let address = if is_upper { texts.share(&host.to_ascii_lowercase()) } else { texts.share(host) };
+                Self { address, port: Some(port.unwrap_or(DEFAULT_PORT)) }
+            }
             (None, Endpoints::Tcp { remote, .. }) => {
                 Self { address: remote.ip().to_string().into(), port: Some(remote.port()) }
             }

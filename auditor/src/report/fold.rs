@@ -1,5 +1,6 @@
 //! Folds occurrences of one finding: the first is a line at once, then one line a window with a count.
 
+use std::fmt::{self, Write};
 use std::hash::Hasher;
 use std::num::NonZeroUsize;
 
@@ -7,25 +8,21 @@ use lru::LruCache;
 use siphasher::sip::SipHasher13;
 
 use super::bucket::Bucket;
-use super::edges::EdgeKey;
 use super::formats::FormatCounts;
-use super::line::FindingLine;
 use crate::audit::{Code, Found, Severity};
 use crate::context::w3c;
 use crate::pair::Suspicion;
 use crate::record::BootNs;
 
 /// A finding that occurred, with the edge its counts come from.
-#[derive(Clone, Debug)]
-pub struct Occurrence {
-    /// Its latest example; counts and times are filled in when it is written.
-    pub line: FindingLine,
+#[derive(Debug)]
+pub struct Occurrence<E> {
+    /// Its latest example.
+    pub example: E,
     /// Which rule.
     pub code: Code,
     /// How bad it is there.
     pub severity: Severity,
-    /// Where.
-    pub edge: Option<EdgeKey>,
     /// How the calls of the edge are broken, where others may be as they should.
     pub how: Option<Suspicion>,
     /// Nobody wants to hear of it.
@@ -38,49 +35,69 @@ pub struct Occurrence {
     pub formats: FormatCounts,
 }
 
-impl Occurrence {
+impl<E> Occurrence<E> {
     /// Takes in a later one of the same fingerprint. What is told of only some of them is told by one of these.
-    pub fn absorb(&mut self, mut later: Self) {
-        if later.silenced && !self.silenced {
-            later.line = self.line.clone();
-            later.silenced = false;
+    pub fn absorb(&mut self, later: Self) {
+        self.count += later.count;
+        self.seen = (self.seen.0.min(later.seen.0), self.seen.1.max(later.seen.1));
+        self.formats.merge(&later.formats);
+        (self.code, self.severity, self.how) = (later.code, later.severity, later.how);
+        if !later.silenced || self.silenced {
+            self.example = later.example;
+            self.silenced = later.silenced;
         }
-        let (count, first) = (self.count + later.count, self.seen.0.min(later.seen.0));
-        let last = self.seen.1.max(later.seen.1);
-        let mut formats = std::mem::take(&mut self.formats);
-        formats.merge(&later.formats);
-        *self = Self { count, seen: (first, last), formats, ..later };
     }
 }
 
 /// Code, service, inbound method and route, outbound method and route, destination, and the format where it is not W3C's:
 /// the same over runs and nodes.
-pub fn fingerprint(found: &Found, service: &str, parts: &[&str], destination: &str) -> u64 {
-    let mut hasher = SipHasher13::new_with_keys(0x61_75_64_69_74_6f_72, 1);
-    let format = Some(&found.format).filter(|format| **format != w3c::NAME);
-    for part in [found.fault.rule.name, service].iter().chain(parts).chain([&destination]).chain(format) {
-        hasher.write(part.as_bytes());
-        hasher.write_u8(0xff);
+pub fn fingerprint(found: &Found, service: &str, parts: &[&str], destination: &dyn fmt::Display) -> u64 {
+    let mut hashed = Hashed(SipHasher13::new_with_keys(0x61_75_64_69_74_6f_72, 1));
+    for part in [found.fault.rule.name, service].iter().chain(parts) {
+        hashed.part(part);
     }
-    hasher.finish()
+    // It takes everything.
+    _ = write!(hashed, "{destination}");
+    hashed.part("");
+    if found.format != w3c::NAME {
+        hashed.part(found.format);
+    }
+    hashed.0.finish()
+}
+
+/// What is written to it is hashed.
+struct Hashed(SipHasher13);
+
+impl Hashed {
+    fn part(&mut self, part: &str) {
+        self.0.write(part.as_bytes());
+        self.0.write_u8(0xff);
+    }
+}
+
+impl fmt::Write for Hashed {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0.write(text.as_bytes());
+        Ok(())
+    }
 }
 
 /// Fingerprint and severity: what is bad is not folded into what is not.
 pub type Mark = (u64, Severity);
 
 #[derive(Debug)]
-struct Window {
+struct Window<E> {
     ends: BootNs,
-    pending: Option<Occurrence>,
+    pending: Option<Occurrence<E>>,
     /// It was over when there was no room for its line.
     held: bool,
 }
 
 /// The windows of all fingerprints.
 #[derive(Debug)]
-pub struct Fold {
+pub struct Fold<E> {
     window: BootNs,
-    windows: LruCache<Mark, Window>,
+    windows: LruCache<Mark, Window<E>>,
     bucket: Bucket,
     next_scan: BootNs,
     /// Fingerprints forgotten because the table was full.
@@ -94,7 +111,7 @@ pub struct Fold {
 /// How often windows are looked at.
 const SCAN: BootNs = 1_000_000_000;
 
-impl Fold {
+impl<E> Fold<E> {
     /// Windows of this length (0: no folding, no limit of lines), for at most `limit` fingerprints, and at most so many
     /// lines a second (0: no limit).
     pub fn new(window: BootNs, limit: usize, lines_per_second: u32) -> Self {
@@ -114,7 +131,7 @@ impl Fold {
     }
 
     /// Takes an occurrence; what is to be written now goes to `ready`.
-    pub fn add(&mut self, now: BootNs, mark: Mark, occurrence: Occurrence, ready: &mut Vec<Occurrence>) {
+    pub fn add(&mut self, now: BootNs, mark: Mark, occurrence: Occurrence<E>, ready: &mut Vec<Occurrence<E>>) {
         if self.window == 0 {
             ready.push(occurrence);
             return;
@@ -151,7 +168,7 @@ impl Fold {
     }
 
     /// Ends the windows that are over.
-    pub fn advance(&mut self, now: BootNs, ready: &mut Vec<Occurrence>) {
+    pub fn advance(&mut self, now: BootNs, ready: &mut Vec<Occurrence<E>>) {
         if now < self.next_scan {
             return;
         }
@@ -175,7 +192,7 @@ impl Fold {
     }
 
     /// Ends all windows.
-    pub fn finish(&mut self, ready: &mut Vec<Occurrence>) {
+    pub fn finish(&mut self, ready: &mut Vec<Occurrence<E>>) {
         ready.extend(self.windows.iter_mut().filter_map(|(_, window)| window.pending.take()));
         self.windows.clear();
     }

@@ -20,6 +20,7 @@ use lru::LruCache;
 use siphasher::sip::SipHasher13;
 
 use super::address::Destination;
+use super::texts::Texts;
 
 /// Longest route; a longer path is cut.
 const ROUTE_CAP: usize = 256;
@@ -50,6 +51,9 @@ const TREES: NonZeroUsize = NonZeroUsize::MIN.saturating_add(4095);
 #[derive(Debug)]
 pub struct Routes {
     trees: LruCache<u64, Tree>,
+    texts: Texts,
+    /// The route at hand.
+    route: String,
     /// Nodes of all trees.
     nodes: usize,
     /// Trees forgotten for want of room.
@@ -58,7 +62,7 @@ pub struct Routes {
 
 impl Default for Routes {
     fn default() -> Self {
-        Self { trees: LruCache::unbounded(), nodes: 0, evicted: 0 }
+        Self { trees: LruCache::unbounded(), texts: Texts::default(), route: String::new(), nodes: 0, evicted: 0 }
     }
 }
 
@@ -72,7 +76,8 @@ impl Routes {
     pub fn route(&mut self, space: u64, path: &str) -> Arc<str> {
         let tree = self.trees.get_or_insert_mut(space, Tree::default);
         let before = tree.nodes;
-        let route = tree.route(path);
+        tree.route(path, &mut self.route);
+        let route = self.texts.share(&self.route);
         if tree.nodes > TREE_CAP {
             tree.prune();
         }
@@ -147,8 +152,8 @@ struct Word {
 }
 
 impl Tree {
-    fn route(&mut self, path: &str) -> Arc<str> {
-        let mut out = String::with_capacity(path.len().min(ROUTE_CAP + VARIABLE.len()));
+    fn route(&mut self, path: &str, out: &mut String) {
+        out.clear();
         let mut place = &mut self.root;
         for (index, segment) in path.split('/').enumerate() {
             if index > 0 {
@@ -166,7 +171,6 @@ impl Tree {
             out.push_str(if variable { VARIABLE } else { segment });
             place = below;
         }
-        out.into()
     }
 
     /// Forgets what came seldom, until half of the nodes are free.

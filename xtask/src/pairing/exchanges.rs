@@ -152,7 +152,7 @@ fn request(row: &Exchange, id: ExchangeId, tgid: u32, time: u64) -> Request {
             minor_version: 1,
             host: Some(row.peer.as_str().into()),
             user_agent: None,
-            fields,
+            fields: fields.into(),
             affinity: Vec::new(),
         },
     }

@@ -1,5 +1,7 @@
 //! What a request carries in `traceparent`, by how far it can be trusted.
 
+use memchr::memchr;
+
 use super::traceparent::{Reason, TraceParent, lenient_trace_id, trim};
 use crate::context::format::Fields;
 use crate::exchange::{RequestHead, Visibility};
@@ -35,7 +37,7 @@ impl Context {
             return if visibility == Visibility::Whole { Self::Absent } else { Self::Unseen };
         };
         let rest: Vec<&[u8]> = values.collect();
-        if !rest.is_empty() || first.contains(&b',') {
+        if !rest.is_empty() || memchr(b',', first).is_some() {
             let mut joined = first.to_vec();
             for value in rest {
                 joined.extend_from_slice(b", ");
@@ -69,8 +71,13 @@ impl Context {
     /// tell.
     pub fn is_of(&self, received: &Self) -> bool {
         let (Some(sent), Some(received)) = (self.raw(), received.raw()) else { return false };
-        let mut sent = sent.split(", ");
-        received.len() >= RAW_CAP || sent.any(|sent| received.split(", ").any(|received| received == sent))
+        // As a rule each is one value.
+        let several = |text: &str| memchr(b',', text.as_bytes()).is_some();
+        let mut parts = sent.split(", ");
+        received.len() >= RAW_CAP
+            || sent == received
+            || (several(sent) || several(received))
+                && parts.any(|sent| received.split(", ").any(|received| received == sent))
     }
 
     /// The valid context, if it is one.

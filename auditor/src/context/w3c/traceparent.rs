@@ -126,21 +126,32 @@ fn hex(digits: &[u8]) -> Result<u128, Reason> {
 
 /// At most 16 hex digits, and whether one of them is in upper case.
 fn half(digits: &[u8]) -> Result<(u64, bool), Reason> {
-    let (mut value, mut uppercase) = (0, false);
+    let (mut value, mut all) = (0, 0);
     for digit in digits {
-        let nibble = match digit {
-            b'0'..=b'9' => digit - b'0',
-            b'a'..=b'f' => digit - b'a' + 10,
-            b'A'..=b'F' => {
-                uppercase = true;
-                digit - b'A' + 10
-            }
-            _ => return Err(Reason::NonHex),
-        };
-        value = value << 4 | u64::from(nibble);
+        let nibble = NIBBLES.get(usize::from(*digit)).copied().unwrap_or(NO_HEX);
+        value = value << 4 | u64::from(nibble & 0xf);
+        all |= nibble;
     }
-    Ok((value, uppercase))
+    if all & NO_HEX != 0 { Err(Reason::NonHex) } else { Ok((value, all & UPPERCASE != 0)) }
 }
+
+const NO_HEX: u8 = 0x80;
+const UPPERCASE: u8 = 0x40;
+/// The value of each hex digit.
+#[allow(clippy::indexing_slicing, reason = "the compiler does it")]
+static NIBBLES: [u8; 256] = {
+    let (mut nibbles, mut byte) = ([NO_HEX; 256], 0);
+    while byte < nibbles.len() {
+        match byte as u8 {
+            digit @ b'0'..=b'9' => nibbles[byte] = digit - b'0',
+            digit @ b'a'..=b'f' => nibbles[byte] = digit - b'a' + 10,
+            digit @ b'A'..=b'F' => nibbles[byte] = (digit - b'A' + 10) | UPPERCASE,
+            _ => {}
+        }
+        byte += 1;
+    }
+    nibbles
+};
 
 /// Without the optional whitespace around it.
 pub(super) fn trim(mut value: &[u8]) -> &[u8] {

@@ -21,7 +21,7 @@ fn mask_in_steps(text: &str, masking: &Masking, step: usize) -> (String, Option<
     let (mut at, mut end) = (0, None);
     for seen in (1..=bytes.len()).filter(|seen| seen % step == 0) {
         while at < seen && end.is_none() {
-            let verdict = mask.walk(&mut bytes[..seen], &mut at, &policy);
+            let verdict = mask.walk(&mut bytes[..seen], &mut at, &policy, &mut Noted::default());
             end = Some(verdict).filter(|verdict| matches!(verdict, Verdict::Complete | Verdict::NotHttp));
         }
     }

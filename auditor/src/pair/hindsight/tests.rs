@@ -117,7 +117,7 @@ fn request(id: ExchangeId, key: u64, role: Role, path: &str, tid: u32, time: Boo
             minor_version: 1,
             host: Some("backend".into()),
             user_agent: None,
-            fields: if server { vec![("traceparent".into(), context.into())] } else { Vec::new() },
+            fields: if server { [("traceparent".into(), context.into())].into() } else { Default::default() },
             affinity: Vec::new(),
         },
     }
@@ -185,7 +185,7 @@ fn calls_wait_only_where_there_is_room() {
     some.taint();
     assert_eq!(used(), 5);
     let mut settled = Vec::new();
-    others.decide(100 * MS, &mut HashMap::new(), true, &mut settled);
+    others.decide(100 * MS, &mut Default::default(), true, &mut settled);
     assert_eq!((used(), settled.len()), (0, 5));
     others.taint();
     drop(others);
