@@ -76,7 +76,7 @@ mod tests {
         // They last four seconds.
         for (name, least) in [
             ("node-affine-16", 0.99),
-            ("node-blind-16", 0.95),
+            ("node-blind-16", 0.93),
             ("python-executor-affine-16", 0.99),
             ("python-threads-blind-16", 0.99),
         ] {
