@@ -25,8 +25,8 @@ const REWRITERS: u64 = 60;
 const BATCH: usize = 1024;
 /// Least time between two looks into a ring buffer that was empty after the first. The kernel wakes this process for a
 /// record that finds the buffer read to its end: on a busy node that would be every record, paid for by the audited
-/// service.
-const REST: Duration = Duration::from_millis(10);
+/// service. Not longer, because what comes together is looked at together: services wait for that processor meanwhile.
+const REST: Duration = Duration::from_millis(2);
 /// The same while there are new processes: those that live for a call must be described before they are gone.
 const SHORT_REST: Duration = Duration::from_millis(1);
 /// How often the end of a run looks for what a program ships that was still running when it was detached, and how far
