@@ -20,6 +20,7 @@ mod follow;
 mod hindsight;
 mod inbound;
 mod key;
+mod limits;
 mod pairing;
 mod process;
 mod replicas;
@@ -38,6 +39,7 @@ use smallvec::SmallVec;
 pub use evidence::Standing;
 pub use inbound::{Inbound, Outbound, Target, reported_path};
 pub use key::Suspicion;
+pub use limits::{Counters, Limits};
 pub use pairing::{Claim, ClassRef, Method, Pairing, Parents};
 
 use crate::exchange::{ExchangeId, Request};
@@ -67,42 +69,6 @@ const CLEAR: f64 = 0.998;
 const PERHAPS: f64 = 0.85;
 /// That the best of several requests with the call's trace-id is.
 const SAME_TRACE: f64 = 0.9;
-
-/// Limits of the pairing's tables.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Processes that receive requests.
-    pub processes: usize,
-    /// Requests, open or answered less than a minute ago.
-    pub requests: usize,
-    /// …of them answered: at a high rate the latest.
-    pub answered: usize,
-    /// Bytes of their audited fields.
-    pub bytes: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self { processes: 4096, requests: 65_536, answered: 16_384, bytes: 32 << 20 }
-    }
-}
-
-/// What was evicted, and what is held.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counters {
-    /// Processes forgotten because the table was full.
-    pub processes_evicted: u64,
-    /// Requests forgotten for the same reason.
-    pub requests_evicted: u64,
-    /// Threads.
-    pub threads_evicted: u64,
-    /// Classes of calls.
-    pub classes_evicted: u64,
-    /// Requests without a response for so long that they are no candidates any more.
-    pub requests_expired: u64,
-    /// Requests forgotten earlier than a minute after their response, because so many had been answered since.
-    pub requests_superseded: u64,
-}
 
 /// Pairs calls with the requests that caused them.
 #[derive(Debug)]

@@ -10,9 +10,9 @@ use auditor_ebpf::wire;
 use bytes::BytesMut;
 
 use crate::context::Selection;
-use crate::exchange::{Event, Exchanges, Limits};
+use crate::exchange::{Event, ExchangeId, Exchanges, Limits, Request, RequestHead, Role, Visibility};
 use crate::http::{Key, Masking, Policy};
-use crate::record::{Close, Data, Direction, Endpoints, ProcessId, Record, SocketId, Tick};
+use crate::record::{BootNs, Close, Data, Direction, Endpoints, ProcessId, Record, SocketId, Tick};
 use crate::stream::{self, Stream};
 
 /// What a live run masks with, here the same every time.
@@ -22,6 +22,33 @@ pub const MASKING: Masking = Masking::Keyed(Key::new([7; 16]));
 pub fn policy(masking: Masking) -> Policy {
     let selection = Selection::default();
     Policy::new(masking, selection.fields(), selection.prefixes())
+}
+
+/// A request seen whole, `GET /` between two ports of loopback; what matters to a test is changed by it.
+pub fn request(id: ExchangeId, role: Role, time: BootNs) -> Request {
+    let address = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    Request {
+        id,
+        role,
+        process: ProcessId { tgid: 7, start_ns: 1 },
+        tid: 1,
+        ancestors: Default::default(),
+        coroutine: 0,
+        netns: 1,
+        comm: [0; 16],
+        socket: SocketId { sock: id.0, inode: id.0 },
+        endpoints: Endpoints::Tcp { local: address(1), remote: address(2) },
+        started: time,
+        time,
+        visibility: Visibility::Whole,
+        head: RequestHead {
+            method: "GET".into(),
+            path: "/".into(),
+            minor_version: 1,
+            host: Some("backend".into()),
+            ..RequestHead::default()
+        },
+    }
 }
 
 /// Position of the first byte of every direction: the numbering wraps soon.

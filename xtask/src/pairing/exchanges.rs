@@ -4,16 +4,16 @@
 //! jointly, which a live run does not do: there is nothing else to go by.
 
 use std::collections::{BTreeMap, HashMap};
-use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result};
-use auditor::exchange::{End, Event, ExchangeId, Request, RequestHead, Role, Visibility};
+use auditor::exchange::{End, Event, ExchangeId, Request, RequestHead, Role};
 use auditor::pair::Claim;
 use auditor::pipeline::{Back, Config};
-use auditor::record::{Endpoints, ProcessId, SocketId, Tick};
+use auditor::record::{ProcessId, Tick};
+use auditor::testing;
 use serde::Deserialize;
 
 use super::score::{Outcome, Scored, better};
@@ -128,32 +128,14 @@ pub(super) fn score(file: &Path) -> Result<Outcome> {
 }
 
 fn request(row: &Exchange, id: ExchangeId, tgid: u32, time: u64) -> Request {
-    let address = |port| SocketAddr::from(([127, 0, 0, 1], port));
     let inbound = row.direction == Direction::Inbound;
     let context = format!("00-{:032x}-{:016x}-01", id.0, id.0);
-    let fields = if inbound { vec![("traceparent".into(), context.into())] } else { Vec::new() };
-    Request {
-        id,
-        role: if inbound { Role::Server } else { Role::Client },
-        process: ProcessId { tgid, start_ns: 1 },
-        tid: 1,
-        ancestors: Default::default(),
-        coroutine: 0,
-        netns: 1,
-        comm: [0; 16],
-        socket: SocketId { sock: id.0, inode: id.0 },
-        endpoints: Endpoints::Tcp { local: address(1), remote: address(2) },
-        started: time,
-        time,
-        visibility: Visibility::Whole,
-        head: RequestHead {
-            method: "GET".into(),
-            path: format!("/{}", row.operation.trim_start_matches('/')).into(),
-            minor_version: 1,
-            host: Some(row.peer.as_str().into()),
-            user_agent: None,
-            fields: fields.into(),
-            affinity: Vec::new(),
-        },
-    }
+    let request = testing::request(id, if inbound { Role::Server } else { Role::Client }, time);
+    let head = RequestHead {
+        path: format!("/{}", row.operation.trim_start_matches('/')).into(),
+        host: Some(row.peer.as_str().into()),
+        fields: if inbound { [("traceparent".into(), context.into())].into() } else { Default::default() },
+        ..request.head
+    };
+    Request { process: ProcessId { tgid, start_ns: 1 }, head, ..request }
 }

@@ -1,12 +1,12 @@
 use std::collections::{BTreeMap, HashMap};
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::{Candidates, Hindsight, Room, Sent};
-use crate::exchange::{End, Event, ExchangeId, Request, RequestHead, Role, Visibility};
+use crate::exchange::{End, Event, ExchangeId, Request, RequestHead, Role};
 use crate::pair::Claim;
 use crate::pipeline::{Back, Config};
-use crate::record::{BootNs, Endpoints, ProcessId, SocketId};
+use crate::record::BootNs;
+use crate::testing;
 
 const MS: BootNs = 1_000_000;
 /// The thread that receives, and that of the timer.
@@ -94,33 +94,15 @@ impl World {
 }
 
 fn request(id: ExchangeId, key: u64, role: Role, path: &str, tid: u32, time: BootNs) -> Request {
-    let address = |port| SocketAddr::from(([127, 0, 0, 1], port));
+    let request = testing::request(id, role, time);
     let server = role == Role::Server;
     let context = format!("00-{:032x}-{:016x}-01", id.0, id.0);
-    Request {
-        id,
-        role,
-        process: ProcessId { tgid: 7, start_ns: 1 },
-        tid,
-        ancestors: Default::default(),
-        coroutine: 0,
-        netns: 1,
-        comm: [0; 16],
-        socket: SocketId { sock: id.0, inode: id.0 },
-        endpoints: Endpoints::Tcp { local: address(1), remote: address(2) },
-        started: time,
-        time,
-        visibility: Visibility::Whole,
-        head: RequestHead {
-            method: "GET".into(),
-            path: if server { format!("{path}/{key}").into() } else { path.into() },
-            minor_version: 1,
-            host: Some("backend".into()),
-            user_agent: None,
-            fields: if server { [("traceparent".into(), context.into())].into() } else { Default::default() },
-            affinity: Vec::new(),
-        },
-    }
+    let head = RequestHead {
+        path: if server { format!("{path}/{key}").into() } else { path.into() },
+        fields: if server { [("traceparent".into(), context.into())].into() } else { Default::default() },
+        ..request.head
+    };
+    Request { tid, head, ..request }
 }
 
 #[test]

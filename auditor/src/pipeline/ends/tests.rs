@@ -2,27 +2,15 @@
 
 use super::*;
 use crate::exchange::RequestHead;
-use crate::record::SocketId;
+use crate::testing;
 
 const SECOND: BootNs = 1_000_000_000;
 
 fn request(id: u64, role: Role, endpoints: Endpoints, path: &str) -> Request {
-    Request {
-        id: ExchangeId(id),
-        role,
-        process: ProcessId { tgid: if role == Role::Client { 10 } else { 20 }, start_ns: 1 },
-        tid: 1,
-        ancestors: Default::default(),
-        coroutine: 0,
-        netns: 1,
-        comm: [0; 16],
-        socket: SocketId { sock: id, inode: id },
-        endpoints,
-        started: SECOND,
-        time: SECOND,
-        visibility: Visibility::Whole,
-        head: RequestHead { method: "GET".into(), path: path.into(), minor_version: 1, ..RequestHead::default() },
-    }
+    let process = ProcessId { tgid: if role == Role::Client { 10 } else { 20 }, start_ns: 1 };
+    let request = testing::request(ExchangeId(id), role, SECOND);
+    let head = RequestHead { path: path.into(), host: None, ..request.head };
+    Request { process, endpoints, head, ..request }
 }
 
 fn tcp(local: &str, remote: &str) -> Endpoints {
