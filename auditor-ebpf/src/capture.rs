@@ -189,10 +189,11 @@ extern "C" fn follow_operation() -> u64 {
     }
 
     let Some(inode) = inode_of(operation) else { return verdict::UNKNOWN };
+    let turn = turn();
     let entry = match known {
         // SAFETY: a live map value.
-        Some(entry) if unsafe { (*entry).inode } == inode => entry,
-        // Unknown, or the address is another socket's now.
+        Some(entry) if unsafe { (*entry).inode == inode && (*entry).turn == turn } => entry,
+        // Unknown, or the address is another socket's now, or some of what crossed it was not looked at.
         _ => {
             if !starts {
                 let _ = SOCKETS.remove(&sock);
@@ -206,7 +207,10 @@ extern "C" fn follow_operation() -> u64 {
             }
             let Some(entry) = SOCKETS.get_ptr_mut(&sock) else { return verdict::UNKNOWN };
             // SAFETY: a live map value.
-            unsafe { (*entry).inode = inode };
+            unsafe {
+                (*entry).inode = inode;
+                (*entry).turn = turn;
+            }
             entry
         }
     };
@@ -303,9 +307,15 @@ fn inode_of(operation: &Operation) -> Option<u64> {
     (file != 0 && syscall::file_of(operation.call.fd.get()) == Some(file)).then(|| operation.inode.get())
 }
 
+/// The turn of the current process; one that has just ended counts as the first, which comes no more.
+#[inline(always)]
+fn turn() -> u32 {
+    if maps::PERIOD_MS.load() == 0 { 0 } else { task::turn(task::ids(task::current()).tgid).unwrap_or(0) }
+}
+
 const SEND: u64 = wire::DIRECTION_SEND as u64;
 const NEW_HALF: Half = Half { position: 0, newlines: 0, returns: 0, head_len: 0, pending: 0, prefix: [0; 32] };
-const NEW_SOCKET: Socket = Socket { inode: 0, eof: 0, send: NEW_HALF, recv: NEW_HALF };
+const NEW_SOCKET: Socket = Socket { inode: 0, eof: 0, turn: 0, send: NEW_HALF, recv: NEW_HALF };
 
 /// A head that began with too few bytes to be told is judged again as more arrive; false when it is none.
 #[inline(always)]

@@ -80,7 +80,9 @@ pub struct Half {
 pub struct Socket {
     pub inode: u64,
     /// Not 0: it was said that the peer has finished sending.
-    pub eof: u64,
+    pub eof: u32,
+    /// In which turn of its process ([`crate::task::turn`]): what crossed it between two was not seen.
+    pub turn: u32,
     pub send: Half,
     pub recv: Half,
 }
@@ -193,6 +195,12 @@ pub static SELECT_PIDS_ON: Global<u8> = Global::new(0);
 pub static SELECT_COMMS_ON: Global<u8> = Global::new(0);
 #[unsafe(no_mangle)]
 pub static SELECT_CGROUPS_ON: Global<u8> = Global::new(0);
+/// `--duty-cycle`, in ms; 0: processes are looked at all the time.
+#[unsafe(no_mangle)]
+pub static PERIOD_MS: Global<u32> = Global::new(0);
+/// How much of it, from its beginning.
+#[unsafe(no_mangle)]
+pub static AUDITED_MS: Global<u32> = Global::new(0);
 /// The daemon's own pid: never captured.
 #[unsafe(no_mangle)]
 pub static OWN_TGID: Global<u32> = Global::new(0);

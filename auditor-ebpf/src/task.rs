@@ -1,9 +1,11 @@
 //! Who is running: identity, ancestry, selection.
 
-use auditor_ebpf::wire;
+use auditor_ebpf::{cycle, wire};
 use aya_ebpf::helpers::{
     bpf_get_current_comm,
-    generated::{bpf_get_current_ancestor_cgroup_id, bpf_get_current_task_btf, bpf_task_pt_regs},
+    generated::{
+        bpf_get_current_ancestor_cgroup_id, bpf_get_current_task_btf, bpf_ktime_get_boot_ns, bpf_task_pt_regs,
+    },
 };
 
 use crate::{kernel, maps};
@@ -83,11 +85,15 @@ pub fn ancestors(task: u64, into: &mut [wire::Task; wire::ANCESTORS]) {
     }
 }
 
-/// Whether the flags of the command line select `task`, the current one. Never the daemon itself.
+/// Whether the flags of the command line select `task`, the current one, and it is its turn. Never the daemon itself.
 #[inline(always)]
 pub fn selected(task: u64) -> bool {
     let tgid = ids(task).tgid;
     if tgid == maps::OWN_TGID.load() {
+        return false;
+    }
+    // The verifier knows the period, and leaves this out where there is none.
+    if maps::PERIOD_MS.load() != 0 && turn(tgid).is_none() {
         return false;
     }
     if maps::SELECT_PIDS_ON.load() != 0 && maps::SELECT_PIDS.get_ptr(&tgid).is_none() {
@@ -103,6 +109,15 @@ pub fn selected(task: u64) -> bool {
         return false;
     }
     true
+}
+
+/// In which of its turns a process is, for who must know whether two moments are of the same; `None` between them.
+#[inline(always)]
+pub fn turn(tgid: u32) -> Option<u32> {
+    // SAFETY: no arguments.
+    let now = unsafe { bpf_ktime_get_boot_ns() };
+    let turn = cycle::turn(now, tgid, maps::PERIOD_MS.load())?;
+    (turn.age_ns < u64::from(maps::AUDITED_MS.load()).wrapping_mul(1_000_000)).then_some(turn.number)
 }
 
 #[inline(always)]

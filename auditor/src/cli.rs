@@ -9,6 +9,7 @@ use std::time::Duration;
 use auditor::audit::Severity;
 use auditor::context::format::Level;
 use auditor::context::{Selection, SelectionError};
+use auditor::record::DutyCycle;
 use auditor::sink::Spec;
 use auditor::units::duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -295,6 +296,10 @@ pub(crate) struct Capture {
     /// Only processes in this cgroup (v2) or below. Repeatable.
     #[arg(long, env = "AUDITOR_CGROUP", value_name = "PATH")]
     pub(crate) cgroup: Vec<String>,
+    /// Look at each process for a part of every period only, each at a time of its own: 10s/1m is ten seconds of every
+    /// minute. For nodes where all of it costs too much; what goes on meanwhile is not seen.
+    #[arg(long, env = "AUDITOR_DUTY_CYCLE", value_name = "AUDITED/PERIOD")]
+    pub(crate) duty_cycle: Option<DutyCycle>,
     /// How socket operations are seen: `sock` (Linux 6.3+, cheapest), `syscall`, or the best this kernel has.
     #[arg(long, env = "AUDITOR_HOOKS", default_value = "auto")]
     pub(crate) hooks: HooksArg,

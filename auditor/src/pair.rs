@@ -28,6 +28,7 @@ mod requests;
 mod rhythm;
 mod scope;
 mod suspect;
+mod turns;
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -52,7 +53,8 @@ use key::ClassKey;
 use process::{ByTrace, Process, TAINT};
 use replicas::Replicas;
 use requests::Requests;
-use suspect::{Call, Chosen, Named, Settled, Suspect};
+use suspect::{Call, Chosen, Named, Seen, Settled, Suspect};
+use turns::Turns;
 
 /// Keyed for the run, as those of the tables that forget: strangers choose what is looked up.
 type HashMap<K, V> = std::collections::HashMap<K, V, foldhash::fast::RandomState>;
@@ -88,6 +90,7 @@ pub struct Pairer {
     /// For calls that are looked at again, if any are.
     room: Option<Room>,
     joint: bool,
+    turns: Option<Turns>,
     /// Processes whose delays may have told something new.
     touched: Vec<ProcessId>,
     counters: Counters,
@@ -110,6 +113,7 @@ impl Pairer {
             next_class: 0,
             room: None,
             joint: false,
+            turns: None,
             touched: Vec::new(),
             counters: Counters::default(),
         }
@@ -128,12 +132,14 @@ impl Pairer {
     /// A request was received.
     pub fn opened(&mut self, now: BootNs, inbound: Arc<Inbound>, service: &Arc<str>) {
         self.expire(now);
+        self.rest(now);
         let (pid, id) = (inbound.process, inbound.id);
         if !self.processes.contains(&pid) {
             let lost = if self.losses > 0 { self.lost_at + TAINT } else { 0 };
             let tainted_until = self.forgot_at.map_or(lost, |at| lost.max(at + TAINT));
             let mut process = Process::new(service.clone(), self.losses, tainted_until);
             process.delays = self.joint.then(Box::default);
+            process.settles = self.turns.as_mut().map_or(0, |turns| turns.begin(now, pid, self.services.peek(service)));
             if let Some((_, old)) = self.processes.push(pid, process) {
                 self.counters.processes_evicted += 1;
                 self.forgot_at = Some(now);
@@ -212,6 +218,7 @@ impl Pairer {
 
     /// The response head was sent, by this thread and coroutine, or the exchange ended.
     pub fn closed(&mut self, now: BootNs, id: ExchangeId, responded: Option<(u32, u64)>) {
+        self.rest(now);
         if let Some(pid) = self.requests.process(id)
             && let Some(process) = self.process(pid)
         {
@@ -293,10 +300,14 @@ impl Pairer {
 
     /// A process is not looked at any more: what it had open says nothing of the calls of its children.
     pub fn left(&mut self, pid: ProcessId) {
-        let Some(process) = self.processes.pop(&pid) else { return };
         if self.by_tgid.peek(&pid.tgid) == Some(&pid) {
             self.by_tgid.pop(&pid.tgid);
         }
+        self.forget(pid);
+    }
+
+    fn forget(&mut self, pid: ProcessId) {
+        let Some(process) = self.processes.pop(&pid) else { return };
         for id in process.held.keys() {
             self.requests.remove(*id);
         }
@@ -311,6 +322,7 @@ impl Pairer {
     /// A request was sent: where does it come from?
     pub fn outbound(&mut self, now: BootNs, outbound: &Outbound<'_>) -> Pairing {
         self.expire(now);
+        self.rest(now);
         if let Some(pairing) = self.by_trace(now, outbound) {
             return pairing;
         }
@@ -322,8 +334,9 @@ impl Pairer {
         let call = Call { now, execution, outbound };
         let candidates = process.candidates(now, execution, child);
         let candidates = process.narrowed(candidates, &request.head.affinity);
-        let seen = process.suspect(&call, &candidates, losses, seq);
-        let tainted = now < process.tainted_until;
+        let settled = process.settles <= now;
+        let seen = if settled { process.suspect(&call, &candidates, losses, seq) } else { Seen::default() };
+        let tainted = now < process.tainted_until || !settled;
         let mut method = candidates.method(child.is_some());
         if method == Method::Thread && request.coroutine != 0 {
             method = Method::Coroutine;
@@ -450,10 +463,16 @@ impl Pairer {
         if self.processes.contains(&request.process) {
             return Some((request.process, execution(request.tid, request.coroutine), None));
         }
+        if self.rests(request.process) {
+            return None;
+        }
         let mut child = Child { tgid: request.process.tgid, born: request.process.start_ns };
         for above in request.ancestors.iter().filter(|a: &&wire::Task| a.tgid != 0 && a.tgid != request.process.tgid) {
             // A pid that was reused belongs to a process younger than the child.
             let known = self.by_tgid.peek(&above.tgid).filter(|pid| pid.start_ns <= child.born);
+            if known.is_some_and(|pid| self.rests(*pid)) {
+                return None;
+            }
             if let Some(pid) = known.filter(|pid| self.processes.contains(pid)) {
                 return Some((*pid, execution(above.tid, 0), Some(child)));
             }

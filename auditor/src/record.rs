@@ -2,12 +2,15 @@
 //! learnt beside it (clock, processes, counters). A recording file is a sequence of these, so whatever the pipeline
 //! may know is in them.
 
+mod duty_cycle;
+
 use std::borrow::Cow;
 use std::net::{Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use auditor_ebpf::wire;
 use bytes::BytesMut;
+pub use duty_cycle::{DutyCycle, Window};
 use serde::{Deserialize, Serialize};
 
 /// `CLOCK_BOOTTIME` in nanoseconds: the only clock of the pipeline.
@@ -163,6 +166,9 @@ pub struct Clock {
     pub auditor_version: String,
     /// The auditor's pid then (never audited).
     pub auditor_pid: u32,
+    /// `None`: every process was looked at all the time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duty_cycle: Option<DutyCycle>,
 }
 
 /// What `/proc` says of a process. Serialised as JSON in recordings.

@@ -36,6 +36,7 @@ impl Feed {
             hooks: "sock".into(),
             auditor_version: "0.1.0".into(),
             auditor_pid: 1,
+            duty_cycle: None,
         };
         feed.writer.write(&Record::Clock(clock)).expect("it reads");
         feed

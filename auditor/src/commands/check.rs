@@ -3,11 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use auditor::audit::{Outcome, Severity};
 use auditor::report::{Line, SummaryLine, Totals};
 use auditor::sink::{Full, Outputs, Spec, Written};
 use auditor::source::live::Stopped;
+use auditor::units::duration_text;
 
 use super::session::{self, Audit, Take};
 use crate::cli::{Check, LogLevel};
@@ -17,6 +19,8 @@ use crate::exit::{self, Failure};
 const ROWS: usize = 1000;
 /// Losing more than this share of the records leaves nothing to conclude from.
 const TOLERATED_LOSS: f64 = 0.01;
+/// With a duty cycle: periods after which something can be concluded.
+const CONCLUSIVE: u32 = 3;
 /// What can only be said of a call that was seen whole and came from a request with context.
 const JUDGED: [Outcome; 5] =
     [Outcome::Continued, Outcome::PassedThrough, Outcome::Translated, Outcome::Restarted, Outcome::Dropped];
@@ -25,6 +29,14 @@ pub(crate) fn run(args: &Check, log_level: LogLevel) -> Result<ExitCode, Failure
     let mut settings = session::settings(&args.services, &args.judge, &args.headers)?;
     // What makes it fail is shown.
     settings.back.min_severity = settings.back.min_severity.min(args.fail_on.severity());
+    if let Some(cycle) = args.capture.duty_cycle
+        && args.duration < Duration::from_nanos(cycle.period()).saturating_mul(CONCLUSIVE)
+    {
+        log::warn!(
+            "--duty-cycle {cycle}: in --duration {} most drops will not be found, the first turns only teach",
+            duration_text(args.duration)
+        );
+    }
     let kernel = session::attach(&args.capture, log_level)?;
     let mut gate = Gate {
         outputs: session::outputs(&[Spec::stdout()], Full::Drop)?,

@@ -18,10 +18,11 @@ use crate::config::{self, Loaded, Source, Stop};
 use crate::exit::{Failure, stderr};
 
 /// What is fixed when the kernel side is loaded, when heads begin to be read and masked, or when the process starts.
-const FIXED: [&str; 13] = [
+const FIXED: [&str; 14] = [
     "pid",
     "comm",
     "cgroup",
+    "duty-cycle",
     "hooks",
     "buffer",
     "header",

@@ -50,6 +50,7 @@ pub(crate) fn attach(capture: &Capture, log_level: LogLevel) -> Result<Kernel, F
             HooksArg::Syscall => Some(Hooks::Syscall),
         },
         selection: Selection { pids: capture.pid.clone(), comms: capture.comm.clone(), cgroups },
+        duty_cycle: capture.duty_cycle,
         ring_bytes: ring_bytes(capture),
         log_level: kernel_log_level(log_level),
     })?;

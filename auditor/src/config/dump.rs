@@ -39,7 +39,8 @@ const EXAMPLES: [(&str, &str); 3] = [
 /// Keys whose values can be inline tables.
 const TABLES: [&str; 2] = ["ignore", "trust-boundary"];
 /// What the keys without a default could be.
-const UNSET: [(&str, &str); 3] = [("duration", "30s"), ("host-name", "node-a"), ("metrics-addr", "127.0.0.1:9464")];
+const UNSET: [(&str, &str); 4] =
+    [("duration", "30s"), ("duty-cycle", "10s/1m"), ("host-name", "node-a"), ("metrics-addr", "127.0.0.1:9464")];
 
 /// What is in effect, as a file that says the same.
 pub(crate) fn dump(loaded: &Loaded) -> String {

@@ -164,6 +164,10 @@ pub(super) struct Process {
     pub(super) unclear_until: BootNs,
     /// Kinds of requests it ever received.
     pub(super) kinds: BTreeSet<Kind>,
+    /// Until when calls may be those of requests that nobody saw: it was its turn only just now.
+    pub(super) settles: BootNs,
+    /// How long a request was open at most, of those that are over.
+    slowest: BootNs,
     pub(super) tainted_until: BootNs,
     /// Requests up to this one were open at a loss.
     pub(super) tainted_through: Option<ExchangeId>,
@@ -192,6 +196,8 @@ impl Process {
             classes: LruCache::sparse(CLASSES),
             unclear_until: 0,
             kinds: BTreeSet::new(),
+            settles: 0,
+            slowest: 0,
             tainted_until,
             tainted_through: None,
             after_loss: tainted_until > 0,
@@ -265,6 +271,13 @@ impl Process {
         self.recent.push_back((now, id));
     }
 
+    /// How long a request is or was open at most.
+    pub(super) fn slowest(&self, now: BootNs) -> BootNs {
+        // Ids are given in order of time.
+        let oldest = self.open.ids.first().and_then(|id| self.held.get(id)).map(|held| held.inbound.started);
+        oldest.map_or(self.slowest, |started| self.slowest.max(now.saturating_sub(started)))
+    }
+
     /// Something set a request off again: a call of its was answered.
     pub(super) fn went_on(&mut self, now: BootNs, id: ExchangeId) {
         let Some(held) = self.held.get_mut(&id).filter(|held| held.open || held.lingers) else { return };
@@ -336,6 +349,7 @@ impl Process {
         let Some(held) = self.held.get_mut(&id).filter(|held| held.open) else { return };
         held.open = false;
         held.lingers = true;
+        self.slowest = self.slowest.max(now.saturating_sub(held.inbound.started));
         if self.hindsight.is_some() {
             held.hindsight.get_or_insert_default().closed = Some(now);
         }

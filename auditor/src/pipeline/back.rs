@@ -22,7 +22,7 @@ use crate::audit::{Code, Outcome, Sample, Samples, Silence, Subject, Verdict, ju
 use crate::context::Carried;
 use crate::exchange::{End, Event, ExchangeId, Request, Role};
 use crate::pair::{Claim, Inbound, Method, Outbound, Pairer, Pairing, Target};
-use crate::record::{BootNs, Clock, LATEST, Process, ProcessId};
+use crate::record::{BootNs, Clock, DutyCycle, LATEST, Process, ProcessId};
 use crate::report::address::{Destination, peer_ip};
 use crate::report::route::{Routes, space};
 use crate::report::texts::Texts;
@@ -275,11 +275,20 @@ impl Back {
                 hooks: clock.hooks.clone(),
                 kernel: clock.kernel.clone(),
                 host_name: clock.host_name.clone(),
+                duty_cycle: clock.duty_cycle.map(|cycle| cycle.to_string()),
             }),
             totals: None,
             degraded: None,
         })));
+        if let Some(cycle) = clock.duty_cycle {
+            self.pairer.take_turns(cycle);
+        }
         self.clock = Some(clock);
+    }
+
+    /// When processes are looked at; `None`: always.
+    pub(super) fn duty_cycle(&self) -> Option<DutyCycle> {
+        self.clock.as_ref()?.duty_cycle
     }
 
     /// Time passes: what is due is written.

@@ -222,6 +222,7 @@ impl Script {
             hooks: "sock".into(),
             auditor_version: "0.1.0".into(),
             auditor_pid: 1,
+            duty_cycle: None,
         };
         let process = |tgid: u32| Process {
             id: pid(tgid),

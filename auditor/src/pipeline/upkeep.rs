@@ -9,7 +9,9 @@ use crate::audit::Code;
 use crate::audit::rules::blind_spots;
 use crate::exchange::{Request, Visibility};
 use crate::record::{Blind, BlindReason, ProcessId};
-use crate::report::{BlindSpot, BlindSpotLine, Counters, EdgeKey, Line, SCHEMA_VERSION, StatsLine, SummaryLine};
+use crate::report::{
+    BlindSpot, BlindSpotLine, Counters, EdgeKey, Line, SCHEMA_VERSION, StatsLine, SummaryLine, round4,
+};
 
 /// Processes with blind spots.
 const MAX_BLIND: usize = 4096;
@@ -65,6 +67,7 @@ impl Back {
             duration_seconds: edge.interval.durations.info(),
             formats: edge.interval.formats.info(),
             coverage: edge.interval.counts.coverage(),
+            audited_share: self.duty_cycle().map(|cycle| round4(cycle.share())),
             inbound: lines::inbound_of_edge(&key),
             attributes: lines::edge(&key, edge.transport, edge.peer.as_ref()),
             resource: edge.process.as_deref().map(|process| self.resource(process)).unwrap_or_default(),

@@ -355,6 +355,9 @@ pub struct SummaryLine {
     pub formats: Option<FormatsInfo>,
     /// Calls that carried the context on, of those whose request had one; null when there were none.
     pub coverage: Option<f64>,
+    /// Share of the time in which a process was looked at; absent: all of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub audited_share: Option<f64>,
     /// The requests the calls were made for; null when not paired.
     pub inbound: Option<InboundAttributes>,
     /// The calls.
@@ -492,6 +495,9 @@ pub struct AuditorInfo {
     /// Name of the node.
     #[serde(rename = "host.name")]
     pub host_name: String,
+    /// For how long of which period each process is looked at, such as `10s/1m`; absent: all the time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub duty_cycle: Option<String>,
 }
 
 /// Totals of a run.

@@ -13,7 +13,7 @@ use zerocopy::FromBytes;
 use super::btf::{Btf, BtfError};
 use super::cgroup::Subtree;
 use super::{layout, privilege};
-use crate::record::{Blind, BlindReason, BootNs, ProcessId};
+use crate::record::{Blind, BlindReason, BootNs, DutyCycle, ProcessId};
 
 /// The BPF object, built by `cargo xtask build-ebpf` and checked in.
 static OBJECT: &[u8] =
@@ -62,6 +62,8 @@ pub struct Options {
     pub hooks: Option<Hooks>,
     /// Which tasks.
     pub selection: Selection,
+    /// When; `None`: always.
+    pub duty_cycle: Option<DutyCycle>,
     /// Ring buffer bytes, a power of two of at least a page.
     pub ring_bytes: u32,
     /// Level of the kernel side's own log, 0 (off) to 5 (trace).
@@ -123,6 +125,7 @@ pub struct Kernel {
     blind: BpfHashMap<MapData, [u8; size_of::<wire::BlindKey>()], [u8; size_of::<wire::BlindCount>()]>,
     blind_seen: HashMap<wire::BlindKey, wire::BlindCount>,
     hooks: Hooks,
+    duty_cycle: Option<DutyCycle>,
     logger: Option<aya_log::EbpfLogger<&'static dyn log::Log>>,
 }
 
@@ -182,6 +185,7 @@ impl Kernel {
             blind: map(&mut ebpf, "BLIND")?,
             blind_seen: HashMap::new(),
             hooks,
+            duty_cycle: options.duty_cycle,
             logger,
         })
     }
@@ -189,6 +193,11 @@ impl Kernel {
     /// The hooks in use.
     pub fn hooks(&self) -> Hooks {
         self.hooks
+    }
+
+    /// When each process is looked at.
+    pub fn duty_cycle(&self) -> Option<DutyCycle> {
+        self.duty_cycle
     }
 
     /// Nothing new is looked at from now on; what was delivered can still be taken, and counted. A program that is
@@ -325,12 +334,15 @@ fn load(btf: &Btf, options: &Options) -> Result<Ebpf, AttachError> {
     let selection = &options.selection;
     let (pids, comms, cgroups) =
         (on(!selection.pids.is_empty()), on(!selection.comms.is_empty()), on(!selection.cgroups.is_empty()));
+    let (audited, period) = options.duty_cycle.map_or((0, 0), |cycle| (cycle.audited_ms, cycle.period_ms));
     let mut loader = EbpfLoader::new();
     for (name, value) in &globals {
         loader.override_global(name, value, false);
     }
     loader
         .override_global("OWN_TGID", &own, false)
+        .override_global("AUDITED_MS", &audited, false)
+        .override_global("PERIOD_MS", &period, false)
         .override_global("SELECT_PIDS_ON", &pids, false)
         .override_global("SELECT_COMMS_ON", &comms, false)
         .override_global("SELECT_CGROUPS_ON", &cgroups, false)

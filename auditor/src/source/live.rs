@@ -87,8 +87,8 @@ pub async fn run(
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     // Without a duration: a moment that does not come.
     let end = Instant::now() + duration.unwrap_or(Duration::from_secs(60 * 60 * 24 * 365 * 30));
-    let hooks = live.kernel.get_ref().hooks().as_str();
-    if take(Record::Clock(node::clock_record(hooks, node.name))).is_break() {
+    let (hooks, duty_cycle) = (live.kernel.get_ref().hooks().as_str(), live.kernel.get_ref().duty_cycle());
+    if take(Record::Clock(node::clock_record(hooks, node.name, duty_cycle))).is_break() {
         return Ok(Stopped::Consumer);
     }
     let mut rests_until = Instant::now();

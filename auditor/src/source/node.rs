@@ -1,7 +1,7 @@
 //! This node: clocks and names.
 
 use crate::http::{Key, Masking};
-use crate::record::{BootNs, Clock};
+use crate::record::{BootNs, Clock, DutyCycle};
 
 /// Now, on `CLOCK_BOOTTIME`.
 pub fn boot_now() -> BootNs {
@@ -74,7 +74,7 @@ fn read_trimmed(path: &str) -> String {
 }
 
 /// The first record of a run on this node.
-pub fn clock_record(hooks: &str, host_name: String) -> Clock {
+pub fn clock_record(hooks: &str, host_name: String, duty_cycle: Option<DutyCycle>) -> Clock {
     Clock {
         boot_ns: boot_now(),
         unix_ns: i64::try_from(clock(libc::CLOCK_REALTIME)).unwrap_or(i64::MAX),
@@ -83,5 +83,6 @@ pub fn clock_record(hooks: &str, host_name: String) -> Clock {
         hooks: hooks.to_owned(),
         auditor_version: env!("CARGO_PKG_VERSION").to_owned(),
         auditor_pid: std::process::id(),
+        duty_cycle,
     }
 }

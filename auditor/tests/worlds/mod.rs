@@ -462,6 +462,7 @@ impl World {
             hooks: "sock".into(),
             auditor_version: "0.1.0".into(),
             auditor_pid: 1,
+            duty_cycle: None,
         }));
         for n in 0..self.0.len() as u32 {
             script.records.push(Record::Process(Box::new(Process {

@@ -1,7 +1,7 @@
 //! What runs beside a workload, and what it costs itself.
 
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -22,6 +22,8 @@ pub(super) enum Contender {
     Empty(&'static str),
     /// The auditor with this hook strategy.
     Auditor(&'static str),
+    /// The same with this duty cycle.
+    InTurns(&'static str, &'static str),
     Peer(&'static Peer),
 }
 
@@ -31,6 +33,7 @@ impl Contender {
             Self::Nothing => "nothing".to_owned(),
             Self::Empty(hooks) => format!("empty ({hooks})"),
             Self::Auditor(hooks) => format!("auditor ({hooks})"),
+            Self::InTurns(hooks, cycle) => format!("auditor ({hooks}, {cycle})"),
             Self::Peer(peer) => peer.name.to_owned(),
         }
     }
@@ -40,11 +43,8 @@ impl Contender {
         Ok(match self {
             Self::Nothing => Running::Nothing,
             Self::Empty(hooks) => Running::Empty(Probes::attach(hooks)?),
-            Self::Auditor(hooks) => {
-                let auditor = Auditor::run(hooks, pids);
-                let before = Usage::of(auditor.pid());
-                Running::Auditor(auditor, before)
-            }
+            Self::Auditor(hooks) => Running::auditor(Auditor::run(hooks, pids)),
+            Self::InTurns(hooks, cycle) => Running::auditor(Auditor::run_with(hooks, pids, &["--duty-cycle", cycle])),
             Self::Peer(peer) => Running::Other(Other::start(peer, pids)?),
         })
     }
@@ -59,6 +59,7 @@ pub(super) struct Cost {
     /// Through the ring buffer.
     pub(super) records: u64,
     pub(super) bytes: u64,
+    /// Records, or what another tool counts (packets, events).
     pub(super) lost: u64,
 }
 
@@ -71,6 +72,11 @@ pub(super) enum Running {
 }
 
 impl Running {
+    fn auditor(auditor: Auditor) -> Self {
+        let before = Usage::of(auditor.pid());
+        Self::Auditor(auditor, before)
+    }
+
     /// Its process, if it has one.
     pub(super) fn pid(&self) -> Option<u32> {
         match self {
@@ -85,7 +91,10 @@ impl Running {
         let usage = self.pid().map(Usage::of).unwrap_or_default();
         match self {
             Self::Nothing | Self::Empty(_) => Cost::default(),
-            Self::Other(other) => usage.since(other.before),
+            Self::Other(mut other) => {
+                other.end();
+                Cost { lost: other.lost(), ..usage.since(other.before) }
+            }
             Self::Auditor(auditor, before) => {
                 let audit = auditor.stop();
                 Cost {
@@ -142,6 +151,8 @@ impl Usage {
 pub(super) struct Other {
     child: Child,
     before: Usage,
+    /// What it says on stderr.
+    log: PathBuf,
     _dir: TempDir,
 }
 
@@ -164,7 +175,29 @@ impl Other {
             std::thread::sleep(Duration::from_millis(20));
         }
         let before = Usage::of(child.id());
-        Ok(Self { child, before, _dir: dir })
+        Ok(Self { child, before, log, _dir: dir })
+    }
+
+    fn end(&mut self) {
+        // The children of tshark capture; they are of its process group.
+        let _ = Command::new("kill").arg("-INT").arg("--").arg(format!("-{}", self.child.id())).status();
+        let begun = Instant::now();
+        while begun.elapsed() < Duration::from_secs(10) && !matches!(self.child.try_wait(), Ok(Some(_))) {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// What it says that it lost: `12 packets dropped by kernel`, `Lost 34 events`.
+    fn lost(&self) -> u64 {
+        let text = std::fs::read_to_string(&self.log).unwrap_or_default();
+        let words: Vec<&str> = text.split_whitespace().collect();
+        let said = words.windows(3).filter_map(|said| match said {
+            [count, "packet" | "packets", "dropped"] | ["Lost", count, "events"] => count.parse::<u64>().ok(),
+            _ => None,
+        });
+        said.sum()
     }
 }
 
@@ -174,13 +207,8 @@ fn said(log: &Path, ready: &str) -> bool {
 
 impl Drop for Other {
     fn drop(&mut self) {
-        // The children of tshark capture; they are of its process group.
-        let _ = Command::new("kill").arg("-INT").arg("--").arg(format!("-{}", self.child.id())).status();
-        let begun = Instant::now();
-        while begun.elapsed() < Duration::from_secs(10) && !matches!(self.child.try_wait(), Ok(Some(_))) {
-            std::thread::sleep(Duration::from_millis(20));
+        if matches!(self.child.try_wait(), Ok(None)) {
+            self.end();
         }
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }

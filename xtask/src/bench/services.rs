@@ -80,10 +80,17 @@ impl Scene {
     }
 }
 
+/// A duty cycle, and its period in seconds.
+const TURNS: (&str, u64) = ("2s/12s", 12);
+
 /// Measures the scenes whose names contain `only`.
 pub(super) fn run(rounds: u32, seconds: u64, only: &str, with_peers: bool) -> Result<Table> {
     let mut contenders =
         vec![Contender::Nothing, Contender::Empty("sock"), Contender::Auditor("sock"), Contender::Auditor("syscall")];
+    // Whole periods, or it is chance how much of them is looked at.
+    if seconds.is_multiple_of(TURNS.1) {
+        contenders.push(Contender::InTurns("sock", TURNS.0));
+    }
     if with_peers {
         contenders.extend(peers::installed().into_iter().map(Contender::Peer));
     }
