@@ -10,7 +10,7 @@ use super::{Back, Config};
 use crate::audit::Outcome;
 use crate::exchange::{End, Event, ExchangeId, Request, RequestHead, Role, Visibility};
 use crate::http::NAMES_REQUEST;
-use crate::record::{BootNs, Clock, Endpoints, Process, ProcessId, SocketId, Tick, Workload};
+use crate::record::{BootNs, Clock, DutyCycle, Endpoints, Process, ProcessId, SocketId, Tick, Workload};
 use crate::report::{FindingLine, Line};
 
 pub(super) const MS: BootNs = 1_000_000;
@@ -41,6 +41,7 @@ enum Op {
 pub(super) struct Script {
     ops: Vec<(BootNs, Op)>,
     next: u64,
+    duty_cycle: Option<DutyCycle>,
 }
 
 /// One request to write down.
@@ -137,6 +138,11 @@ impl Say {
 }
 
 impl Script {
+    /// Processes are looked at in turns.
+    pub(super) fn in_turns(cycle: DutyCycle) -> Self {
+        Self { duty_cycle: Some(cycle), ..Self::default() }
+    }
+
     pub(super) fn at(&mut self, time: BootNs, event: Event) {
         self.ops.push((START + time, Op::Event(Box::new(event))));
     }
@@ -222,7 +228,7 @@ impl Script {
             hooks: "sock".into(),
             auditor_version: "0.1.0".into(),
             auditor_pid: 1,
-            duty_cycle: None,
+            duty_cycle: self.duty_cycle,
         };
         let process = |tgid: u32| Process {
             id: pid(tgid),
