@@ -119,8 +119,8 @@ pub extern "C" fn read_memory(wanted: u64) -> u64 {
     memory.filled
 }
 
-/// Reads the first bytes that the call moved, [`PREFIX`] or all of them, into the scratch buffer's record; says how many, 0 where
-/// they are not in one piece.
+/// Reads the first bytes that the call moved, [`PREFIX`] or all of them, into the scratch buffer's record; says how many.
+/// Of a few bytes in several pieces those of the first, if that is long enough ([`first_piece`]); else 0.
 #[inline(always)]
 pub fn read_prefix(call: &Call, moved: u64, buffer: *mut u8) -> u64 {
     let shape = call.shape.get();
@@ -136,13 +136,23 @@ pub fn read_prefix(call: &Call, moved: u64, buffer: *mut u8) -> u64 {
     } else if shape != shape::BUFFER {
         return 0;
     }
-    let wanted = clamp(if moved > AT_ONCE { PREFIX } else { moved }, AT_ONCE);
+    let mut wanted = if moved > AT_ONCE { PREFIX } else { moved };
     if length < wanted {
-        return 0;
+        if length < PREFIX {
+            return 0;
+        }
+        wanted = length;
     }
+    let wanted = clamp(wanted, AT_ONCE);
     // SAFETY: the buffer has room for more; the helper checks the address.
     let failed = unsafe { raw_read_user(buffer.cast(), wanted as u32, address as *const core::ffi::c_void) };
     if failed == 0 { wanted } else { 0 }
+}
+
+/// How many bytes in the record are those of the call's first iovec, all of it; 0 where it was not read that way.
+#[inline(always)]
+fn first_piece(prefix: u64, moved: u64) -> u64 {
+    if moved <= AT_ONCE && prefix < moved { prefix } else { 0 }
 }
 
 /// Reads from the current process; `None` when that memory is not there.
@@ -176,6 +186,13 @@ pub extern "C" fn memory_of_call() -> u64 {
         source.message_left = 0;
         source.messages = pointer;
         source.messages_left = moved;
+    }
+    let first = first_piece(scratch.operation.prefix.get(), moved);
+    if first > 0 && source.vectors_left > 0 {
+        source.vectors = source.vectors.wrapping_add(size_of::<IoVec>() as u64);
+        source.vectors_left -= 1;
+        source.message_left -= first;
+        source.filled = first;
     }
     0
 }

@@ -76,6 +76,12 @@ pub fn stack_pointer(regs: u64) -> u64 {
     kernel::load(regs, &kernel::REGS_SP)
 }
 
+/// Whether the call moves several messages, each an operation of its own.
+#[inline(always)]
+pub fn moves_messages(nr: u32) -> bool {
+    nr == NR_SENDMMSG.load() || nr == NR_RECVMMSG.load()
+}
+
 /// Whether the call is one that moves bytes through a socket.
 #[inline(always)]
 pub fn moves_bytes(nr: u32) -> bool {
@@ -130,7 +136,8 @@ pub fn decode_simple(call: &Call, regs: u64, nr: u32) -> bool {
     true
 }
 
-/// Decodes the call into the scratch buffer's operation; 0 when it is not one that moves bytes through a socket.
+/// Decodes a call that [`decode_simple`] does not into the scratch buffer's operation; 0 when it is not one that moves
+/// bytes through a socket.
 ///
 /// `splice` has a socket at either end: `splice_direction` says which one is meant. A function of its own, with its
 /// result in map memory, so that the verifier does not follow every kind of call through all that comes after.
@@ -142,18 +149,14 @@ pub extern "C" fn decode_call(nr: u64, splice_direction: u64) -> u64 {
     let Some(scratch) = maps::scratch() else { return 0 };
     let (call, regs) = (&scratch.operation.call, task::registers(task::current()));
     let nr = nr as u32;
-    let (direction, shape) = if nr == NR_READ.load() || nr == NR_RECVFROM.load() {
-        (RECV, shape::BUFFER)
-    } else if nr == NR_WRITE.load() || nr == NR_SENDTO.load() {
-        (SEND, shape::BUFFER)
-    } else if nr == NR_READV.load() || nr == NR_PREADV2.load() {
-        (RECV, shape::VECTOR)
-    } else if nr == NR_WRITEV.load() || nr == NR_PWRITEV2.load() {
+    let (direction, shape) = if nr == NR_WRITEV.load() || nr == NR_PWRITEV2.load() {
         (SEND, shape::VECTOR)
-    } else if nr == NR_RECVMSG.load() {
-        (RECV, shape::MESSAGE)
     } else if nr == NR_SENDMSG.load() {
         (SEND, shape::MESSAGE)
+    } else if nr == NR_RECVMSG.load() {
+        (RECV, shape::MESSAGE)
+    } else if nr == NR_READV.load() || nr == NR_PREADV2.load() {
+        (RECV, shape::VECTOR)
     } else if nr == NR_RECVMMSG.load() {
         (RECV, shape::MESSAGES)
     } else if nr == NR_SENDMMSG.load() {
@@ -171,7 +174,7 @@ pub extern "C" fn decode_call(nr: u64, splice_direction: u64) -> u64 {
     let fd = argument(regs, if spliced_out { &kernel::REGS_ARG2 } else { &kernel::REGS_ARG0 });
     // A descriptor is an int: what is above it in the register means nothing.
     call.fd.set(fd & 0xffff_ffff);
-    call.flags.set(if nr == NR_RECVFROM.load() || nr == NR_RECVMMSG.load() {
+    call.flags.set(if nr == NR_RECVMMSG.load() {
         argument(regs, &kernel::REGS_ARG3)
     } else if nr == NR_RECVMSG.load() {
         argument(regs, &kernel::REGS_ARG2)

@@ -82,6 +82,8 @@ pub struct Pairer {
     requests: Requests,
     /// Requests up to this one are too old to be open.
     expired_through: ExchangeId,
+    /// Before then none of the others is.
+    expires: BootNs,
     losses: u64,
     lost_at: BootNs,
     /// When a process or its state was last evicted: what a process that turns up after has open is not known.
@@ -107,6 +109,7 @@ impl Pairer {
             services: LruCache::new(size),
             requests: Requests::default(),
             expired_through: ExchangeId(0),
+            expires: 0,
             losses: 0,
             lost_at: 0,
             forgot_at: None,
@@ -200,9 +203,13 @@ impl Pairer {
 
     /// Closes what has been open for too long. Ids increase with time, so each request is looked at once.
     fn expire(&mut self, now: BootNs) {
+        if now < self.expires {
+            return;
+        }
         while let Some((id, pid)) = self.requests.after(self.expired_through) {
             if let Some(held) = self.processes.peek(&pid).and_then(|process| process.held.get(&id)) {
-                if held.inbound.started.saturating_add(ABANDONED) > now {
+                self.expires = held.inbound.started.saturating_add(ABANDONED);
+                if self.expires > now {
                     return;
                 }
                 if held.open

@@ -217,19 +217,43 @@ fn ebpf(_: &mut Tally) -> Result<()> {
     crate::build_ebpf::check()
 }
 
+/// Kernel tests whose auditors look at the processes of the test alone, and which mostly wait: several at once.
+const TOGETHER: [&str; 13] = [
+    "blind_spots",
+    "coroutine",
+    "formats",
+    "identity",
+    "native",
+    "nginx",
+    "node",
+    "operations",
+    "python",
+    "secrets",
+    "sinks",
+    "sockets",
+    "workloads",
+];
+
 fn kernel(tally: &mut Tally) -> Result<()> {
     // Optimised as users run it: under full load a debug build measures itself.
     let programs = shell::build_programs()?;
-    let mut tests = cargo();
-    tests.args(["test", "--no-fail-fast", "--package", "auditor-tests", "--test", "*"]);
-    if kernel_release() < (6, 3) {
-        // No sock_send_length tracepoint before 6.3.
-        tests.args(["--", "--test-threads=1", "--skip", "::sock"]);
-    } else {
-        tests.args(["--", "--test-threads=1"]);
+    let sources = std::fs::read_dir(shell::root().join("tests/tests")).context("tests/tests")?;
+    let all = sources.flatten().filter_map(|entry| Some(entry.file_name().to_str()?.strip_suffix(".rs")?.to_owned()));
+    let (together, alone): (Vec<_>, Vec<_>) = all.partition(|name| TOGETHER.contains(&name.as_str()));
+    let mut result = Ok(());
+    for (names, threads) in [(together, 3), (alone, 1)] {
+        let mut tests = cargo();
+        tests.args(["test", "--no-fail-fast", "--package", "auditor-tests"]);
+        tests.args(names.iter().flat_map(|name| ["--test", name]));
+        tests.args(["--", &format!("--test-threads={threads}")]);
+        if kernel_release() < (6, 3) {
+            // No sock_send_length tracepoint before 6.3.
+            tests.args(["--skip", "::sock"]);
+        }
+        tests.env("AUDITOR_BIN", programs.join("auditor"));
+        result = result.and(counted(tally, &mut tests));
     }
-    tests.env("AUDITOR_BIN", programs.join("auditor"));
-    counted(tally, &mut tests)
+    result
 }
 
 fn demo(_: &mut Tally) -> Result<()> {

@@ -40,6 +40,10 @@ fn operation(sock: Given, moved: i64, flags: u32, direction: u8) {
     }
     let regs = task::registers(task);
     let nr = syscall::number(regs);
+    // Nothing was there, as often happens: not an end, and it ends no array of messages.
+    if moved < 0 && !capture::is_end(moved) && !syscall::moves_messages(nr) {
+        return;
+    }
     if nr == syscall::NR_IO_URING_ENTER.load() {
         return unreadable(wire::BLIND_IO_URING, moved);
     }
