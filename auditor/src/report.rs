@@ -3,6 +3,7 @@
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::unwrap_used))]
 
 pub mod address;
+mod attributes;
 mod bucket;
 mod contrast;
 mod counts;
@@ -17,6 +18,7 @@ pub(crate) mod texts;
 mod time;
 mod totals;
 
+pub use attributes::{Attributes, InboundAttributes, Resource};
 pub use contrast::{Fate, Mixed, Split};
 pub use counts::Counts;
 pub(crate) use counts::round4;
