@@ -53,14 +53,16 @@ use key::ClassKey;
 use process::{ByTrace, Process, TAINT};
 use replicas::Replicas;
 use requests::Requests;
-use suspect::{Call, Chosen, Named, Seen, Settled, Suspect};
+use suspect::{Call, Chosen, Named, Seen, Suspect};
 use turns::Turns;
 
 /// Keyed for the run, as those of the tables that forget: strangers choose what is looked up.
 type HashMap<K, V> = std::collections::HashMap<K, V, foldhash::fast::RandomState>;
 
 /// For so many requests held one call may wait to be looked at again.
-const WAITING: usize = 4;
+const WAITING: usize = 8;
+/// Processes whose calls are looked at again: those that made such calls last.
+const LOOKED_AT: NonZeroUsize = NonZeroUsize::MIN.saturating_add(255);
 /// A request that got no response for so long has none coming whose end would be seen: its sender reset the connection
 /// before it was read, or abandoned a Unix socket.
 const ABANDONED: BootNs = 600_000_000_000;
@@ -89,8 +91,9 @@ pub struct Pairer {
     /// When a process or its state was last evicted: what a process that turns up after has open is not known.
     forgot_at: Option<BootNs>,
     next_class: u64,
-    /// For calls that are looked at again, if any are.
-    room: Option<Room>,
+    /// For calls that are looked at again.
+    room: Room,
+    looked_at: LruCache<ProcessId, ()>,
     joint: bool,
     turns: Option<Turns>,
     /// Processes whose delays may have told something new.
@@ -114,7 +117,8 @@ impl Pairer {
             lost_at: 0,
             forgot_at: None,
             next_class: 0,
-            room: None,
+            room: Room::new(limits.requests / WAITING),
+            looked_at: LruCache::new(LOOKED_AT),
             joint: false,
             turns: None,
             touched: Vec::new(),
@@ -260,44 +264,11 @@ impl Pairer {
         }
     }
 
-    /// From now on, calls that were not certain are looked at again when they and their candidates are over, for
-    /// [`Pairer::decided`]. No verdict needs that: findings name a route, and are written before.
-    pub fn look_again(&mut self) {
-        self.room = Some(Room::new(self.limits.requests / WAITING));
-    }
-
-    /// From now on, also solves jointly which request made which call, for [`Pairer::decided`]. It finds the very request
+    /// From now on, solves jointly which request made which call, for [`Pairer::decided`]. It finds the very request
     /// where many are alike. The verdict does not need that, and it costs too much for a live run: it is
     /// there to measure the pairing.
     pub fn solve_jointly(&mut self) {
         self.joint = true;
-    }
-
-    /// What the delays tell by now of earlier calls. `all`: also of processes of which nothing was heard since the last
-    /// time.
-    pub fn decided(&mut self, now: BootNs, all: bool) -> Vec<Claim> {
-        if all {
-            let learns = |(pid, process): (&ProcessId, &Process)| process.delays.is_some().then_some(*pid);
-            self.touched.extend(self.processes.iter().filter_map(learns));
-        }
-        let mut claims = Vec::new();
-        for pid in std::mem::take(&mut self.touched) {
-            let Some(process) = self.processes.peek_mut(&pid) else { continue };
-            for Settled { call, parent, confidence, candidates } in process.decided(now) {
-                let parent = parent.and_then(|id| process.held.get(&id)).map(|held| held.inbound.clone());
-                claims.push(Claim { call, parent, method: Method::DelayModel, confidence, candidates });
-            }
-        }
-        claims
-    }
-
-    /// The run is over: what the delays tell of all the calls so far.
-    pub fn end(&mut self, now: BootNs) -> Vec<Claim> {
-        for (pid, process) in self.processes.iter_mut() {
-            process.look_again(now, true);
-            self.touched.push(*pid);
-        }
-        self.decided(now, true)
     }
 
     /// More processes are looked at from now on: what they have open is not known.
@@ -372,7 +343,8 @@ impl Pairer {
             suspect = Some((suspicion, ClassRef { process: pid, group, key, seq: class, route }));
         }
         let exact = candidates.affine || candidates.is_of_thread();
-        process.sent(now, request.id, outbound, execution, [parent.filter(|_| exact), claimed], room.as_ref());
+        let made_by = [parent.filter(|_| exact), claimed];
+        let again = process.sent(now, request.id, outbound, execution, made_by, Some(&room));
         let confidence = match (claimed, method) {
             (None, _) if caused < 0.5 => (1.0 - caused).min(PERHAPS),
             (None, _) => 0.0,
@@ -386,6 +358,9 @@ impl Pairer {
         let parents = if unclear { Parents::Unclear } else { candidates.parents };
         self.next_class += seen.made;
         self.counters.classes_evicted += seen.evicted;
+        if again {
+            self.looks_at(pid);
+        }
         Pairing {
             service: pid,
             method,
@@ -396,6 +371,7 @@ impl Pairer {
             may_copy: true,
             claimed,
             confidence,
+            again,
             suspect,
         }
     }
@@ -430,7 +406,6 @@ impl Pairer {
             return None;
         }
         let own = (request.process, execution(request.tid, request.coroutine));
-        let room = self.room.clone();
         let above = request.ancestors.iter().filter(|a| a.tgid != 0 && a.tgid != request.process.tgid);
         let above: SmallVec<[_; wire::ANCESTORS]> =
             above.filter_map(|a| Some((*self.by_tgid.peek(&a.tgid)?, execution(a.tid, 0)))).collect();
@@ -439,7 +414,7 @@ impl Pairer {
             let Some(ByTrace { parent, others, count, may_copy }) = process.by_trace(sent, execution) else { continue };
             process.linger(now);
             process.called(execution, parent.execution);
-            process.sent(now, request.id, outbound, execution, [Some(parent.id), None], room.as_ref());
+            process.sent(now, request.id, outbound, execution, [Some(parent.id), None], None);
             // What calls carry that no request has is the service's own.
             process.affinity.shared(&request.head.affinity, |_| false);
             if !process.classes.is_empty() {
@@ -458,6 +433,7 @@ impl Pairer {
                 parent: Some(parent),
                 others,
                 may_copy,
+                again: false,
                 suspect: None,
             });
         }

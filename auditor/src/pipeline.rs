@@ -11,6 +11,7 @@ mod filter;
 mod findings;
 mod front;
 mod lines;
+mod named;
 mod received;
 mod reload;
 mod upkeep;
@@ -178,6 +179,8 @@ mod ignores;
 mod innocents;
 #[cfg(test)]
 mod mixed;
+#[cfg(test)]
+mod naming;
 #[cfg(test)]
 mod node;
 #[cfg(test)]

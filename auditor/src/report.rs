@@ -25,7 +25,7 @@ pub(crate) use counts::round4;
 pub use durations::Durations;
 pub use edges::{Counted, Edge, EdgeKey, Edges, Interval, Peer};
 pub use features::Call;
-pub use fold::{Fold, Mark, Occurrence, fingerprint};
+pub use fold::{Fold, Mark, Occurrence, PATIENCE, Tells, fingerprint};
 pub use formats::{FormatCounts, FormatsInfo};
 pub(crate) use line::cut_strings;
 pub use line::*;

@@ -55,11 +55,13 @@ const BUDGET: usize = 256 << 20;
 mod entry {
     /// A connection, 65,536 of them: 32 MiB.
     pub(crate) const CONNECTION: usize = 512;
-    /// A request in the pairing's tables, with its place in some classes and the head it came from, 65,536 open ones: 76
+    /// A request in the pairing's tables, with its place in some classes and the head it came from, 65,536 open ones: 78
     /// MiB. Of those that were answered a quarter as many are kept.
-    pub(crate) const REQUEST: usize = 1216;
+    pub(crate) const REQUEST: usize = 1248;
     /// A process that receives requests, with four classes of calls from four threads, 4096: 192 MiB.
     pub(crate) const PROCESS: usize = 48 * 1024;
+    /// A process whose calls are looked at again, with all kinds of calls that are told apart, 256 of them: 32 MiB.
+    pub(crate) const LOOKED_AT: usize = 128 * 1024;
     /// What `/proc` says of a process, 8192: 8 MiB.
     pub(crate) const DESCRIBED: usize = 1024;
     /// An edge with its counts, 8192: 16 MiB.
@@ -270,6 +272,39 @@ fn processes_stay_within_the_budget() {
     assert!(count("evicted", "processes") >= 10_000 - settings.back.pairing.processes as u64);
     assert!(count("evicted", "edges") > 0 && count("evicted", "suspects") > 0);
     assert!(count("tables", "processes") <= settings.back.pairing.processes as u64);
+}
+
+#[test]
+fn calls_that_are_looked_at_again_stay_within_the_budget() {
+    const PROCESSES: u64 = 280;
+    let _alone = ALONE.lock();
+    let settings = Settings::default();
+    let mut world = World::new(&settings);
+    for n in 0..200 {
+        for tgid in 1..=PROCESSES {
+            let (tgid, connection, call) = (tgid as u32, tgid * 1000 + n, CALLS + tgid * 1000 + n);
+            // An event loop, with more kinds of calls than are told apart.
+            let (trace, host) = (tgid as u64 * 1000 + n, format!("backend-{}:8080", n % 40));
+            world.message(connection, Direction::Recv, tgid, 1, true, &request("/cart", "shop", Some(trace)));
+            world.message(call, Direction::Send, tgid, 2, true, &request("/charge", &host, None));
+            world.message(call, Direction::Recv, tgid, 2, false, OK);
+            world.close(call);
+            if n >= 4 {
+                world.message(connection - 4, Direction::Send, tgid, 1, false, OK);
+                world.close(connection - 4);
+            }
+        }
+        world.time += 20 * MS;
+        world.tick();
+    }
+    let entries = settings.back.pairing.answered * entry::REQUEST
+        + settings.back.max_edges * entry::EDGE
+        + 2 * settings.back.max_fingerprints * entry::FINDING
+        + PROCESSES as usize * entry::PROCESS
+        + 256 * entry::LOOKED_AT;
+    assert_within(&world, entry::FIXED + entry::HISTORY + entries, "calls that are looked at again");
+    let count = world.finish();
+    assert!(count("tables", "processes") >= PROCESSES);
 }
 
 #[test]

@@ -2,7 +2,8 @@
 //!
 //! `FILE.jsonl` holds exchanges with nothing but time, direction, operation and peer (`exchanges`); `FILE.rec` is a
 //! recording of a fleet, with `FILE.truth` beside it (`recorded`). Both go through the stages that a live run has,
-//! the first with the joint solution of the delays, and what is claimed in the end is compared with the truth. Without files, the recordings of the repository are scored.
+//! the first with the joint solution of the delays, and what is claimed is compared with the truth. Without files, the
+//! recordings of the repository are scored.
 
 mod exchanges;
 mod recorded;
@@ -11,6 +12,7 @@ mod score;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use clap::ValueEnum;
 use score::Board;
 
 /// Options of `cargo xtask pairing`.
@@ -24,9 +26,20 @@ pub(crate) struct Args {
     /// List every call that is wrong: what it is, whose it is, and whose it was taken to be
     #[arg(long)]
     wrong: bool,
-    /// Score what was claimed when a call was made; else what is known in the end (of `.rec` files)
-    #[arg(long)]
-    when_made: bool,
+    /// Which claims about the calls of `.rec` files to score
+    #[arg(long, value_enum, default_value_t = When::Live)]
+    claimed: When,
+}
+
+/// When something was claimed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum When {
+    /// When the call was made
+    Made,
+    /// When a live run writes a finding: at the latest two seconds after the answer
+    Live,
+    /// However late
+    End,
 }
 
 /// Scores every file.
@@ -49,7 +62,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     for file in &files {
         let read = || match kind(file) {
             Some("jsonl") => exchanges::score(file),
-            Some("rec") => recorded::score(file, args.when_made),
+            Some("rec") => recorded::score(file, args.claimed),
             _ => bail!("neither .jsonl nor .rec"),
         };
         board.add(file, read().with_context(|| format!("cannot score {}", file.display()))?);
@@ -80,7 +93,8 @@ mod tests {
             ("python-executor-affine-16", 0.99),
             ("python-threads-blind-16", 0.99),
         ] {
-            let outcome = recorded::score(&own().join(name).with_extension("rec"), false).expect("it can be scored");
+            let outcome =
+                recorded::score(&own().join(name).with_extension("rec"), When::Live).expect("it can be scored");
             let [all, certain] = outcome.shares();
             assert!(all >= least, "{name}: {all}");
             assert!(certain >= 0.99, "{name}: of the claims that are nearly certain {certain}");

@@ -8,15 +8,17 @@
 //! Whether calls of a kind come from requests at all is told by calls that nobody made: for each call another is made up,
 //! a while later, and looked at in the same way. A timer's calls are no nearer to requests than these.
 //!
-//! No verdict rests on this, and a live run does without: findings name a route, which is known sooner, and are written
-//! when the call is answered. It is there to say which request made a call, and to measure how often that is known.
+//! No verdict rests on this: it needs to know the route, which is known sooner. It is there to say which of its requests
+//! made the call that a finding shows.
 //!
-//! A call waits ten seconds at most, in a queue whose length is bounded for all processes together, and has a bounded
-//! number of candidates. So what a call costs does not grow with what is open.
+//! A call waits until a second after its answer, or ten seconds after it was made, in a queue whose length is bounded for
+//! all processes together, and has a bounded number of candidates; and so many calls a second are looked at ([`pace`]). So
+//! what it costs grows neither with what is open nor with what is called.
 
 mod compared;
 mod evidence;
 mod model;
+mod pace;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -35,6 +37,7 @@ use crate::exchange::ExchangeId;
 use crate::record::BootNs;
 use compared::Compared;
 use model::Model;
+use pace::Pace;
 
 /// Calls of a process that wait.
 const WAITING: usize = 1024;
@@ -43,13 +46,14 @@ pub(super) const OPEN: usize = 64;
 pub(super) const ENDED: usize = 32;
 /// So many calls are decided together, each anew in so many rounds; and at first, when all is to be learnt.
 const BLOCK: usize = 32;
-const ROUNDS: usize = 3;
+const ROUNDS: usize = 2;
 const FIRST: usize = 256;
 const FIRST_ROUNDS: usize = 8;
 /// Share of the distance from chance from which on what is supposed is kept.
 const CLEARLY: f64 = 0.8;
-/// A call is decided at the latest after so long.
+/// A call is decided at the latest after so long, or so long after its answer; but not before it is learnt how.
 const DEADLINE: BootNs = 10_000_000_000;
+const ENOUGH: BootNs = 1_000_000_000;
 /// A call is made up so long after one, or up to twice as long; so many are due at once.
 const SOON: BootNs = 50_000_000;
 const DUE: usize = 64;
@@ -82,18 +86,9 @@ pub(super) struct Candidates {
     pub(super) among: usize,
 }
 
-/// What is known of a request.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Known {
-    /// When its response was sent, or it ended.
-    pub(super) closed: Option<BootNs>,
-    /// The calls that it is taken to have made.
-    credits: Vec<Credit>,
-}
-
 /// A call that a request is taken to have made.
 #[derive(Clone, Copy, Debug)]
-struct Credit {
+pub(super) struct Credit {
     call: ExchangeId,
     kind: u64,
     answered: Option<BootNs>,
@@ -143,7 +138,7 @@ impl Room {
         Self { used: Arc::default(), size }
     }
 
-    fn is_full(&self) -> bool {
+    pub(super) fn is_full(&self) -> bool {
         self.used.load(Ordering::Relaxed) >= self.size
     }
 
@@ -168,6 +163,9 @@ pub(super) struct Hindsight {
     numbers: HashMap<ExchangeId, u64>,
     threads: LruCache<Execution, Thread>,
     due: Vec<Due>,
+    /// When the first of them is.
+    next_due: BootNs,
+    pace: Pace,
     model: Model,
     learnt: bool,
 }
@@ -184,21 +182,26 @@ impl Hindsight {
             numbers: HashMap::default(),
             threads: LruCache::sparse(THREADS),
             due: Vec::new(),
+            next_due: BootNs::MAX,
+            pace: Pace::default(),
             model: Model::default(),
             learnt: false,
         }
     }
 
-    /// A call was sent. Where there is no room for it, it is not looked at again.
+    /// Whether there is room and time for one more call. One that is certain only helps to learn.
+    pub(super) fn takes(&mut self, now: BootNs, certain: bool) -> bool {
+        !self.room.is_full() && self.pace.takes(now, certain)
+    }
+
+    /// A call was sent.
     pub(super) fn sent(&mut self, sent: Sent) {
-        if self.room.is_full() {
-            return;
-        }
         if sent.known.is_none() && self.due.len() < DUE {
             // At any time, but at the same one whenever this is replayed.
             let at = sent.at.saturating_add(SOON + sent.id.0.wrapping_mul(0x9e37_79b9_7f4a_7c15) % SOON);
             let (like, kind, execution) = (self.next(), sent.kind, sent.execution);
             self.due.push(Due { at, like, kind, execution, duration: None });
+            self.next_due = self.next_due.min(at);
         }
         self.numbers.insert(sent.id, self.next());
         self.wait(sent, None, false);
@@ -206,7 +209,7 @@ impl Hindsight {
 
     /// Whether a call is to be made up before this moment.
     pub(super) fn is_due(&self, now: BootNs) -> bool {
-        self.due.iter().any(|due| due.at <= now)
+        self.next_due <= now
     }
 
     /// Makes up the calls that are due. Nothing has happened since, so these are their candidates.
@@ -225,6 +228,7 @@ impl Hindsight {
             let sent = Sent { id, at, kind, execution, known: None, likely: None, candidates };
             self.wait(sent, duration.map(|duration| at.saturating_add(duration)), true);
         }
+        self.next_due = self.due.iter().map(|due| due.at).min().unwrap_or(BootNs::MAX);
     }
 
     /// Number of the next call.
@@ -280,17 +284,20 @@ impl Hindsight {
         self.numbers.clear();
         self.threads.clear();
         self.due.clear();
+        self.next_due = BootNs::MAX;
     }
 
     /// Decides what can be decided. `all`: nothing more will be known.
     pub(super) fn decide(&mut self, now: BootNs, requests: &mut Requests, all: bool, settled: &mut Vec<Settled>) {
         while let Some(first) = self.calls.front() {
             let overdue = all || first.sent.at.saturating_add(DEADLINE) <= now || self.calls.len() >= WAITING;
+            let enough = self.learnt && first.answered.unwrap_or(first.sent.at).saturating_add(ENOUGH) <= now;
             while self.calls.get(self.over).is_some_and(|call| all || is_over(call, now, requests)) {
                 self.over += 1;
             }
             let (block, rounds) = if self.learnt { (BLOCK, ROUNDS) } else { (FIRST, FIRST_ROUNDS) };
-            if !overdue && self.over < block {
+            let few = self.over == 0 || self.over < block && !enough;
+            if !overdue && few {
                 return;
             }
             self.together(self.over.clamp(1, block), rounds, requests, settled);
@@ -379,6 +386,7 @@ impl Drop for Hindsight {
 fn is_over(call: &Call, now: BootNs, requests: &Requests) -> bool {
     let open = |id: &ExchangeId| requests.get(id).is_some_and(|held| held.open);
     let nobody = call.made_up && call.sent.candidates.ids.is_empty();
-    let answered = call.answered.is_some() && !call.sent.known.iter().chain(&call.sent.candidates.ids).any(open);
+    let waits = || call.sent.known.iter().chain(&call.sent.candidates.ids).any(open);
+    let answered = call.answered.is_some_and(|at| at.saturating_add(ENOUGH) <= now || !waits());
     nobody || answered || call.sent.at.saturating_add(DEADLINE) <= now
 }

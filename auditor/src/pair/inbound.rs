@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use siphasher::sip::SipHasher13;
 
-use super::hindsight::Known;
+use super::hindsight::Credit;
 use super::scope::Kind;
 use crate::audit::Silence;
 use crate::context::{Carried, Presence};
@@ -132,9 +132,11 @@ pub(super) struct Held {
     uses: Vec<Use>,
     /// When it was last set off: it arrived, a call of its was answered, or its own response was sent.
     pub(super) milestone: BootNs,
-    /// Where calls are looked at again.
-    pub(super) hindsight: Option<Box<Known>>,
+    /// Of the calls that are looked at again, those that it is taken to have made.
+    pub(super) credits: Vec<Credit>,
     pub(super) open: bool,
+    /// When its response was sent, or it ended, if it is not open.
+    ended: BootNs,
     /// It is open no more only because that took too long: its end may still come.
     pub(super) expired: bool,
     /// It is open no more, but may still be at work.
@@ -172,12 +174,23 @@ impl Held {
             inbound,
             uses: Vec::new(),
             milestone: now,
-            hindsight: None,
+            credits: Vec::new(),
             open: true,
+            ended: 0,
             expired: false,
             lingers: false,
             mixed: false,
         }
+    }
+
+    /// When its response was sent, or it ended.
+    pub(super) fn closed(&self) -> Option<BootNs> {
+        (!self.open).then_some(self.ended)
+    }
+
+    /// That happened now.
+    pub(super) fn close(&mut self, now: BootNs) {
+        (self.open, self.ended) = (false, now);
     }
 
     fn uses(&self, class: u64) -> Option<&Use> {

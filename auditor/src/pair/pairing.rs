@@ -97,6 +97,8 @@ pub struct Pairing {
     pub claimed: Option<Arc<Inbound>>,
     /// That this is right, 0 to 1.
     pub confidence: f64,
+    /// It will be looked at again when it is over, and a [`Claim`] follows.
+    pub again: bool,
     /// The class whose evidence decides whether it may be reported.
     pub suspect: Option<(Suspicion, ClassRef)>,
 }
@@ -129,6 +131,7 @@ impl Pairing {
             may_copy: false,
             claimed: None,
             confidence: 0.0,
+            again: false,
             suspect: None,
         }
     }

@@ -154,7 +154,7 @@ pub(super) struct Process {
     pub(super) children: Children,
     /// Where all calls are solved jointly.
     pub(super) delays: Option<Box<Delays>>,
-    /// Else those that were not certain are looked at again.
+    /// Else some of those that were not certain are looked at again.
     pub(super) hindsight: Option<Box<Hindsight>>,
     /// What is known of earlier calls since the last time somebody asked.
     pub(super) settled: Vec<Settled>,
@@ -347,12 +347,9 @@ impl Process {
     fn leave(&mut self, now: BootNs, id: ExchangeId, responded: bool, works_until: BootNs) {
         let kind = self.kind_of(id).unwrap_or(Kind::Other);
         let Some(held) = self.held.get_mut(&id).filter(|held| held.open) else { return };
-        held.open = false;
+        held.close(now);
         held.lingers = true;
         self.slowest = self.slowest.max(now.saturating_sub(held.inbound.started));
-        if self.hindsight.is_some() {
-            held.hindsight.get_or_insert_default().closed = Some(now);
-        }
         self.affinity.closed(id);
         if let Some(delays) = &mut self.delays {
             delays.closed(now, id);

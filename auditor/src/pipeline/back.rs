@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::num::NonZeroUsize;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use lru::LruCache;
@@ -13,6 +13,7 @@ use super::ends::Ends;
 use super::example::Example;
 use super::findings::{Occurrence, accusation, format_of, kept_on_restart};
 use super::lines::{self, Answer};
+use super::named::Again;
 use super::received::Held;
 use super::upkeep::KERNEL;
 use crate::audit::ignore::is_ignored;
@@ -21,7 +22,7 @@ use crate::audit::samples::is_by_samples;
 use crate::audit::{Code, Outcome, Sample, Samples, Silence, Subject, Verdict, judge};
 use crate::context::Carried;
 use crate::exchange::{End, Event, ExchangeId, Request, Role};
-use crate::pair::{Claim, Inbound, Method, Outbound, Pairer, Pairing, Target};
+use crate::pair::{Claim, Method, Outbound, Pairer, Pairing, Target};
 use crate::record::{BootNs, Clock, DutyCycle, LATEST, Process, ProcessId};
 use crate::report::address::{Destination, peer_ip};
 use crate::report::route::{Routes, space};
@@ -44,14 +45,11 @@ pub(super) struct Hop {
     pub(super) edge: EdgeKey,
     pub(super) process: Arc<Process>,
     pub(super) silence: Silence,
+    /// What is known of the request when all is over.
+    pub(super) again: OnceLock<Again>,
 }
 
 impl Hop {
-    /// The request to name. Only what the pairing stands for is: a broken value needs no request to be broken.
-    pub(super) fn told_parent(&self, correlation: Option<&Correlation>) -> Option<&Inbound> {
-        self.pairing.parent.as_deref().filter(|_| correlation.is_some())
-    }
-
     /// As a user describes it.
     pub(super) fn subject(&self) -> Subject<'_> {
         let towards = Some((&self.destination, &self.request.endpoints));
@@ -87,6 +85,8 @@ pub struct Back {
     pub(super) samples: Samples,
     pub(super) processes: LruCache<ProcessId, Known>,
     pub(super) hops: BTreeMap<ExchangeId, Arc<Hop>>,
+    /// Calls of which more will be known.
+    pub(super) awaited: BTreeMap<ExchangeId, Weak<Hop>>,
     /// Suspected findings by class and route and fingerprint, until the class is certain.
     pub(super) suspects: LruCache<(u64, Option<u64>), BTreeMap<Mark, Occurrence>>,
     pub(super) fold: Fold<Example>,
@@ -101,7 +101,7 @@ pub struct Back {
     pub(super) ends: Ends,
     /// Requests with faults that may be their sender's to answer for, in order of time.
     pub(super) held: VecDeque<Held>,
-    claims: Option<Vec<Claim>>,
+    pub(super) claims: Option<Vec<Claim>>,
 }
 
 impl Back {
@@ -118,6 +118,7 @@ impl Back {
             samples: Samples::new(config.samples, config.min_confidence),
             processes: LruCache::new(size(config.max_processes)),
             hops: BTreeMap::new(),
+            awaited: BTreeMap::new(),
             suspects: LruCache::new(size(config.max_fingerprints)),
             fold: Fold::new(nanos(config.aggregation_window), config.max_fingerprints, config.max_findings_per_second),
             edges: Edges::new(config.max_edges),
@@ -184,31 +185,12 @@ impl Back {
         }
     }
 
-    /// Which of several requests made a call is known by now.
-    fn decided(&mut self, claim: Claim) {
-        if let Some(pairing) = self.hops.get_mut(&claim.call).and_then(Arc::get_mut).map(|hop| &mut hop.pairing)
-            && let (Some(named), Some(parent)) = (&pairing.parent, &claim.parent)
-            && matches!(pairing.method, Method::AnyParent | Method::DelayModel)
-            && named.target == parent.target
-            && claim.confidence > pairing.confidence
-        {
-            // What it tells is which of the requests that are the same to the verdict; the better example.
-            pairing.parent = Some(parent.clone());
-            pairing.confidence = claim.confidence;
-        }
-        if let Some(claims) = &mut self.claims {
-            claims.push(claim);
-        }
-    }
-
-    /// From now on, keeps what was found out about each call, for [`Back::claims`], and finds out more:
-    /// [`Pairer::look_again`].
+    /// From now on, keeps what was found out about each call, for [`Back::claims`].
     pub fn keep_claims(&mut self) {
         self.claims = Some(Vec::new());
-        self.pairer.look_again();
     }
 
-    /// From now on, also solves jointly which request made which call: [`Pairer::solve_jointly`].
+    /// From now on, solves jointly which request made which call: [`Pairer::solve_jointly`].
     pub fn solve_jointly(&mut self) {
         self.pairer.solve_jointly();
     }
@@ -367,13 +349,16 @@ impl Back {
             outbound: target,
         };
         let call = request.clone();
-        let mut hop = Hop { request, sent, destination, pairing, verdict, edge, process, silence: Silence::default() };
+        let (silence, again) = (Silence::default(), OnceLock::new());
+        let mut hop = Hop { request, sent, destination, pairing, verdict, edge, process, silence, again };
         hop.silence = Silence::of(&hop.subject(), &self.config.ignores);
         if let Some(parent) = &hop.pairing.parent {
             hop.silence = hop.silence.and(&parent.silence);
         }
         self.totals.ignored += u64::from(hop.silence.all);
-        self.hops.insert(call.id, Arc::new(hop));
+        let hop = Arc::new(hop);
+        self.await_claim(call.id, &hop);
+        self.hops.insert(call.id, hop);
         self.meets(&call, out);
     }
 
@@ -437,7 +422,7 @@ impl Back {
             self.found(mark, occurrence, out);
         }
         let (Some(suspicion), Some(class), Some(standing)) = (hop.verdict.suspicion, class, standing) else { return };
-        let accusation = accusation(&hop, suspicion, &self.config.selection);
+        let accusation = accusation(hop.pairing.parent.as_deref(), suspicion, &self.config.selection);
         let correlation = Correlation {
             method: hop.pairing.method.as_str(),
             confidence: round4(standing.confidence),

@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use super::back::{Back, Hop};
 use super::lines::{self, Answer, Evidence};
+use super::named::{Again, Named};
 use crate::audit::{Found, Outcome, Severity};
 use crate::pair::Inbound;
 use crate::record::Process;
-use crate::report::{Correlation, EdgeKey, FindingLine};
+use crate::report::{Correlation, EdgeKey, FindingLine, Tells};
 
 /// Fields of a call and its request, in bytes, from which on its line is the smaller of the two.
 const LONG: usize = 2048;
@@ -67,6 +68,16 @@ impl Example {
         }
     }
 
+    /// How well the request is known that it names.
+    fn named(&self) -> Named {
+        match self {
+            Self::Line(_, None) => Named::Known,
+            Self::Line(line, _) if line.finding.correlation.is_some() => Named::Thought,
+            Self::Line(..) => Named::Known,
+            Self::Call(call) => call.named(),
+        }
+    }
+
     /// The same, if it is not too long to be kept as it is.
     pub(super) fn kept(call: CallExample, back: &Back) -> Self {
         let received = call.parent().map_or(0, |parent| parent.carried.size());
@@ -85,13 +96,33 @@ impl Example {
     }
 }
 
+impl Tells for Example {
+    fn waits(&self) -> bool {
+        self.named() == Named::Awaited
+    }
+
+    fn tells_less(&self, earlier: &Self) -> bool {
+        let (now, before) = (self.named(), earlier.named());
+        // Of two that wait, more is known sooner of the earlier.
+        now < before || now == before && now == Named::Awaited
+    }
+}
+
 impl CallExample {
     fn parent(&self) -> Option<&Inbound> {
         self.hop.told_parent(self.correlation.as_ref())
     }
 
+    fn named(&self) -> Named {
+        self.hop.named(self.correlation.as_ref())
+    }
+
     fn line(&self, back: &Back) -> FindingLine {
         let (hop, parent) = (&self.hop, self.parent());
+        let client = match hop.again.get() {
+            Some(Again::Other(_, client)) => client.as_deref(),
+            _ => self.client.as_deref(),
+        };
         let mut line = Evidence {
             found: &self.found,
             severity: self.severity,
@@ -103,7 +134,7 @@ impl CallExample {
             sent: Some(&hop.sent),
             correlation: self.correlation,
             inbound: parent,
-            inbound_peer: self.client.as_deref(),
+            inbound_peer: client,
             destination: Some(&hop.destination),
             attributes: lines::call(
                 &hop.request,

@@ -9,7 +9,7 @@ use crate::audit::{Boundaries, Code, Found, Outcome, Severity, dropped};
 use crate::context::format::Format;
 use crate::context::w3c::{self, W3C, rules};
 use crate::context::{Carried, Presence, Selection, format};
-use crate::pair::{ClassRef, Suspicion};
+use crate::pair::{ClassRef, Inbound, Suspicion};
 use crate::report::{Correlation, FormatCounts, Line, Mark, NO_FORMAT, fingerprint, round4};
 
 pub(super) type Occurrence = crate::report::Occurrence<Example>;
@@ -34,11 +34,11 @@ impl Back {
             *self.totals.hops.entry(Outcome::of(suspicion)).or_default() += earlier.count;
             self.totals.settle(Outcome::of(suspicion), earlier.example.format(), earlier.count);
             self.totals.suspected = self.totals.suspected.saturating_sub(earlier.count);
+            earlier.example.set_confidence(round4(confidence));
             if other == mark {
                 earlier.absorb(found);
                 found = earlier;
             } else {
-                earlier.example.set_confidence(round4(confidence));
                 self.found(other, earlier, out);
             }
         }
@@ -61,7 +61,7 @@ impl Back {
         let silenced = hop.silence.has(code);
         let edge = [method, route, &outbound.method, &outbound.route];
         let fingerprint = fingerprint(&found, &hop.edge.service, &edge, &hop.destination);
-        let (severity, why) = self.severity(hop, &found);
+        let (severity, why) = self.severity(hop, hop.pairing.parent.as_deref(), &found);
         let (peer, client) = (self.peer(hop.request.id), parent.and_then(|parent| self.peer(parent.id)));
         let how = match outcome {
             Outcome::Dropped => Some(Suspicion::Dropped),
@@ -79,10 +79,10 @@ impl Back {
         )
     }
 
-    /// How bad a finding is on this call, and why, if not just as bad as its rule.
-    fn severity(&self, hop: &Hop, found: &Found) -> (Severity, String) {
+    /// How bad a finding is on this call for this request, and why, if not just as bad as its rule.
+    pub(super) fn severity(&self, hop: &Hop, parent: Option<&Inbound>, found: &Found) -> (Severity, String) {
         let rule = found.fault.rule;
-        let request = hop.pairing.parent.as_ref().map(|parent| &parent.endpoints);
+        let request = parent.map(|parent| &parent.endpoints);
         let crossed = self.config.boundaries.crossed(&hop.subject(), request);
         if let (Some(trust), Some(severity)) = (crossed, Boundaries::severity(rule, &self.config.selection)) {
             return (severity, format!(", across the trust boundary {trust}"));
@@ -111,8 +111,8 @@ impl Back {
 }
 
 /// What a suspicion comes to when it is certain.
-pub(super) fn accusation(hop: &Hop, suspicion: Suspicion, selection: &Selection) -> Found {
-    let (format, rule) = match (suspicion, hop.pairing.parent.as_deref()) {
+pub(super) fn accusation(parent: Option<&Inbound>, suspicion: Suspicion, selection: &Selection) -> Found {
+    let (format, rule) = match (suspicion, parent) {
         (Suspicion::Dropped, Some(parent)) => dropped(&parent.carried, selection),
         (Suspicion::Dropped, None) => (w3c::NAME, &rules::DROPPED),
         (Suspicion::Restarted, _) => (w3c::NAME, &rules::RESTARTED),

@@ -157,9 +157,9 @@ pub struct Finding {
     pub first_seen: String,
     /// Last of them.
     pub last_seen: String,
-    /// The format's fields as received by the latest: ids as they are, members by their keys.
+    /// The format's fields as received, for the call that is told of: ids as they are, members by their keys.
     pub received: Option<String>,
-    /// The same as sent by the latest.
+    /// The same as it sent them.
     pub sent: Option<String>,
     /// How the call was paired with the request.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -195,7 +195,7 @@ pub struct Correlation {
     pub method: &'static str,
     /// That the call was made for a request, 0 to 1.
     pub confidence: f64,
-    /// Requests that could be the parent of the latest call.
+    /// Requests that could be the parent of the call that is told of.
     pub candidates: u32,
 }
 

@@ -122,7 +122,8 @@ pub(super) fn score(file: &Path) -> Result<Outcome> {
             let claimed = claim.parent.as_ref().and_then(|parent| keys.get(&parent.id)).map(|id| (*id).to_owned());
             let (process, truth) = (row.process.clone(), row.parent.clone());
             let what = format!("{} to {}", row.operation, row.peer);
-            Some(Scored { process, what, truth, claimed, method: claim.method, confidence: claim.confidence })
+            let (method, confidence, named) = (claim.method, claim.confidence, None);
+            Some(Scored { process, what, truth, claimed, named, method, confidence })
         });
     Ok(Outcome { calls: calls.collect(), took })
 }

@@ -17,6 +17,8 @@ pub(super) struct Scored {
     pub(super) what: String,
     pub(super) truth: Option<String>,
     pub(super) claimed: Option<String>,
+    /// The request that a finding on it names.
+    pub(super) named: Option<String>,
     pub(super) method: Method,
     pub(super) confidence: f64,
 }
@@ -71,6 +73,8 @@ struct Score {
     hops: Share,
     /// Of those that none did.
     background: Share,
+    /// Of the findings, those that name the request that made the call.
+    named: Share,
     methods: BTreeMap<Method, Share>,
     confident: [Share; CLAIMS.len()],
 }
@@ -79,6 +83,9 @@ impl Score {
     fn add(&mut self, call: &Scored) {
         let right = call.is_right();
         if call.truth.is_some() { &mut self.hops } else { &mut self.background }.add(right);
+        if call.named.is_some() {
+            self.named.add(call.named == call.truth);
+        }
         self.methods.entry(call.method).or_default().add(right);
         for (share, least) in self.confident.iter_mut().zip(CLAIMS) {
             if call.confidence >= least {
@@ -100,8 +107,14 @@ pub(super) struct Board {
 impl Board {
     /// `except`: processes that the totals leave out; `wrong`: whether to list the calls that are wrong.
     pub(super) fn new(except: &[String], wrong: bool) -> Self {
-        let head = ["file, process", "hops right", "no hop, left so", "claimed >= 0.99", "claimed >= 0.9", "by method"];
-        Self { except: except.to_vec(), wrong, lines: vec![line(&head.map(String::from))], total: Score::default() }
+        let shares = ["hops right", "no hop, left so", "named in findings", "claimed >= 0.99", "claimed >= 0.9"];
+        let head = [&["file, process"][..], &shares, &["by method"]].concat();
+        Self {
+            except: except.to_vec(),
+            wrong,
+            lines: vec![line(&head.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>())],
+            total: Score::default(),
+        }
     }
 
     /// Adds a file.
@@ -150,14 +163,16 @@ impl Outcome {
     }
 }
 
-fn row(name: &str, score: &Score) -> [String; 6] {
+fn row(name: &str, score: &Score) -> Vec<String> {
     let methods = score.methods.iter().map(|(method, share)| format!("{} {share}", method.as_str()));
     let [most, many] = score.confident;
-    let shares = [score.hops, score.background, most, many].map(|share| share.to_string());
-    let [hops, background, most, many] = shares;
-    [name.to_owned(), hops, background, most, many, methods.collect::<Vec<_>>().join(", ")]
+    let shares = [score.hops, score.background, score.named, most, many].map(|share| share.to_string());
+    let methods = methods.collect::<Vec<_>>().join(", ");
+    [vec![name.to_owned()], shares.to_vec(), vec![methods]].concat()
 }
 
-fn line([name, hops, background, most, many, methods]: &[String; 6]) -> String {
-    format!("{name:28} {hops:18} {background:18} {most:18} {many:18} {methods}").trim_end().to_owned()
+fn line(columns: &[String]) -> String {
+    let width = |at| if at == 0 { 28 } else { 18 };
+    let columns: Vec<_> = columns.iter().enumerate().map(|(at, column)| format!("{column:0$}", width(at))).collect();
+    columns.join(" ").trim_end().to_owned()
 }

@@ -93,10 +93,9 @@ impl<'a> Compared<'a> {
         let sent = &self.call.sent;
         if !self.call.made_up
             && let Some(held) = self.best().0.and_then(|id| requests.get_mut(&id))
-            && let known = held.hindsight.get_or_insert_default()
-            && known.credits.len() < CREDITS
+            && held.credits.len() < CREDITS
         {
-            known.credits.push(Credit { call: sent.id, kind: sent.kind, answered: self.call.answered });
+            held.credits.push(Credit { call: sent.id, kind: sent.kind, answered: self.call.answered });
         }
     }
 
@@ -104,9 +103,8 @@ impl<'a> Compared<'a> {
     pub(super) fn uncredit(&self, requests: &mut Requests) {
         if !self.call.made_up
             && let Some(held) = self.best().0.and_then(|id| requests.get_mut(&id))
-            && let Some(known) = &mut held.hindsight
         {
-            known.credits.retain(|credit| credit.call != self.call.sent.id);
+            held.credits.retain(|credit| credit.call != self.call.sent.id);
         }
     }
 

@@ -37,8 +37,7 @@ pub(super) struct Evidence {
 
 impl Evidence {
     pub(super) fn of(call: &Call, id: ExchangeId, held: &Held, model: &mut Model) -> Self {
-        let closed = held.hindsight.as_ref().and_then(|known| known.closed);
-        let (end, lag) = match (call.answered, closed) {
+        let (end, lag) = match (call.answered, held.closed()) {
             (_, Some(closed)) if closed <= call.sent.at => (None, 0),
             (Some(answered), Some(closed)) if closed >= answered => (Some(0), octave(closed - answered)),
             (_, Some(_)) => (Some(1), 0),
@@ -59,10 +58,9 @@ impl Evidence {
     /// The same, for what else the request is taken to have called.
     pub(super) fn again(&mut self, call: &Call, held: &Held) {
         let sent = call.sent.at;
-        let known = held.hindsight.as_deref();
-        let credits = || known.into_iter().flat_map(|known| &known.credits);
+        let credits = || held.credits.iter();
         let answers = credits().filter_map(|credit| credit.answered).filter(|at| *at <= sent);
-        let response = known.and_then(|known| known.closed).filter(|at| *at <= sent);
+        let response = held.closed().filter(|at| *at <= sent);
         let arrival = std::iter::once((held.inbound.started, 0));
         let milestones = arrival.chain(answers.map(|at| (at, 1))).chain(response.map(|at| (at, 2)));
         let (at, since) = milestones.max().unwrap_or((sent, 0));
