@@ -53,7 +53,7 @@ use key::ClassKey;
 use process::{ByTrace, Process, TAINT};
 use replicas::Replicas;
 use requests::Requests;
-use suspect::{Call, Chosen, Named, Seen, Suspect};
+use suspect::{Call, Chosen, Named, Suspect};
 use turns::Turns;
 
 /// Keyed for the run, as those of the tables that forget: strangers choose what is looked up.
@@ -146,8 +146,14 @@ impl Pairer {
             let tainted_until = self.forgot_at.map_or(lost, |at| lost.max(at + TAINT));
             let mut process = Process::new(service.clone(), self.losses, tainted_until);
             process.delays = self.joint.then(Box::default);
-            process.settles = self.turns.as_mut().map_or(0, |turns| turns.begin(now, pid, self.services.peek(service)));
-            if let Some((_, old)) = self.processes.push(pid, process) {
+            process.turn = self.turns.as_mut().and_then(|turns| turns.begin(now, pid));
+            if process.turn.is_some()
+                && let Some(replicas) = self.services.peek(service)
+            {
+                process.discipline = replicas.discipline();
+            }
+            if let Some((old_pid, old)) = self.processes.push(pid, process) {
+                self.misses_turn(now, old_pid);
                 self.counters.processes_evicted += 1;
                 self.forgot_at = Some(now);
                 for id in old.held.keys() {
@@ -277,14 +283,15 @@ impl Pairer {
     }
 
     /// A process is not looked at any more: what it had open says nothing of the calls of its children.
-    pub fn left(&mut self, pid: ProcessId) {
+    pub fn left(&mut self, now: BootNs, pid: ProcessId) {
         if self.by_tgid.peek(&pid.tgid) == Some(&pid) {
             self.by_tgid.pop(&pid.tgid);
         }
-        self.forget(pid);
+        self.forget(now, pid);
     }
 
-    fn forget(&mut self, pid: ProcessId) {
+    fn forget(&mut self, now: BootNs, pid: ProcessId) {
+        self.misses_turn(now, pid);
         let Some(process) = self.processes.pop(&pid) else { return };
         for id in process.held.keys() {
             self.requests.remove(*id);
@@ -305,16 +312,18 @@ impl Pairer {
             return pairing;
         }
         let request = outbound.request;
-        let Some((pid, execution, child)) = self.actor(request) else { return Pairing::unpaired(request.process) };
+        let Some((pid, execution, child)) = self.actor(request) else { return self.unpaired(request) };
         let (losses, seq, room) = (self.losses > 0, self.next_class, self.room.clone());
         let Some(process) = self.process(pid) else { return Pairing::unpaired(request.process) };
         process.linger(now);
         let call = Call { now, execution, outbound };
         let candidates = process.candidates(now, execution, child);
         let candidates = process.narrowed(candidates, &request.head.affinity);
-        let settled = process.settles <= now;
-        let seen = if settled { process.suspect(&call, &candidates, losses, seq) } else { Seen::default() };
-        let tainted = now < process.tainted_until || !settled;
+        if process.may_be_unseen(&candidates) {
+            return Pairing { candidates: candidates.count, ..Pairing::unpaired(pid).unseen() };
+        }
+        let seen = process.suspect(&call, &candidates, losses, seq);
+        let tainted = now < process.tainted_until;
         let mut method = candidates.method(child.is_some());
         if method == Method::Thread && request.coroutine != 0 {
             method = Method::Coroutine;
@@ -344,7 +353,9 @@ impl Pairer {
         }
         let exact = candidates.affine || candidates.is_of_thread();
         let made_by = [parent.filter(|_| exact), claimed];
-        let again = process.sent(now, request.id, outbound, execution, made_by, Some(&room));
+        // It is not learnt anew in every turn how calls follow requests.
+        let room = Some(&room).filter(|_| process.turn.is_none());
+        let again = process.sent(now, request.id, outbound, execution, made_by, room);
         let confidence = match (claimed, method) {
             (None, _) if caused < 0.5 => (1.0 - caused).min(PERHAPS),
             (None, _) => 0.0,
@@ -412,6 +423,7 @@ impl Pairer {
         for (pid, execution) in std::iter::once(own).chain(above) {
             let Some(process) = self.process(pid) else { continue };
             let Some(ByTrace { parent, others, count, may_copy }) = process.by_trace(sent, execution) else { continue };
+            let may_copy = may_copy || process.may_share_trace(now);
             process.linger(now);
             process.called(execution, parent.execution);
             process.sent(now, request.id, outbound, execution, [Some(parent.id), None], None);

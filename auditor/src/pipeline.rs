@@ -192,4 +192,6 @@ mod script;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
+mod turns;
+#[cfg(test)]
 mod worlds;

@@ -23,7 +23,7 @@ use super::scope::{Counts, Kind};
 use super::suspect::Settled;
 use crate::context::Carried;
 use crate::exchange::ExchangeId;
-use crate::record::BootNs;
+use crate::record::{BootNs, Window};
 
 const THREADS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1023);
 const CLASSES: NonZeroUsize = NonZeroUsize::MIN.saturating_add(31);
@@ -43,6 +43,10 @@ pub(super) const AFTERMATH: BootNs = 1_000_000_000;
 pub(super) const REACH: BootNs = 100_000_000;
 /// Requests that a thread is taken to have kept to before any was seen.
 const TRUST: f64 = 20.0;
+/// Requests on threads of their own beside others that prove it.
+const PROOF: u64 = 20;
+/// As much as is remembered of it.
+const REMEMBERED_PROOF: u64 = 5 * PROOF;
 /// How old a process may be that was forked for a request.
 const NEWBORN: BootNs = 1_000_000_000;
 /// How long nothing is concluded from absence after a loss.
@@ -100,6 +104,8 @@ impl TraceKey {
 pub(super) struct Discipline {
     kept: u64,
     broken: u64,
+    /// Requests that came to a thread of their own while others were open. An event loop has none such.
+    apart: u64,
 }
 
 impl Discipline {
@@ -116,6 +122,17 @@ impl Discipline {
     /// One slip in twenty is forgiven: pipelining, a response that another thread finished.
     pub(super) fn holds(self) -> bool {
         self.broken.saturating_mul(20) <= self.kept
+    }
+
+    /// What is remembered of it from turn to turn: little enough to be outweighed soon by another program of that name.
+    pub(super) fn remembered(self) -> Self {
+        let shift = (self.kept.max(self.apart) / REMEMBERED_PROOF).checked_ilog2().map_or(0, |halves| halves + 1);
+        Self { kept: self.kept >> shift, broken: self.broken >> shift, apart: self.apart >> shift }
+    }
+
+    /// Whether that is known of what was seen, whatever else there is: a request that nobody saw has another thread.
+    pub(super) fn is_proven(self) -> bool {
+        self.holds() && self.apart >= PROOF && self.broken.saturating_mul(20) <= self.apart
     }
 }
 
@@ -164,10 +181,8 @@ pub(super) struct Process {
     pub(super) unclear_until: BootNs,
     /// Kinds of requests it ever received.
     pub(super) kinds: BTreeSet<Kind>,
-    /// Until when calls may be those of requests that nobody saw: it was its turn only just now.
-    pub(super) settles: BootNs,
-    /// How long a request was open at most, of those that are over.
-    slowest: BootNs,
+    /// Its turn, where it has turns and was there before this one: then it may have requests that nobody saw.
+    pub(super) turn: Option<Window>,
     pub(super) tainted_until: BootNs,
     /// Requests up to this one were open at a loss.
     pub(super) tainted_through: Option<ExchangeId>,
@@ -196,8 +211,7 @@ impl Process {
             classes: LruCache::sparse(CLASSES),
             unclear_until: 0,
             kinds: BTreeSet::new(),
-            settles: 0,
-            slowest: 0,
+            turn: None,
             tainted_until,
             tainted_through: None,
             after_loss: tainted_until > 0,
@@ -221,11 +235,14 @@ impl Process {
                 }
             }
         }
+        let busy = !self.open.ids.is_empty();
         self.open.ids.insert(id);
         self.open.counts.add(kind);
         if let Some(thread) = self.threads.get_mut(&execution) {
             if !thread.open.ids.is_empty() {
                 self.discipline.saw(false);
+            } else if busy {
+                self.discipline.apart += 1;
             }
             thread.settle(now);
             thread.clock.cycles += 1;
@@ -269,13 +286,6 @@ impl Process {
             self.leave(now, id, responded.is_some(), now.saturating_add(AFTERMATH));
         }
         self.recent.push_back((now, id));
-    }
-
-    /// How long a request is or was open at most.
-    pub(super) fn slowest(&self, now: BootNs) -> BootNs {
-        // Ids are given in order of time.
-        let oldest = self.open.ids.first().and_then(|id| self.held.get(id)).map(|held| held.inbound.started);
-        oldest.map_or(self.slowest, |started| self.slowest.max(now.saturating_sub(started)))
     }
 
     /// Something set a request off again: a call of its was answered.
@@ -349,7 +359,6 @@ impl Process {
         let Some(held) = self.held.get_mut(&id).filter(|held| held.open) else { return };
         held.close(now);
         held.lingers = true;
-        self.slowest = self.slowest.max(now.saturating_sub(held.inbound.started));
         self.affinity.closed(id);
         if let Some(delays) = &mut self.delays {
             delays.closed(now, id);

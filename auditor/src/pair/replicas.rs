@@ -7,7 +7,8 @@ use std::num::NonZeroUsize;
 use lru::LruCache;
 
 use super::evidence::Evidence;
-use crate::record::{BootNs, ProcessId};
+use super::process::Discipline;
+use crate::record::ProcessId;
 
 /// Processes that are asked one by one: the latest, and as many more as these still have requests to answer.
 const ASKED: usize = 64;
@@ -15,9 +16,6 @@ const ASKED: usize = 64;
 const BUSY: usize = 256;
 /// Classes and routes of which it is kept what the processes before them said.
 const KEPT: NonZeroUsize = NonZeroUsize::MIN.saturating_add(31);
-
-/// Windows of which the slowest requests are remembered.
-const SLOWEST: usize = 16;
 
 /// A class, by its hash, and the route of the requests that may make its calls.
 pub(super) type About = (u64, Option<u64>);
@@ -27,15 +25,15 @@ pub(super) type About = (u64, Option<u64>);
 pub(super) struct Replicas {
     asked: VecDeque<ProcessId>,
     said: LruCache<About, Evidence>,
-    /// The slowest request of each window, and when it ended; each is longer than all after it.
-    slowest: VecDeque<(BootNs, BootNs)>,
+    /// How one of them used its threads in its last turn.
+    discipline: Discipline,
     /// Losses that this state knows of.
     epoch: u64,
 }
 
 impl Replicas {
     pub(super) fn new() -> Self {
-        Self { asked: VecDeque::new(), said: LruCache::sparse(KEPT), slowest: VecDeque::new(), epoch: 0 }
+        Self { asked: VecDeque::new(), said: LruCache::sparse(KEPT), discipline: Discipline::default(), epoch: 0 }
     }
 
     /// There is another process. Says which are not asked any more.
@@ -56,23 +54,15 @@ impl Replicas {
         self.asked.iter().copied()
     }
 
-    /// A process is not asked any more. None of its requests took longer than `slowest`.
-    pub(super) fn gone(&mut self, process: ProcessId, at: BootNs, slowest: BootNs) {
+    /// The turn of a process is over: it is not asked any more.
+    pub(super) fn gone(&mut self, process: ProcessId, discipline: Discipline) {
         self.asked.retain(|asked| *asked != process);
-        while self.slowest.back().is_some_and(|(_, before)| *before <= slowest) {
-            self.slowest.pop_back();
-        }
-        let full = self.slowest.len() == SLOWEST;
-        match self.slowest.back_mut() {
-            // For want of room, the larger one of the two for longer.
-            Some(last) if full => last.0 = at,
-            _ => self.slowest.push_back((at, slowest)),
-        }
+        self.discipline = discipline.remembered();
     }
 
-    /// How long its requests took at most, as far as it was seen since then.
-    pub(super) fn slowest(&self, since: BootNs) -> Option<BootNs> {
-        self.slowest.iter().find(|(at, _)| *at >= since).map(|(_, slowest)| *slowest)
+    /// How the next to have its turn probably uses its threads.
+    pub(super) fn discipline(&self) -> Discipline {
+        self.discipline
     }
 
     /// What a process said that is not asked any more.

@@ -79,6 +79,11 @@ impl Candidates {
         self.on_thread && self.count == 1
     }
 
+    /// One of them carried an id that names it, and so does the call.
+    pub(super) fn is_named(&self) -> bool {
+        self.affine && self.named
+    }
+
     /// How the call is paired if nothing better turns up.
     pub(super) fn method(&self, child: bool) -> Method {
         match (self.count, self.on_thread, child) {
@@ -229,7 +234,9 @@ impl Process {
         };
         for suspicion in Suspicion::of(call.outbound.sent).iter().copied() {
             let want = suspicion.wants();
-            if !self.kinds.contains(&want) {
+            // Another trace may be that of a request that nobody saw.
+            let may_go_on = suspicion == Suspicion::Restarted && self.turn.is_some();
+            if !self.kinds.contains(&want) || may_go_on {
                 continue;
             }
             let key = ClassKey::of(suspicion, call.outbound);

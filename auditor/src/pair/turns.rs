@@ -1,19 +1,22 @@
 //! With a duty cycle: processes that are looked at for a window of every period.
 //!
 //! What is open when a window ends is forgotten, for its end will not be seen; what the process said is remembered as
-//! that of a replica that is gone. What is open when one begins is not known, and a call could be its: nothing is concluded
-//! from absence until all of it is over, which is as long as requests of the service were seen to take. Of a service that
-//! was not seen before nothing is concluded in its first window; of one whose requests take longer than a window, never.
+//! that of a replica that is gone. What is open when one begins is not known, and may be for as long as the window: a call
+//! could always be its. So whose a call is is only said where that does not matter: the call carries the trace-id of the
+//! request or another id of its own, or the thread tells, in a process that was seen to give requests that come together
+//! threads of their own. A process that began within its window has nothing that nobody saw, and is judged as ever.
 
 use std::collections::BTreeSet;
 
 use super::Pairer;
-use super::process::AFTERMATH;
-use super::replicas::Replicas;
+use super::pairing::{Pairing, Parents};
+use super::process::{AFTERMATH, Process};
+use super::suspect::Candidates;
+use crate::exchange::Request;
 use crate::record::{BootNs, DutyCycle, ProcessId, Window};
 
-/// For so many periods it is remembered how long a service's requests took.
-const REMEMBERED: u64 = 60;
+/// So long after the beginning of a window a request of the same trace may be at work that nobody saw.
+const EARLY: BootNs = 2 * AFTERMATH;
 
 /// Whose window ends when.
 #[derive(Debug)]
@@ -23,52 +26,79 @@ pub(super) struct Turns {
 }
 
 impl Turns {
-    pub(super) fn new(cycle: DutyCycle) -> Self {
-        Self { cycle, ends: BTreeSet::new() }
+    /// A process is heard of, for the first time in its window.
+    pub(super) fn begin(&mut self, now: BootNs, pid: ProcessId) -> Option<Window> {
+        let window = self.cycle.window(now, pid);
+        self.ends.insert((window.end, pid));
+        (pid.start_ns < window.start).then_some(window)
     }
 
-    /// A process is heard of, for the first time in its window. Says from when on its calls count.
-    pub(super) fn begin(&mut self, now: BootNs, pid: ProcessId, replicas: Option<&Replicas>) -> BootNs {
-        let Window { start, end } = self.cycle.window(now, pid);
-        self.ends.insert((end, pid));
-        if pid.start_ns >= start {
-            // Nothing was there before.
-            return 0;
-        }
-        let since = now.saturating_sub(self.cycle.period().saturating_mul(REMEMBERED));
-        let slowest = replicas.and_then(|replicas| replicas.slowest(since));
-        // As much again as a quarter: the next may take a little longer than any before.
-        slowest.map_or(BootNs::MAX, |slowest| start.saturating_add(slowest + slowest / 4).saturating_add(AFTERMATH))
+    /// A process is forgotten.
+    fn end(&mut self, now: BootNs, pid: ProcessId) {
+        // It is heard of in its window only, or within the period at least.
+        self.ends.remove(&(self.cycle.window(now, pid).end, pid));
     }
 
-    /// A process whose window is over by now, and when it ended.
-    fn over(&mut self, now: BootNs) -> Option<(BootNs, ProcessId)> {
+    /// A process whose window is over by now.
+    fn over(&mut self, now: BootNs) -> Option<ProcessId> {
         self.ends.first().filter(|(end, _)| *end <= now)?;
-        self.ends.pop_first()
+        self.ends.pop_first().map(|(_, pid)| pid)
     }
 }
 
 impl Pairer {
     /// From now on processes are looked at in turns.
     pub fn take_turns(&mut self, cycle: DutyCycle) {
-        self.turns = Some(Turns::new(cycle));
+        self.turns.get_or_insert_with(|| Turns { cycle, ends: BTreeSet::new() });
     }
 
     /// Lets those rest whose windows are over.
     pub(super) fn rest(&mut self, now: BootNs) {
-        while let Some((end, pid)) = self.turns.as_mut().and_then(|turns| turns.over(now)) {
-            let Some(service) = self.processes.peek(&pid).map(|process| process.service.clone()) else { continue };
+        while let Some(pid) = self.turns.as_mut().and_then(|turns| turns.over(now)) {
+            let Some(process) = self.processes.peek(&pid) else { continue };
+            let (service, discipline) = (process.service.clone(), process.discipline);
             self.retire(pid, &service);
-            let slowest = self.processes.peek(&pid).map_or(0, |process| process.slowest(end));
             if let Some(replicas) = self.services.get_mut(&service) {
-                replicas.gone(pid, end, slowest);
+                replicas.gone(pid, discipline);
             }
-            self.forget(pid);
+            self.forget(now, pid);
         }
+    }
+
+    /// A process has been forgotten.
+    pub(super) fn misses_turn(&mut self, now: BootNs, pid: ProcessId) {
+        self.turns.iter_mut().for_each(|turns| turns.end(now, pid));
     }
 
     /// Whether a process receives requests but nothing is known of them now: whose a call of its is cannot be told.
     pub(super) fn rests(&self, pid: ProcessId) -> bool {
         self.turns.is_some() && self.by_tgid.peek(&pid.tgid) == Some(&pid) && !self.processes.contains(&pid)
+    }
+
+    /// A call for which there is no request that was seen.
+    pub(super) fn unpaired(&self, request: &Request) -> Pairing {
+        let unpaired = Pairing::unpaired(request.process);
+        // Who knows what its process, or one above, received between its turns.
+        if self.turns.is_some() { unpaired.unseen() } else { unpaired }
+    }
+}
+
+impl Pairing {
+    /// The same, but that a request that nobody saw may have made the call.
+    pub(super) fn unseen(self) -> Self {
+        Self { parents: Parents::Unclear, may_copy: true, ..self }
+    }
+}
+
+impl Process {
+    /// Whether a request that nobody saw may have made a call rather than one of the candidates.
+    pub(super) fn may_be_unseen(&self, candidates: &Candidates) -> bool {
+        let own = candidates.is_of_thread() && self.discipline.is_proven();
+        self.turn.is_some() && !own && !candidates.is_named()
+    }
+
+    /// Whether that is so of a call with the trace of one that was seen.
+    pub(super) fn may_share_trace(&self, now: BootNs) -> bool {
+        self.turn.is_some_and(|turn| now < turn.start.saturating_add(EARLY))
     }
 }

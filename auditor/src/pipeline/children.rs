@@ -1,9 +1,7 @@
 //! Services that fork for their requests, through the pipeline without the kernel.
 
-use super::script::{MS, START, Say, Script, context, pid};
+use super::script::{MS, START, Say, Script, context};
 use super::worlds::Dice;
-use crate::record::DutyCycle;
-use crate::report::Line;
 
 #[test]
 fn a_child_process_drops_for_its_parent() {
@@ -89,33 +87,4 @@ fn a_process_for_every_connection() {
         }
     }
     assert_eq!(script.run().count("traceparent_dropped"), 60);
-}
-
-/// Of a server whose turn it is not nothing is known: what its children and itself call is not for the server that forked
-/// it.
-#[test]
-fn calls_below_a_server_that_rests_are_nobodys() {
-    let cycle: DutyCycle = "3s/9s".parse().unwrap();
-    let begins = |tgid, period: u64| cycle.window(START + period * cycle.period(), pid(tgid)).start - START;
-    let other = (2..).find(|other| begins(*other, 9).abs_diff(begins(1, 9)) > 3000 * MS).unwrap();
-    let mut script = Script::in_turns(cycle);
-    for period in 2..12 {
-        // It has been heard of before the first of these.
-        let turn = begins(other, period - 1) + 1500 * MS;
-        script.receive(turn, 20 * MS, Say::new(other, 20, "GET /inner").with(context(1 << 40 | period, 0)));
-        for n in 0..20 {
-            let time = begins(1, period) + n * 140 * MS + n * 7919 % 13 * MS;
-            let child = 1000 + u32::try_from(period * 20 + n).unwrap();
-            script.receive(time, 20 * MS, Say::new(1, 10, "GET /cgi").with(context(period << 8 | n, 0)));
-            let born = START + time + 5 * MS;
-            let curl = Say::new(child, child, "GET /stock").below(&[(other, 20), (1, 10)]).born(born);
-            script.call(time + 8 * MS, curl);
-            script.call(time + 10 * MS, Say::new(other, 20, "GET /price").below(&[(1, 10)]));
-        }
-    }
-    let ran = script.run();
-    assert_eq!(ran.codes(), Vec::<&str>::new());
-    let summaries = ran.lines.iter().filter_map(|line| if let Line::Summary(line) = line { Some(line) } else { None });
-    let paired: Vec<_> = summaries.filter(|line| line.inbound.is_some()).map(|line| line.hop()).collect();
-    assert!(paired.is_empty(), "{paired:?}");
 }

@@ -13,7 +13,7 @@ impl Back {
             self.processes.put(process.id, Known::new(process));
         }
         for process in changed.left {
-            self.pairer.left(process);
+            self.pairer.left(self.now, process);
         }
     }
 

@@ -10,11 +10,12 @@ use serde::{Deserialize, Serialize};
 use super::{BootNs, ProcessId};
 use crate::units::{duration, duration_text};
 
-/// The shortest window, the longest period, ms. Within a second nothing is concluded (`pair/turns.rs`).
+/// The shortest window, the longest period, ms. Of the first seconds less is concluded (`pair/turns.rs`).
 const BOUNDS: (u32, u32) = (2_000, 3_600_000);
 
 /// Each process is looked at for one window of every period, at a time of its own ([`cycle`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct DutyCycle {
     /// Length of a window, ms.
     pub audited_ms: u32,
@@ -73,6 +74,20 @@ impl FromStr for DutyCycle {
     }
 }
 
+impl TryFrom<String> for DutyCycle {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<DutyCycle> for String {
+    fn from(cycle: DutyCycle) -> Self {
+        cycle.to_string()
+    }
+}
+
 impl fmt::Display for DutyCycle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = |ms: u32| duration_text(Duration::from_millis(ms.into()));
@@ -91,6 +106,8 @@ mod tests {
         let cycle: DutyCycle = "10s/60".parse().unwrap();
         assert_eq!(cycle, DutyCycle { audited_ms: 10_000, period_ms: 60_000 });
         assert_eq!((cycle.to_string().as_str(), cycle.share()), ("10s/1m", 1.0 / 6.0));
+        assert_eq!(serde_json::from_str::<DutyCycle>(&serde_json::to_string(&cycle).unwrap()).unwrap(), cycle);
+        assert!(serde_json::from_str::<DutyCycle>("\"10s/0\"").is_err());
         for wrong in ["", "10s", "10s/10s", "10s/5s", "1ms/1s", "1m/2h", "a/b", "-1s/5s", "10s/1m/2"] {
             assert!(wrong.parse::<DutyCycle>().is_err(), "{wrong}");
         }
