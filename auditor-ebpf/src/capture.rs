@@ -241,8 +241,8 @@ extern "C" fn follow_operation() -> u64 {
     let so_far = if half.head_len < CAP { half.head_len } else { CAP };
     let room = CAP - so_far;
     let wanted = if moved < room { moved } else { room };
-    // All of it may be there already.
-    operation.captured.set(if operation.prefix.get() == wanted { wanted } else { read_memory(wanted) });
+    // All of it may be there already, or more.
+    operation.captured.set(if operation.prefix.get() >= wanted { wanted } else { read_memory(wanted) });
     let captured = kernel::clamp(carried(&operation.captured), CAP);
     operation.captured.set(captured);
     if captured == 0 {
@@ -309,7 +309,7 @@ fn inode_of(operation: &Operation) -> Option<u64> {
 
 /// The turn of the current process; one that has just ended counts as the first, which comes no more.
 #[inline(always)]
-fn turn() -> u32 {
+pub fn turn() -> u32 {
     if maps::PERIOD_MS.load() == 0 { 0 } else { task::turn(task::ids(task::current()).tgid).unwrap_or(0) }
 }
 

@@ -102,6 +102,8 @@ pub struct MessageCursor {
     pub length: u64,
     /// The next message.
     pub index: u64,
+    /// In which turn of the process: between two a call may have ended, and another have begun.
+    pub turn: u64,
 }
 
 /// Key: thread id. Written and deleted by [`crate::memory`].

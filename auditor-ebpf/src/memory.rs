@@ -5,6 +5,7 @@ use aya_ebpf::helpers::{bpf_probe_read_user, generated::bpf_probe_read_user as r
 use auditor_ebpf::wire::HEAD_CAP;
 
 use crate::{
+    capture,
     kernel::clamp,
     maps::{self, MESSAGE_CURSORS, MessageCursor},
     syscall::{Call, shape},
@@ -210,18 +211,19 @@ pub extern "C" fn memory_of_message() -> u64 {
     // SAFETY: nothing that is called from here touches it.
     let source = unsafe { &mut *scratch.source.get() };
     let tid = task::ids(task::current()).tid;
+    let turn = u64::from(capture::turn());
     let mut index = 0;
     if let Some(cursor) = MESSAGE_CURSORS.get_ptr(&tid) {
         // SAFETY: a live map value of this thread.
         let cursor = unsafe { *cursor };
-        if cursor.array == array && cursor.length == length && cursor.index < length {
+        if cursor.array == array && cursor.length == length && cursor.index < length && cursor.turn == turn {
             index = cursor.index;
         }
     }
     if index + 1 >= length {
         end_messages();
     } else {
-        let _ = MESSAGE_CURSORS.insert(&tid, &MessageCursor { array, length, index: index + 1 }, 0);
+        let _ = MESSAGE_CURSORS.insert(&tid, &MessageCursor { array, length, index: index + 1, turn }, 0);
     }
     source.clear();
     source.message_left = scratch.operation.moved.get();

@@ -96,8 +96,14 @@ fn the_innocent_are_not_accused() {
                 (service.bare, service.same_edge) = (bare, n % 2 == 1);
                 service.timer = Some(Timer { every_ms, pace, in_loop: true });
             }
-            let found = accused(&audit(&world, CYCLES[n % CYCLES.len()]));
-            assert!(found.is_empty(), "{threading:?} {bare:?} {every_ms}: {found:?}");
+            let mut alone = trap(threading, 0);
+            for service in &mut alone.0 {
+                (service.requests, service.bare) = (2000, bare);
+            }
+            for world in [world, alone] {
+                let found = accused(&audit(&world, CYCLES[n % CYCLES.len()]));
+                assert!(found.is_empty(), "{threading:?} {bare:?} {every_ms}: {found:?}");
+            }
         }
     }
 }

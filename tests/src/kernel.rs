@@ -10,6 +10,16 @@ pub fn bpf_program_ids() -> Vec<u32> {
     sys::bpf_program_ids().expect("listing BPF programs needs CAP_SYS_ADMIN: run the kernel tests as root")
 }
 
+/// The BPF programs that a process has attached.
+///
+/// # Panics
+/// When that may not be asked.
+pub fn programs_of(pid: u32) -> Vec<u32> {
+    let files = std::fs::read_dir(format!("/proc/{pid}/fdinfo")).expect("root may list a process's files");
+    let texts = files.flatten().filter_map(|file| std::fs::read_to_string(file.path()).ok());
+    texts.filter_map(|text| text.lines().find_map(|line| line.strip_prefix("prog_id:")?.trim().parse().ok())).collect()
+}
+
 /// The hook strategy that `--hooks auto` has to choose here: the socket tracepoints came with Linux 6.3.
 pub fn best_hooks() -> &'static str {
     let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();

@@ -106,6 +106,26 @@ fn truncated_head(hooks: &str) {
     assert_eq!(audit.calls_of(service.pid())["unknown"], 60, "{}", audit.lines.join("\n"));
 }
 
+/// The same where the last piece before the limit is small: no more of it is read than there is room for.
+fn truncated_in_a_small_piece(hooks: &str) {
+    const HEAD: usize = 16_600;
+    let service = Service::spawn(Command::new("python3").arg(source("small_reads.py")));
+    let auditor = Auditor::run(hooks, &[service.pid()]);
+    let stream = Stream::connect(&service.addr).expect("it listens");
+    let mut connection = Connection::new(stream, ReadStyle::Plain, WriteStyle::Whole);
+    for _ in 0..20 {
+        let end = format!("\r\ntraceparent: {}\r\n\r\n", TraceParent::new());
+        let begin = "GET /cart HTTP/1.1\r\nHost: cart\r\nCookie: ";
+        let head = format!("{begin}{}{end}", "c".repeat(HEAD - begin.len() - end.len()));
+        connection.write_message(head.as_bytes()).expect("it reads");
+        let answer = connection.read_head().expect("it answers").expect("it answers");
+        connection.skip_body(&answer).expect("it answers");
+    }
+    let audit = auditor.stop();
+    spot(&audit, "head_truncated", &[service.pid()]);
+    assert_eq!(total(&audit, "head_truncated", "count"), 20, "{}", audit.lines.join("\n"));
+}
+
 /// The auditor stands still while more happens than the buffer holds. Every lost record is accounted for, nobody is
 /// accused of what was not seen.
 fn lost_records(hooks: &str) {
@@ -140,4 +160,12 @@ fn rewritten_below_the_socket(hooks: &str) {
     assert!(spot["blind_spot"]["operations"].as_u64() >= Some(1), "{spot}");
 }
 
-with_both_hooks!(tls, http2, io_uring, truncated_head, lost_records, rewritten_below_the_socket);
+with_both_hooks!(
+    tls,
+    http2,
+    io_uring,
+    truncated_head,
+    truncated_in_a_small_piece,
+    lost_records,
+    rewritten_below_the_socket
+);

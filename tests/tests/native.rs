@@ -9,7 +9,7 @@ use auditor_tests::audit::{Dropped, To};
 use auditor_tests::auditor::{Auditor, auditor_command, auditor_path};
 use auditor_tests::client::{Body, Load};
 use auditor_tests::http::{HeaderStyle, WriteStyle};
-use auditor_tests::kernel::{best_hooks, bpf_program_ids, is_small, require_root};
+use auditor_tests::kernel::{best_hooks, bpf_program_ids, is_small, programs_of, require_root};
 use auditor_tests::process::{PATIENCE, Service, TempDir, eventually};
 use auditor_tests::socket::Addr;
 
@@ -342,9 +342,8 @@ fn killed_service_is_not_accused(hooks: &str) {
 fn killed_auditor_leaves_nothing_in_the_kernel(hooks: &str) {
     require_root();
     let pair = Pair::new("drop", &[]);
-    let before = bpf_program_ids();
     let auditor = pair.audit(hooks);
-    let loaded: Vec<u32> = bpf_program_ids().into_iter().filter(|id| !before.contains(id)).collect();
+    let loaded = programs_of(auditor.pid());
     assert!(!loaded.is_empty(), "the auditor runs and has loaded no program");
     pair.load().total(5).run().all();
     auditor.kill();

@@ -218,15 +218,13 @@ fn ebpf(_: &mut Tally) -> Result<()> {
 }
 
 /// Kernel tests whose auditors look at the processes of the test alone, and which mostly wait: several at once.
-const TOGETHER: [&str; 13] = [
+const TOGETHER: [&str; 11] = [
     "blind_spots",
     "coroutine",
     "formats",
-    "identity",
     "native",
     "nginx",
     "node",
-    "operations",
     "python",
     "secrets",
     "sinks",

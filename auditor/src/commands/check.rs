@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use auditor::audit::{Outcome, Severity};
+use auditor::record::DutyCycle;
 use auditor::report::{Line, SummaryLine, Totals};
 use auditor::sink::{Full, Outputs, Spec, Written};
 use auditor::source::live::Stopped;
@@ -19,7 +20,7 @@ use crate::exit::{self, Failure};
 const ROWS: usize = 1000;
 /// Losing more than this share of the records leaves nothing to conclude from.
 const TOLERATED_LOSS: f64 = 0.01;
-/// With a duty cycle: periods after which something can be concluded.
+/// With a duty cycle: periods in which something can be concluded.
 const CONCLUSIVE: u32 = 3;
 /// What can only be said of a call that was seen whole and came from a request with context.
 const JUDGED: [Outcome; 5] =
@@ -29,14 +30,6 @@ pub(crate) fn run(args: &Check, log_level: LogLevel) -> Result<ExitCode, Failure
     let mut settings = session::settings(&args.services, &args.judge, &args.headers)?;
     // What makes it fail is shown.
     settings.back.min_severity = settings.back.min_severity.min(args.fail_on.severity());
-    if let Some(cycle) = args.capture.duty_cycle
-        && args.duration < Duration::from_nanos(cycle.period()).saturating_mul(CONCLUSIVE)
-    {
-        log::warn!(
-            "--duty-cycle {cycle}: in --duration {} most drops will not be found, the first turns only teach",
-            duration_text(args.duration)
-        );
-    }
     let kernel = session::attach(&args.capture, log_level)?;
     let mut gate = Gate {
         outputs: session::outputs(&[Spec::stdout()], Full::Drop)?,
@@ -48,12 +41,22 @@ pub(crate) fn run(args: &Check, log_level: LogLevel) -> Result<ExitCode, Failure
     let audit = Audit::new(kernel, &args.capture, Some(args.duration), settings, &runtime);
     let (pipeline, stopped) = session::audit(audit, &mut gate)?;
     let totals = pipeline.totals();
-    let verdict = judge(totals, gate.records, &gate.blind, args.fail_on.severity(), stopped);
+    let duty_cycle = args.capture.duty_cycle.map(|cycle| (cycle, args.duration));
+    let verdict = judge(totals, gate.records, &gate.blind, args.fail_on.severity(), stopped, duty_cycle);
     let mut text = gate.table();
     text.push_str(&verdict.0);
     exit::stderr(text);
     gate.outputs.finish()?;
     Ok(ExitCode::from(verdict.1))
+}
+
+fn period(cycle: DutyCycle) -> Duration {
+    Duration::from_nanos(cycle.period())
+}
+
+/// Whether every process has several turns.
+fn is_long(cycle: DutyCycle, duration: Duration) -> bool {
+    duration >= period(cycle) * CONCLUSIVE
 }
 
 /// The sentence and the exit code.
@@ -63,6 +66,7 @@ fn judge(
     blind: &BTreeSet<&'static str>,
     fail_on: Severity,
     stopped: Stopped,
+    duty_cycle: Option<(DutyCycle, Duration)>,
 ) -> (String, u8) {
     let found = totals.findings.iter().filter(|((_, severity), _)| *severity >= fail_on);
     let found: u64 = found.map(|(_, count)| count).sum();
@@ -76,6 +80,10 @@ fn judge(
         let spots = if blind.is_empty() { String::new() } else { format!("; blind spots: {}", blind.join(", ")) };
         (format!("INCONCLUSIVE: {why}{spots}"), exit::INCONCLUSIVE)
     };
+    if let Some((cycle, duration)) = duty_cycle.filter(|(cycle, duration)| !is_long(*cycle, *duration)) {
+        let (duration, least) = (duration_text(duration), duration_text(period(cycle) * CONCLUSIVE));
+        return inconclusive(format!("--duty-cycle {cycle} tells too little in {duration}; make it {least} or more"));
+    }
     if totals.requests_with_context == 0 {
         return inconclusive("no request with trace context was seen".into());
     }
@@ -89,7 +97,8 @@ fn judge(
         ));
     }
     let early = if stopped == Stopped::Signal { ", interrupted" } else { "" };
-    (format!("OK: nothing of severity {} or above ({seen}{early})", fail_on.as_str()), 0)
+    let part = duty_cycle.map_or_else(String::new, |(cycle, _)| format!(", looked at for {cycle}"));
+    (format!("OK: nothing of severity {} or above ({seen}{part}{early})", fail_on.as_str()), 0)
 }
 
 struct Gate {
@@ -171,7 +180,7 @@ mod tests {
             hops: hops.iter().copied().collect(),
             ..Totals::default()
         };
-        judge(&totals, 1000, &blind.iter().copied().collect(), Severity::Error, Stopped::Duration)
+        judge(&totals, 1000, &blind.iter().copied().collect(), Severity::Error, Stopped::Duration, None)
     }
 
     #[test]
@@ -185,7 +194,7 @@ mod tests {
                 ..Totals::default()
             };
             let fail_on = Severity::Warning;
-            assert_eq!(judge(&totals, 1000, &BTreeSet::new(), fail_on, Stopped::Duration).1, code);
+            assert_eq!(judge(&totals, 1000, &BTreeSet::new(), fail_on, Stopped::Duration, None).1, code);
         }
     }
 
@@ -199,6 +208,13 @@ mod tests {
             assert_eq!(code, exit::INCONCLUSIVE, "{text}");
             assert!(text.contains("no call that could be judged"), "{text}");
             assert!(text.ends_with("; blind spots: http2_not_visible, tls_not_visible"), "{text}");
+        }
+        let totals = Totals { requests_with_context: 9, hops: [(Outcome::Continued, 9)].into(), ..Totals::default() };
+        for (duration, expected) in [(90, exit::INCONCLUSIVE), (200, 0)] {
+            let turns = Some(("10s/1m".parse().unwrap(), Duration::from_secs(duration)));
+            let (text, code) = judge(&totals, 9, &BTreeSet::new(), Severity::Error, Stopped::Duration, turns);
+            assert_eq!(code, expected, "{text}");
+            assert!(text.contains("10s/1m"), "{text}");
         }
         let (text, code) = verdict(0, &[(Outcome::Started, 3)], &[]);
         assert_eq!((text.as_str(), code), ("INCONCLUSIVE: no request with trace context was seen", 3));

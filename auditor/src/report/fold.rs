@@ -200,7 +200,8 @@ impl<E: Tells> Fold<E> {
         if let Some((_, old)) = self.windows.push(mark, window) {
             self.evicted += 1;
             match old.pending {
-                Some(pending) if self.bucket.take(now) => ready.push(pending),
+                // It would be out already, had it not waited.
+                Some(pending) if old.waits && !old.held || self.bucket.take(now) => ready.push(pending),
                 Some(pending) => self.unwritten += pending.count,
                 None => {}
             }
