@@ -438,7 +438,7 @@ fn replay_agrees_with_the_live_run(hooks: &str) {
     assert!(first.stdout == second.stdout, "two replays of one recording differ");
     let lines = String::from_utf8_lossy(&first.stdout).lines().map(str::to_owned).collect();
     let replayed = auditor_tests::audit::Audit::new(lines, first.status, String::new());
-    assert_eq!(replayed.essence(), live.essence());
+    assert_eq!(replayed.essence(), live.essence(), "{}\n{}", replayed.explain(), live.explain());
 }
 
 #[test]

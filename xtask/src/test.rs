@@ -239,7 +239,7 @@ fn kernel(tally: &mut Tally) -> Result<()> {
     let all = sources.flatten().filter_map(|entry| Some(entry.file_name().to_str()?.strip_suffix(".rs")?.to_owned()));
     let (together, alone): (Vec<_>, Vec<_>) = all.partition(|name| TOGETHER.contains(&name.as_str()));
     let mut result = Ok(());
-    for (names, threads) in [(together, 3), (alone, 1)] {
+    for (names, threads) in [(together, 2), (alone, 1)] {
         let mut tests = cargo();
         tests.args(["test", "--no-fail-fast", "--package", "auditor-tests"]);
         tests.args(names.iter().flat_map(|name| ["--test", name]));
