@@ -15,6 +15,7 @@ mod children;
 mod class;
 mod clock;
 mod delay;
+mod discipline;
 mod evidence;
 mod follow;
 mod hindsight;
@@ -146,11 +147,8 @@ impl Pairer {
             let tainted_until = self.forgot_at.map_or(lost, |at| lost.max(at + TAINT));
             let mut process = Process::new(service.clone(), self.losses, tainted_until);
             process.delays = self.joint.then(Box::default);
-            process.turn = self.turns.as_mut().and_then(|turns| turns.begin(now, pid));
-            if process.turn.is_some()
-                && let Some(replicas) = self.services.peek(service)
-            {
-                process.discipline = replicas.discipline();
+            if let Some(turns) = &mut self.turns {
+                turns.begin(now, pid, &mut process);
             }
             if let Some((old_pid, old)) = self.processes.push(pid, process) {
                 self.misses_turn(now, old_pid);

@@ -16,6 +16,7 @@ use super::children::Children;
 use super::class::Class;
 use super::clock::{Clock, State};
 use super::delay::Delays;
+use super::discipline::Discipline;
 use super::hindsight::Hindsight;
 use super::inbound::{Execution, Held, Inbound, Made};
 use super::key::ClassKey;
@@ -23,7 +24,7 @@ use super::scope::{Counts, Kind};
 use super::suspect::Settled;
 use crate::context::Carried;
 use crate::exchange::ExchangeId;
-use crate::record::{BootNs, Window};
+use crate::record::BootNs;
 
 const THREADS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1023);
 const CLASSES: NonZeroUsize = NonZeroUsize::MIN.saturating_add(31);
@@ -41,12 +42,6 @@ pub(super) const AFTERMATH: BootNs = 1_000_000_000;
 /// How long after its end a request may still make calls that are held against it. Work goes on at once or not at all;
 /// what comes later is a timer's, a queue's, or a batch's.
 pub(super) const REACH: BootNs = 100_000_000;
-/// Requests that a thread is taken to have kept to before any was seen.
-const TRUST: f64 = 20.0;
-/// Requests on threads of their own beside others that prove it.
-const PROOF: u64 = 20;
-/// As much as is remembered of it.
-const REMEMBERED_PROOF: u64 = 5 * PROOF;
 /// How old a process may be that was forked for a request.
 const NEWBORN: BootNs = 1_000_000_000;
 /// How long nothing is concluded from absence after a loss.
@@ -98,44 +93,6 @@ impl TraceKey {
     }
 }
 
-/// Whether a process keeps each request to one thread. Only then does the thread of a call tell whose it is: an event
-/// loop has many requests open on one thread, and a runtime that schedules tasks on many moves them about.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Discipline {
-    kept: u64,
-    broken: u64,
-    /// Requests that came to a thread of their own while others were open. An event loop has none such.
-    apart: u64,
-}
-
-impl Discipline {
-    fn saw(&mut self, kept: bool) {
-        *if kept { &mut self.kept } else { &mut self.broken } += 1;
-    }
-
-    /// That the request of a thread is the one that it works for.
-    pub(super) fn confidence(self) -> f64 {
-        let (kept, broken) = (self.kept as f64, self.broken as f64);
-        (kept + TRUST) / (kept + broken + TRUST + 0.1)
-    }
-
-    /// One slip in twenty is forgiven: pipelining, a response that another thread finished.
-    pub(super) fn holds(self) -> bool {
-        self.broken.saturating_mul(20) <= self.kept
-    }
-
-    /// What is remembered of it from turn to turn: little enough to be outweighed soon by another program of that name.
-    pub(super) fn remembered(self) -> Self {
-        let shift = (self.kept.max(self.apart) / REMEMBERED_PROOF).checked_ilog2().map_or(0, |halves| halves + 1);
-        Self { kept: self.kept >> shift, broken: self.broken >> shift, apart: self.apart >> shift }
-    }
-
-    /// Whether that is known of what was seen, whatever else there is: a request that nobody saw has another thread.
-    pub(super) fn is_proven(self) -> bool {
-        self.holds() && self.apart >= PROOF && self.broken.saturating_mul(20) <= self.apart
-    }
-}
-
 /// The requests that carry the trace of a call.
 pub(super) struct ByTrace {
     pub(super) parent: Arc<Inbound>,
@@ -181,8 +138,8 @@ pub(super) struct Process {
     pub(super) unclear_until: BootNs,
     /// Kinds of requests it ever received.
     pub(super) kinds: BTreeSet<Kind>,
-    /// Its turn, where it has turns and was there before this one: then it may have requests that nobody saw.
-    pub(super) turn: Option<Window>,
+    /// When its turn began, where it has turns and was there before: then it may have requests that nobody saw.
+    pub(super) turn: Option<BootNs>,
     pub(super) tainted_until: BootNs,
     /// Requests up to this one were open at a loss.
     pub(super) tainted_through: Option<ExchangeId>,
@@ -242,7 +199,7 @@ impl Process {
             if !thread.open.ids.is_empty() {
                 self.discipline.saw(false);
             } else if busy {
-                self.discipline.apart += 1;
+                self.discipline.saw_apart();
             }
             thread.settle(now);
             thread.clock.cycles += 1;

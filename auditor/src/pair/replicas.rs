@@ -7,7 +7,6 @@ use std::num::NonZeroUsize;
 use lru::LruCache;
 
 use super::evidence::Evidence;
-use super::process::Discipline;
 use crate::record::ProcessId;
 
 /// Processes that are asked one by one: the latest, and as many more as these still have requests to answer.
@@ -25,15 +24,13 @@ pub(super) type About = (u64, Option<u64>);
 pub(super) struct Replicas {
     asked: VecDeque<ProcessId>,
     said: LruCache<About, Evidence>,
-    /// How one of them used its threads in its last turn.
-    discipline: Discipline,
     /// Losses that this state knows of.
     epoch: u64,
 }
 
 impl Replicas {
     pub(super) fn new() -> Self {
-        Self { asked: VecDeque::new(), said: LruCache::sparse(KEPT), discipline: Discipline::default(), epoch: 0 }
+        Self { asked: VecDeque::new(), said: LruCache::sparse(KEPT), epoch: 0 }
     }
 
     /// There is another process. Says which are not asked any more.
@@ -55,14 +52,8 @@ impl Replicas {
     }
 
     /// The turn of a process is over: it is not asked any more.
-    pub(super) fn gone(&mut self, process: ProcessId, discipline: Discipline) {
+    pub(super) fn gone(&mut self, process: ProcessId) {
         self.asked.retain(|asked| *asked != process);
-        self.discipline = discipline.remembered();
-    }
-
-    /// How the next to have its turn probably uses its threads.
-    pub(super) fn discipline(&self) -> Discipline {
-        self.discipline
     }
 
     /// What a process said that is not asked any more.

@@ -7,8 +7,12 @@
 //! threads of their own. A process that began within its window has nothing that nobody saw, and is judged as ever.
 
 use std::collections::BTreeSet;
+use std::num::NonZeroUsize;
+
+use lru::LruCache;
 
 use super::Pairer;
+use super::discipline::Discipline;
 use super::pairing::{Pairing, Parents};
 use super::process::{AFTERMATH, Process};
 use super::suspect::Candidates;
@@ -23,14 +27,17 @@ const EARLY: BootNs = 2 * AFTERMATH;
 pub(super) struct Turns {
     cycle: DutyCycle,
     ends: BTreeSet<(BootNs, ProcessId)>,
+    /// How each process used its threads so far. Not each service: several programs may bear one name.
+    disciplines: LruCache<ProcessId, Discipline>,
 }
 
 impl Turns {
     /// A process is heard of, for the first time in its window.
-    pub(super) fn begin(&mut self, now: BootNs, pid: ProcessId) -> Option<Window> {
-        let window = self.cycle.window(now, pid);
-        self.ends.insert((window.end, pid));
-        (pid.start_ns < window.start).then_some(window)
+    pub(super) fn begin(&mut self, now: BootNs, pid: ProcessId, process: &mut Process) {
+        let Window { start, end } = self.cycle.window(now, pid);
+        self.ends.insert((end, pid));
+        process.turn = (pid.start_ns < start).then_some(start);
+        process.discipline = self.disciplines.get(&pid).copied().unwrap_or_default();
     }
 
     /// A process is forgotten.
@@ -49,17 +56,20 @@ impl Turns {
 impl Pairer {
     /// From now on processes are looked at in turns.
     pub fn take_turns(&mut self, cycle: DutyCycle) {
-        self.turns.get_or_insert_with(|| Turns { cycle, ends: BTreeSet::new() });
+        let size = NonZeroUsize::new(self.limits.processes).unwrap_or(NonZeroUsize::MIN);
+        let disciplines = LruCache::sparse(size);
+        self.turns.get_or_insert_with(|| Turns { cycle, ends: BTreeSet::new(), disciplines });
     }
 
     /// Lets those rest whose windows are over.
     pub(super) fn rest(&mut self, now: BootNs) {
         while let Some(pid) = self.turns.as_mut().and_then(|turns| turns.over(now)) {
             let Some(process) = self.processes.peek(&pid) else { continue };
-            let (service, discipline) = (process.service.clone(), process.discipline);
+            let (service, discipline) = (process.service.clone(), process.discipline.remembered());
+            self.turns.iter_mut().for_each(|turns| _ = turns.disciplines.put(pid, discipline));
             self.retire(pid, &service);
             if let Some(replicas) = self.services.get_mut(&service) {
-                replicas.gone(pid, discipline);
+                replicas.gone(pid);
             }
             self.forget(now, pid);
         }
@@ -99,6 +109,6 @@ impl Process {
 
     /// Whether that is so of a call with the trace of one that was seen.
     pub(super) fn may_share_trace(&self, now: BootNs) -> bool {
-        self.turn.is_some_and(|turn| now < turn.start.saturating_add(EARLY))
+        self.turn.is_some_and(|began| now < began.saturating_add(EARLY))
     }
 }

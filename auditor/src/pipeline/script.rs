@@ -42,6 +42,8 @@ pub(super) struct Script {
     ops: Vec<(BootNs, Op)>,
     next: u64,
     duty_cycle: Option<DutyCycle>,
+    /// Processes that belong to the service of another one.
+    pub(super) same_service: HashMap<u32, u32>,
 }
 
 /// One request to write down.
@@ -233,7 +235,7 @@ impl Script {
         let process = |tgid: u32| Process {
             id: pid(tgid),
             time: START,
-            service: format!("service-{tgid}"),
+            service: format!("service-{}", self.same_service.get(&tgid).unwrap_or(&tgid)),
             executable: "node".into(),
             command_line: "node server.js".into(),
             cgroup: "/".into(),

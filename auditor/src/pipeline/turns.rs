@@ -102,6 +102,25 @@ fn threads_convict() {
     assert_eq!(ran.findings("traceparent_dropped")[0].finding.correlation.unwrap().method, "thread");
 }
 
+/// A program with threads and an event loop in one container, which names them both. In the event loop a request that came
+/// before the turn calls whenever another one is open.
+#[test]
+fn threads_of_one_program_prove_nothing_of_another() {
+    let mut script = Script::in_turns(cycle());
+    script.same_service.insert(2, 1);
+    for (turn, (threads, event_loop)) in (0..).zip(turns(1).zip(turns(2))) {
+        for n in 0..25 {
+            let (time, trace) = (n * 110 * MS, turn << 16 | n);
+            let say = Say::new(1, 10 + u32::try_from(n % 8).unwrap(), "POST /orders");
+            script.receive(threads + time, 250 * MS, say.with(context(trace, 0)));
+            let time = event_loop + time + n * 7919 % 13 * MS;
+            script.receive(time, 40 * MS, Say::new(2, 20, "GET /cart").with(context(1 << 32 | trace, 0)));
+            script.call(time + 10 * MS, Say::new(2, 20, "GET /feed"));
+        }
+    }
+    assert_eq!(script.run().codes(), Vec::<&str>::new());
+}
+
 #[test]
 fn who_begins_in_its_turn_is_judged_as_ever() {
     let mut script = Script::in_turns(cycle());
