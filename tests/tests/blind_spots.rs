@@ -85,6 +85,13 @@ fn io_uring(hooks: &str) {
     assert!(total(&audit, "io_uring_not_visible", "operations") >= 10, "{}", audit.lines.join("\n"));
 }
 
+/// Sends a head, and reads what is answered.
+fn ask(connection: &mut Connection, head: &str) {
+    connection.write_message(head.as_bytes()).expect("it reads");
+    let answer = connection.read_head().expect("it answers").expect("it answers");
+    connection.skip_body(&answer).expect("it answers");
+}
+
 /// A `traceparent` may stand behind what was captured of a head: nothing is concluded.
 fn truncated_head(hooks: &str) {
     let backend = Service::backend();
@@ -96,9 +103,7 @@ fn truncated_head(hooks: &str) {
         let cookies = "c".repeat(20_000);
         let context = TraceParent::new();
         let head = format!("GET /cart HTTP/1.1\r\nHost: cart\r\nCookie: {cookies}\r\ntraceparent: {context}\r\n\r\n");
-        connection.write_message(head.as_bytes()).expect("it reads");
-        let answer = connection.read_head().expect("it answers").expect("it answers");
-        connection.skip_body(&answer).expect("it answers");
+        ask(&mut connection, &head);
     }
     let audit = auditor.stop();
     spot(&audit, "head_truncated", &[service.pid()]);
@@ -117,9 +122,7 @@ fn truncated_in_a_small_piece(hooks: &str) {
         let end = format!("\r\ntraceparent: {}\r\n\r\n", TraceParent::new());
         let begin = "GET /cart HTTP/1.1\r\nHost: cart\r\nCookie: ";
         let head = format!("{begin}{}{end}", "c".repeat(HEAD - begin.len() - end.len()));
-        connection.write_message(head.as_bytes()).expect("it reads");
-        let answer = connection.read_head().expect("it answers").expect("it answers");
-        connection.skip_body(&answer).expect("it answers");
+        ask(&mut connection, &head);
     }
     let audit = auditor.stop();
     spot(&audit, "head_truncated", &[service.pid()]);

@@ -50,15 +50,6 @@ pub(crate) fn run(args: &Check, log_level: LogLevel) -> Result<ExitCode, Failure
     Ok(ExitCode::from(verdict.1))
 }
 
-fn period(cycle: DutyCycle) -> Duration {
-    Duration::from_nanos(cycle.period())
-}
-
-/// Whether every process has several turns.
-fn is_long(cycle: DutyCycle, duration: Duration) -> bool {
-    duration >= period(cycle) * CONCLUSIVE
-}
-
 /// The sentence and the exit code.
 fn judge(
     totals: &Totals,
@@ -80,8 +71,11 @@ fn judge(
         let spots = if blind.is_empty() { String::new() } else { format!("; blind spots: {}", blind.join(", ")) };
         (format!("INCONCLUSIVE: {why}{spots}"), exit::INCONCLUSIVE)
     };
-    if let Some((cycle, duration)) = duty_cycle.filter(|(cycle, duration)| !is_long(*cycle, *duration)) {
-        let (duration, least) = (duration_text(duration), duration_text(period(cycle) * CONCLUSIVE));
+    if let Some((cycle, duration)) = duty_cycle
+        && let least = Duration::from_nanos(cycle.period()) * CONCLUSIVE
+        && duration < least
+    {
+        let (duration, least) = (duration_text(duration), duration_text(least));
         return inconclusive(format!("--duty-cycle {cycle} tells too little in {duration}; make it {least} or more"));
     }
     if totals.requests_with_context == 0 {
