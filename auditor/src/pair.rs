@@ -60,6 +60,9 @@ use turns::Turns;
 /// Keyed for the run, as those of the tables that forget: strangers choose what is looked up.
 type HashMap<K, V> = std::collections::HashMap<K, V, foldhash::fast::RandomState>;
 
+/// Those for whom a request may be sent, nearest first.
+type Callers = SmallVec<[(ProcessId, Execution); 1 + wire::ANCESTORS]>;
+
 /// For so many requests held one call may wait to be looked at again.
 const WAITING: usize = 8;
 /// Processes whose calls are looked at again: those that made such calls last.
@@ -306,7 +309,11 @@ impl Pairer {
     pub fn outbound(&mut self, now: BootNs, outbound: &Outbound<'_>) -> Pairing {
         self.expire(now);
         self.rest(now);
-        if let Some(pairing) = self.by_trace(now, outbound) {
+        let callers = self.own_and_above(outbound.request);
+        for (pid, _) in &callers {
+            self.processes.peek_mut(pid).into_iter().for_each(|process| process.calls = true);
+        }
+        if let Some(pairing) = self.by_trace(now, outbound, callers) {
             return pairing;
         }
         let request = outbound.request;
@@ -409,16 +416,20 @@ impl Pairer {
         Some(evidence.standing())
     }
 
-    fn by_trace(&mut self, now: BootNs, outbound: &Outbound<'_>) -> Option<Pairing> {
+    /// The process and thread that send a request, and those above which receive requests.
+    fn own_and_above(&self, request: &Request) -> Callers {
+        let own = (request.process, execution(request.tid, request.coroutine));
+        let above = request.ancestors.iter().filter(|a| a.tgid != 0 && a.tgid != request.process.tgid);
+        let above = above.filter_map(|a| Some((*self.by_tgid.peek(&a.tgid)?, execution(a.tid, 0))));
+        std::iter::once(own).chain(above).collect()
+    }
+
+    fn by_trace(&mut self, now: BootNs, outbound: &Outbound<'_>, callers: Callers) -> Option<Pairing> {
         let (request, sent) = (outbound.request, outbound.sent);
         if sent.named.is_empty() && sent.w3c.raw().is_none() {
             return None;
         }
-        let own = (request.process, execution(request.tid, request.coroutine));
-        let above = request.ancestors.iter().filter(|a| a.tgid != 0 && a.tgid != request.process.tgid);
-        let above: SmallVec<[_; wire::ANCESTORS]> =
-            above.filter_map(|a| Some((*self.by_tgid.peek(&a.tgid)?, execution(a.tid, 0)))).collect();
-        for (pid, execution) in std::iter::once(own).chain(above) {
+        for (pid, execution) in callers {
             let Some(process) = self.process(pid) else { continue };
             let Some(ByTrace { parent, others, count, may_copy }) = process.by_trace(sent, execution) else { continue };
             let may_copy = may_copy || process.may_share_trace(now);

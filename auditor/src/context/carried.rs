@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use smallvec::SmallVec;
 
 use super::format::{Cargo, Comparison, Fault, Fields, Format, Level, Reading, Status};
 use super::identity::Named;
@@ -27,7 +28,7 @@ pub struct Carried {
     /// `traceparent`.
     pub w3c: Context,
     /// The traces it names, at most one a format.
-    pub named: Vec<Named>,
+    pub named: SmallVec<[Named; 1]>,
     /// Whether it carries one.
     pub presence: Presence,
     /// It was seen whole.
@@ -51,7 +52,7 @@ impl Carried {
         let present = fields.0.iter().fold(0, |all, (name, _)| all | selection.formats_of(name));
         let mut carried = Self {
             w3c: if whole { Context::Absent } else { Context::Unseen },
-            named: Vec::new(),
+            named: SmallVec::new(),
             presence: if whole { Presence::Absent } else { Presence::Unclear },
             whole,
             denied: false,
@@ -65,7 +66,6 @@ impl Carried {
             carried.add(at, *format, selection);
         }
         // Many are held.
-        carried.named.shrink_to_fit();
         carried.faults.shrink_to_fit();
         carried
     }
@@ -95,8 +95,6 @@ impl Carried {
         let identity = reading.identity;
         self.denied |= reading.denied;
         if let Some(identity) = identity {
-            // As a rule there is one.
-            self.named.reserve_exact(1);
             self.named.push(Named { format: format.name(), identity });
         }
         let lost = self.lost(format, selection);

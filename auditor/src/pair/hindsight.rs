@@ -23,7 +23,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -36,7 +36,7 @@ use super::suspect::Settled;
 use crate::exchange::ExchangeId;
 use crate::record::BootNs;
 use compared::Compared;
-use model::Model;
+use model::{Model, Said};
 use pace::Pace;
 
 /// Calls of a process that wait.
@@ -316,11 +316,13 @@ impl Hindsight {
         let compared = if std::mem::replace(&mut self.learnt, true) {
             let mut compared: Vec<Compared> =
                 calls.iter().map(|call| Compared::new(call, requests, &mut self.model, true)).collect();
+            // Nothing is learnt before the end.
+            self.model.expect();
+            let mut said: BTreeMap<u64, Said> = BTreeMap::new();
             for _ in 0..rounds {
-                self.model.expect();
                 for compared in &mut compared {
                     compared.uncredit(requests);
-                    compared.compare(requests, &self.model);
+                    compared.compare(requests, &self.model, said.entry(compared.call.sent.kind).or_default());
                     compared.credit(requests);
                 }
             }
@@ -369,7 +371,7 @@ fn teach_each_other(compared: &mut [Compared], model: &mut Model, rounds: usize,
         for compared in &mut *compared {
             compared.uncredit(requests);
             compared.teach(model, -1.0);
-            compared.compare(requests, model);
+            compared.compare(requests, model, &mut Said::default());
             compared.teach(model, 1.0);
             compared.credit(requests);
         }

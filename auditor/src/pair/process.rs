@@ -37,6 +37,9 @@ pub(super) const LEARNT: usize = 256;
 const SAME_TRACE: usize = 16;
 /// How long a request is remembered after its response, for calls that carry its trace-id.
 const REMEMBERED: BootNs = 60_000_000_000;
+/// Answered requests that are remembered, at the most, while the process was not seen to call anybody: there is nothing to
+/// look up in them. At a high rate they are most of the memory that is touched, and the services want the caches.
+const IDLE: usize = 256;
 /// How long a request may go on working after its end: background continuation, or nobody told it that the client left.
 pub(super) const AFTERMATH: BootNs = 1_000_000_000;
 /// How long after its end a request may still make calls that are held against it. Work goes on at once or not at all;
@@ -105,7 +108,7 @@ pub(super) struct ByTrace {
 /// Requests with one trace-id.
 #[derive(Debug, Default)]
 struct SameTrace {
-    ids: Vec<ExchangeId>,
+    ids: SmallVec<[ExchangeId; 2]>,
     /// One that was at work is not among them any more.
     forgotten: bool,
 }
@@ -114,6 +117,8 @@ struct SameTrace {
 #[derive(Debug)]
 pub(super) struct Process {
     pub(super) service: Arc<str>,
+    /// It, or a child of it, was seen to send a request.
+    pub(super) calls: bool,
     /// It began with the only request that it received so far.
     pub(super) newborn: bool,
     pub(super) open: Open,
@@ -152,6 +157,7 @@ impl Process {
     pub(super) fn new(service: Arc<str>, epoch: u64, tainted_until: BootNs) -> Self {
         Self {
             service,
+            calls: false,
             newborn: false,
             open: Open::default(),
             threads: LruCache::sparse(THREADS),
@@ -357,7 +363,8 @@ impl Process {
     /// Forgets requests that were answered long ago; says which.
     pub(super) fn expired(&mut self, now: BootNs) -> Option<ExchangeId> {
         let (closed, id) = *self.recent.front()?;
-        if closed + REMEMBERED > now {
+        let few = self.calls || self.recent.len() <= IDLE;
+        if few && closed + REMEMBERED > now {
             return None;
         }
         self.recent.pop_front();

@@ -399,6 +399,32 @@ fn of_answered_requests_the_latest_are_kept() {
 }
 
 #[test]
+fn of_a_process_that_calls_nobody_few_answered_requests_are_kept() {
+    let mut script = Script::default();
+    // The first call comes late, by a child, and goes on with a trace that is forgotten.
+    for n in 0..2000u64 {
+        script.receive(n * 10 * MS, MS, Say::new(1, 11, "GET /a").with(context(n, 0)));
+    }
+    let ran = script.clone().run();
+    let held = |ran: &super::script::Ran| {
+        let stats =
+            ran.lines.iter().rev().find_map(|line| if let Line::Stats(stats) = line { Some(stats) } else { None });
+        stats.map(|stats| stats.stats["tables"]["requests"])
+    };
+    assert!(held(&ran).is_some_and(|held| (200..300).contains(&held)), "{:?}", held(&ran));
+    script.call(20 * SECOND, Say::new(7, 7, "GET /b").with(context(1, 1)).below(&[(1, 11)]));
+    // From now on it calls: what is answered is remembered for calls to come.
+    for n in 0..1000u64 {
+        script.receive(21 * SECOND + n * 10 * MS, MS, Say::new(1, 11, "GET /a").with(context(5000 + n, 0)));
+        script.call(41 * SECOND + n * 10 * MS, Say::new(7, 7, "GET /b").with(context(5000 + n, 1)).below(&[(1, 11)]));
+    }
+    let ran = script.run();
+    assert!(held(&ran).is_some_and(|held| held >= 1000), "{:?}", held(&ran));
+    assert_eq!(ran.hops("continued"), 1000);
+    assert!(ran.codes().is_empty(), "{:?}", ran.codes());
+}
+
+#[test]
 fn many_open_requests_are_survived() {
     let mut script = Script::default();
     for n in 0..100_000u64 {

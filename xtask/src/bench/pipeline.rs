@@ -4,6 +4,7 @@
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
+use auditor::record::Record;
 use serde_json::json;
 
 use super::cases::{self, Case, Service};
@@ -14,6 +15,8 @@ use crate::shell;
 /// Exchanges that are measured of a case.
 const EXCHANGES: u64 = 20_000;
 const FEWER: u64 = 2_000;
+/// Fields of a head, at the most.
+const FIELDS: usize = 128;
 /// Requests open at once in the generated cases.
 const OPEN: [u64; 4] = [1, 10, 100, 1000];
 
@@ -33,10 +36,10 @@ pub(super) fn run(rounds: u32, quick: bool, only: &str) -> Result<Table> {
     let cases = cases(if quick { FEWER } else { EXCHANGES }, only)?;
     let mut table = Table::new(
         "pipeline: the userspace stages alone, per exchange",
-        &["case", "decode", "front", "whole", "exchanges/s", "allocations", "instructions"],
+        &["case", "httparse", "decode", "front", "whole", "exchanges/s", "allocations", "instructions"],
     );
     for case in &cases {
-        let stages = [decode, front, whole];
+        let stages = [parsed, decode, front, whole];
         let mut times = stages.map(|_| Vec::new());
         let mut count = 0;
         for _ in 0..rounds {
@@ -46,13 +49,14 @@ pub(super) fn run(rounds: u32, quick: bool, only: &str) -> Result<Table> {
                 count = allocated;
             }
         }
-        let [decode, front, whole] = times.map(Spread::of);
+        let [parsed, decode, front, whole] = times.map(Spread::of);
         let allocations = count as f64 / case.exchanges as f64;
         let instructions = instructions(&case.name)?;
         let rate = 1e9 / whole.median;
         table.row(
             vec![
                 case.name.clone(),
+                format!("{:.0} ns", parsed.median),
                 format!("{:.0} ns", decode.median),
                 format!("{:.0} ns", front.median),
                 format!("{:.0} ns [{:.0}-{:.0}]", whole.median, whole.min, whole.max),
@@ -61,7 +65,7 @@ pub(super) fn run(rounds: u32, quick: bool, only: &str) -> Result<Table> {
                 instructions.map_or_else(|| "-".to_owned(), |count| format!("{count:.0}")),
             ],
             json!({
-                "case": case.name, "exchanges": case.exchanges, "decode_ns": decode, "front_ns": front,
+                "case": case.name, "exchanges": case.exchanges, "httparse_ns": parsed, "decode_ns": decode, "front_ns": front,
                 "whole_ns": whole, "exchanges_per_second": rate, "allocations": allocations,
                 "instructions": instructions, "output": format!("{:016x}", case.digest()?),
             }),
@@ -75,6 +79,25 @@ fn timed(work: impl FnOnce() -> Result<()>) -> Result<(f64, u64)> {
     let (begun, before) = (Instant::now(), allocations());
     work()?;
     Ok((begun.elapsed().as_nanos() as f64, allocations() - before))
+}
+
+/// The floor of whatever reads HTTP: the same heads through its parser, and no more.
+fn parsed(case: &Case) -> Result<(f64, u64)> {
+    let mut heads = Vec::new();
+    case.hot(&mut |record| heads.extend(if let Record::Data(data) = record { Some(data.bytes) } else { None }))?;
+    timed(|| {
+        for head in &heads {
+            let mut fields = [httparse::EMPTY_HEADER; FIELDS];
+            // What is no head, or half a one, is refused as fast as it can be.
+            let read = if head.starts_with(b"HTTP/") {
+                httparse::Response::new(&mut fields).parse(head).is_ok()
+            } else {
+                httparse::Request::new(&mut fields).parse(head).is_ok()
+            };
+            std::hint::black_box(read);
+        }
+        Ok(())
+    })
 }
 
 fn decode(case: &Case) -> Result<(f64, u64)> {
@@ -105,7 +128,7 @@ fn whole(case: &Case) -> Result<(f64, u64)> {
 
 /// What callgrind counts: it knows the function by its name.
 #[inline(never)]
-fn counted_by_callgrind(case: &Case, push: &mut impl FnMut(auditor::record::Record)) -> Result<()> {
+fn counted_by_callgrind(case: &Case, push: &mut impl FnMut(Record)) -> Result<()> {
     case.hot(push)
 }
 

@@ -1,7 +1,7 @@
 //! A call beside its candidates.
 
 use super::evidence::Evidence;
-use super::model::Model;
+use super::model::{Model, Said};
 use super::{CREDITS, Call, Credit, Requests};
 use crate::exchange::ExchangeId;
 use crate::pair::PERHAPS;
@@ -49,15 +49,15 @@ impl<'a> Compared<'a> {
         Self { call, candidates, none, ratio: 1.0 }
     }
 
-    /// By what the model says now, and what else the candidates are taken to have called.
-    pub(super) fn compare(&mut self, requests: &Requests, model: &Model) {
+    /// By what the model says now, and what else the candidates are taken to have called. `said`: as in [`Model::ratio`].
+    pub(super) fn compare(&mut self, requests: &Requests, model: &Model, said: &mut Said) {
         let kind = model.kind(self.call.sent.kind);
         let (mut near, mut all) = (0.0, 0.0);
         for candidate in &mut self.candidates {
             let Some(held) = requests.get(&candidate.id) else { continue };
             candidate.evidence.again(self.call, held);
             if self.call.sent.known.is_none() {
-                let ratio = model.ratio(kind, &candidate.evidence);
+                let ratio = model.ratio(kind, said, &candidate.evidence);
                 candidate.share = ratio.which;
                 near += ratio.whether;
                 all += ratio.which;

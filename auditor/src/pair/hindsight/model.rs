@@ -209,29 +209,86 @@ impl Model {
         self.all.learn(compared, weight);
     }
 
-    /// How much likelier it is to observe this of the request that made a call of the kind than of another.
-    pub(super) fn ratio(&self, kind: &Kind, evidence: &Evidence) -> Ratio {
+    /// How much likelier it is to observe this of the request that made a call of the kind than of another. `said` remembers
+    /// what each observation says of calls of the kind, until something is learnt.
+    pub(super) fn ratio(&self, kind: &Kind, said: &mut Said, evidence: &Evidence) -> Ratio {
         let Evidence { route, since, start, end, lag, thread, used } = *evidence;
         let (made, others, all) = (&kind.made, &kind.others, &self.all.others);
-        let starts =
-            made.start.get(since).zip(others.start.get(since)).zip(all.start.get(since)).zip(kind.start.get(since));
-        let starts = starts.map_or(1.0, |(((made, others), all), expected)| lags(made, others, all, expected, start));
-        let ends = if end == Some(0) { lags(&made.lag, &others.lag, &all.lag, &kind.lag, lag) } else { 1.0 };
-        let ends = ends * end.map_or(1.0, |end| usual(&made.end, &others.end, &all.end, end));
-        let starts = starts * usual(&made.since, &others.since, &all.since, since);
-        let routes = usual(&made.route, &others.route, &all.route, route);
-        let usual = |used| others.used.share(used, all.used.even(used)).max(RAREST);
+        let starts = once(said.start.get_mut(since).and_then(|said| said.get_mut(start)), || {
+            let tables =
+                made.start.get(since).zip(others.start.get(since)).zip(all.start.get(since)).zip(kind.start.get(since));
+            tables.map_or(1.0, |(((made, others), all), expected)| lags(made, others, all, expected, start))
+        });
+        let ends = match end {
+            Some(0) => once(said.lag.get_mut(lag), || lags(&made.lag, &others.lag, &all.lag, &kind.lag, lag)),
+            _ => 1.0,
+        };
+        let ends =
+            ends * end.map_or(1.0, |end| once(said.end.get_mut(end), || usual(&made.end, &others.end, &all.end, end)));
+        let starts = starts * once(said.since.get_mut(since), || usual(&made.since, &others.since, &all.since, since));
+        let routes = once(said.route.get_mut(route), || usual(&made.route, &others.route, &all.route, route));
+        let uses = once(said.used.get_mut(used), || self.uses(kind, used));
+        let threads = once(said.thread.get_mut(thread), || self.threads(kind, thread));
+        let whether = starts * ends * routes * uses;
+        Ratio { which: whether * threads, whether }
+    }
+
+    fn uses(&self, kind: &Kind, used: usize) -> f64 {
+        let (made, others, all) = (&kind.made.used, &kind.others.used, &self.all.others.used);
+        let usual = |used| others.share(used, all.even(used)).max(RAREST);
         let first: f64 = USED.iter().enumerate().map(|(used, likely)| likely * usual(used)).sum();
         let expected = USED.get(used).copied().unwrap_or(0.0) * usual(used) / first;
-        let uses = made.used.share_of(used, expected, FIRM) / usual(used);
+        made.share_of(used, expected, FIRM) / usual(used)
+    }
+
+    fn threads(&self, kind: &Kind, thread: usize) -> f64 {
         // Of threads as much is expected as of those of other kinds of calls, or nothing.
-        let usual = others.thread.share(thread, all.thread.even(thread)).max(RAREST);
+        let usual = kind.others.thread.share(thread, self.all.others.thread.even(thread)).max(RAREST);
         let expected = f64::midpoint(usual, self.all.made.thread.share(thread, usual));
         // It tells as many requests apart as there are threads, by how often each answers.
         let most = (self.answers + 1.0) / (self.again + 1.0);
-        let threads = (made.thread.share(thread, expected) / usual).clamp(1.0 / most, most);
-        let whether = starts * ends * routes * uses;
-        Ratio { which: whether * threads, whether }
+        (kind.made.thread.share(thread, expected) / usual).clamp(1.0 / most, most)
+    }
+}
+
+/// How much likelier each observation is of the request that made a call of one kind, as far as that was asked: many
+/// candidates have much in common.
+#[derive(Debug)]
+pub(super) struct Said {
+    start: [[f64; OCTAVES]; SINCE],
+    lag: [f64; OCTAVES],
+    since: [f64; SINCE],
+    end: [f64; ENDS],
+    thread: [f64; THREADS],
+    used: [f64; USES],
+    route: [f64; ROUTES],
+}
+
+/// Not asked yet.
+const UNKNOWN: f64 = f64::NAN;
+
+impl Default for Said {
+    fn default() -> Self {
+        Self {
+            start: [[UNKNOWN; OCTAVES]; SINCE],
+            lag: [UNKNOWN; OCTAVES],
+            since: [UNKNOWN; SINCE],
+            end: [UNKNOWN; ENDS],
+            thread: [UNKNOWN; THREADS],
+            used: [UNKNOWN; USES],
+            route: [UNKNOWN; ROUTES],
+        }
+    }
+}
+
+fn once(said: Option<&mut f64>, ask: impl FnOnce() -> f64) -> f64 {
+    match said {
+        Some(said) if said.is_nan() => {
+            *said = ask();
+            *said
+        }
+        Some(said) => *said,
+        None => ask(),
     }
 }
 

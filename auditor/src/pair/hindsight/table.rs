@@ -50,11 +50,11 @@ impl<const N: usize> Table<N> {
 
     /// What is expected of the requests that made a call, where this is of those that did not: lags are shorter.
     pub(super) fn nearer(&self) -> [f64; N] {
-        let mut upto = 0.0;
+        let (mut upto, mut before): (f64, f64) = (0.0, 0.0);
         std::array::from_fn(|value| {
-            let before: f64 = upto;
             upto += self.even(value);
-            upto.powf(NEARER) - before.powf(NEARER)
+            let power = upto.powf(NEARER);
+            power - std::mem::replace(&mut before, power)
         })
     }
 }
