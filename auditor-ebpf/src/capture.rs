@@ -189,7 +189,7 @@ extern "C" fn follow_operation() -> u64 {
     }
 
     let Some(inode) = inode_of(operation) else { return verdict::UNKNOWN };
-    let turn = turn();
+    let turn = task::turn();
     let entry = match known {
         // SAFETY: a live map value.
         Some(entry) if unsafe { (*entry).inode == inode && (*entry).turn == turn } => entry,
@@ -305,12 +305,6 @@ fn flag(operation: &Operation, flag: u16) {
 fn inode_of(operation: &Operation) -> Option<u64> {
     let file = operation.file.get();
     (file != 0 && syscall::file_of(operation.call.fd.get()) == Some(file)).then(|| operation.inode.get())
-}
-
-/// The turn of the current process; one that has just ended counts as the first, which comes no more.
-#[inline(always)]
-pub fn turn() -> u32 {
-    if maps::PERIOD_MS.load() == 0 { 0 } else { task::turn(task::ids(task::current()).tgid).unwrap_or(0) }
 }
 
 const SEND: u64 = wire::DIRECTION_SEND as u64;

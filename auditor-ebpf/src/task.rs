@@ -93,7 +93,7 @@ pub fn selected(task: u64) -> bool {
         return false;
     }
     // The verifier knows the period, and leaves this out where there is none.
-    if maps::PERIOD_MS.load() != 0 && turn(tgid).is_none() {
+    if maps::PERIOD_MS.load() != 0 && turn_of(tgid).is_none() {
         return false;
     }
     if maps::SELECT_PIDS_ON.load() != 0 && maps::SELECT_PIDS.get_ptr(&tgid).is_none() {
@@ -111,9 +111,15 @@ pub fn selected(task: u64) -> bool {
     true
 }
 
+/// The turn of the current process; one that has just ended counts as the first, which comes no more.
+#[inline(always)]
+pub fn turn() -> u32 {
+    if maps::PERIOD_MS.load() == 0 { 0 } else { turn_of(ids(current()).tgid).unwrap_or(0) }
+}
+
 /// In which of its turns a process is, for who must know whether two moments are of the same; `None` between them.
 #[inline(always)]
-pub fn turn(tgid: u32) -> Option<u32> {
+fn turn_of(tgid: u32) -> Option<u32> {
     // SAFETY: no arguments.
     let now = unsafe { bpf_ktime_get_boot_ns() };
     let turn = cycle::turn(now, tgid, maps::PERIOD_MS.load())?;
