@@ -372,11 +372,13 @@ extern "C" fn ship_record() -> u64 {
         scratch.common.read(sock);
         addresses(&scratch.common, family, header);
     }
+    let wake = maps::wake();
     // Last, so that the ring buffer's order is as close to the numbers' order as it gets.
     header.seq = maps::next_sequence();
     // SAFETY: `length` bytes from `record` are inside the scratch buffer.
-    let failed =
-        unsafe { bpf_ringbuf_output(core::ptr::from_ref(&maps::RECORDS).cast_mut().cast(), record.cast(), length, 0) };
+    let failed = unsafe {
+        bpf_ringbuf_output(core::ptr::from_ref(&maps::RECORDS).cast_mut().cast(), record.cast(), length, wake)
+    };
     if failed != 0 {
         count(wire::COUNT_LOST_RING_FULL, 1);
         log::lost(header.task.tgid, header.seq);
@@ -462,7 +464,7 @@ pub fn close(sock: u64, reason: u32) {
         reason,
         reserved: 0,
     };
-    if maps::RECORDS.output::<wire::Close>(&close, 0).is_err() {
+    if maps::RECORDS.output::<wire::Close>(&close, maps::wake()).is_err() {
         count(wire::COUNT_LOST_RING_FULL, 1);
     } else {
         count(wire::COUNT_RECORDS, 1);

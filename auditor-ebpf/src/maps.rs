@@ -8,6 +8,7 @@ use core::{
 use auditor_ebpf::wire;
 use aya_ebpf::{
     Global,
+    bindings::BPF_RB_NO_WAKEUP,
     macros::map,
     maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf},
 };
@@ -17,6 +18,18 @@ use crate::{capture::Operation, head::Scan, memory::Memory, sock::Common};
 /// Records for the daemon. Written by [`crate::capture`], read by the daemon; the daemon sets the size before the load.
 #[map]
 pub static RECORDS: RingBuf = RingBuf::with_byte_size(8 << 20, 0);
+
+/// Not 0 while the daemon looks into [`RECORDS`] by itself. Written by the daemon, read here.
+#[map]
+pub static POLLED: Array<u32> = Array::with_max_entries(1, 0);
+
+/// With which flags a record is delivered: nobody is woken for it who comes anyway.
+#[inline(always)]
+pub fn wake() -> u64 {
+    // SAFETY: a live map value, an aligned integer.
+    let polled = POLLED.get_ptr(0).is_some_and(|polled| unsafe { polled.read_volatile() } != 0);
+    if polled { u64::from(BPF_RB_NO_WAKEUP) } else { 0 }
+}
 
 /// A counter shared by all CPUs. `core`'s atomics offer no read-modify-write on this target (it lacks
 /// compare-and-swap), but the instruction exists since Linux 5.12.

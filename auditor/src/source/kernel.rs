@@ -122,6 +122,7 @@ pub struct Kernel {
     /// Records.
     taken: u64,
     counters: PerCpuArray<MapData, [u64; wire::COUNTERS]>,
+    polled: Array<MapData, u32>,
     blind: BpfHashMap<MapData, [u8; size_of::<wire::BlindKey>()], [u8; size_of::<wire::BlindCount>()]>,
     blind_seen: HashMap<wire::BlindKey, wire::BlindCount>,
     hooks: Hooks,
@@ -182,6 +183,7 @@ impl Kernel {
             ring: map(&mut ebpf, "RECORDS")?,
             taken: 0,
             counters: map(&mut ebpf, "COUNTERS")?,
+            polled: map(&mut ebpf, "POLLED")?,
             blind: map(&mut ebpf, "BLIND")?,
             blind_seen: HashMap::new(),
             hooks,
@@ -217,6 +219,13 @@ impl Kernel {
         let record = self.ring.next();
         self.taken += u64::from(record.is_some());
         record
+    }
+
+    /// Whether records come without waking whoever waits for the descriptor. Where that cannot be said, they wake.
+    pub fn set_polled(&mut self, polled: bool) {
+        if let Err(error) = self.polled.set(0, u32::from(polled), 0) {
+            log::debug!("the kernel side goes on waking for records: {error}");
+        }
     }
 
     /// The kernel side's counters, summed over the CPUs.

@@ -8,10 +8,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use lru::LruCache;
-use tokio::io::unix::{AsyncFd, AsyncFdReadyMutGuard};
+use tokio::io::unix::AsyncFd;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::kernel::Kernel;
+use super::looks::Looks;
 use super::node;
 use super::process::{Descent, Describer};
 use super::rewriters::Rewriters;
@@ -23,9 +24,9 @@ const TICK: Duration = Duration::from_secs(1);
 const REWRITERS: u64 = 60;
 /// Records taken before timers and signals are looked at again.
 const BATCH: usize = 1024;
-/// Least time between two looks into a ring buffer that was empty after the first. The kernel wakes this process for a
-/// record that finds the buffer read to its end: on a busy node that would be every record, paid for by the audited
-/// service. Not longer, because what comes together is looked at together: services wait for that processor meanwhile.
+/// Least time between two looks into a ring buffer that was empty after the first: to be woken for every record costs the
+/// audited service. Not longer, because what comes together is looked at together: services wait for that processor
+/// meanwhile.
 const REST: Duration = Duration::from_millis(2);
 /// The same while there are new processes: those that live for a call must be described before they are gone.
 const SHORT_REST: Duration = Duration::from_millis(1);
@@ -91,7 +92,7 @@ pub async fn run(
     if take(Record::Clock(node::clock_record(hooks, node.name, duty_cycle))).is_break() {
         return Ok(Stopped::Consumer);
     }
-    let mut rests_until = Instant::now();
+    let (mut rests_until, mut more, mut looks) = (Instant::now(), false, Looks::default());
     let stopped = loop {
         tokio::select! {
             // Signals first: under full load the ring buffer is always ready.
@@ -101,27 +102,30 @@ pub async fn run(
             () = tokio::time::sleep_until(end) => break Stopped::Duration,
             _ = tick.tick() => {
                 let began = Instant::now();
-                if live.tick(&mut take).is_break() {
+                // Also if nobody said that there was something.
+                let Live { kernel, processes, .. } = &mut live;
+                if drain(kernel.get_mut(), processes, BATCH, &mut take).is_break() || live.tick(&mut take).is_break() {
                     return Ok(Stopped::Consumer);
                 }
                 busy(began.elapsed());
             }
-            ready = readable_from(&mut live.kernel, rests_until) => {
-                let mut ready = ready?;
+            due = look_due(&mut live.kernel, rests_until, more || looks.polls()) => {
+                due?;
                 let began = Instant::now();
                 let described = live.processes.described;
-                let drained = drain(ready.get_inner_mut(), &mut live.processes, BATCH, &mut take);
+                let drained = drain(live.kernel.get_mut(), &mut live.processes, BATCH, &mut take);
                 busy(began.elapsed());
-                match drained {
-                    // Empty now; a record that came since the last look keeps it ready.
-                    ControlFlow::Continue(taken) if taken < BATCH => {
-                        ready.clear_ready();
-                        let new = live.processes.described != described;
-                        rests_until = began + if new { SHORT_REST } else { REST };
-                    }
+                let ControlFlow::Continue(taken) = drained else { return Ok(Stopped::Consumer) };
+                if let Some(polls) = looks.looked(began.into_std(), taken > 0, 2 * REST) {
+                    live.kernel.get_mut().set_polled(polls);
+                }
+                more = taken == BATCH;
+                if more {
                     // The runtime looks for signals and at the clock only when this waits.
-                    ControlFlow::Continue(_) => tokio::task::yield_now().await,
-                    ControlFlow::Break(()) => return Ok(Stopped::Consumer),
+                    tokio::task::yield_now().await;
+                } else {
+                    let new = live.processes.described != described;
+                    rests_until = began + if new { SHORT_REST } else { REST };
                 }
             }
         }
@@ -141,11 +145,15 @@ pub async fn run(
     Ok(stopped)
 }
 
-/// Waits until the ring buffer has something, at least until `moment`.
-async fn readable_from(kernel: &mut AsyncFd<Kernel>, moment: Instant) -> io::Result<AsyncFdReadyMutGuard<'_, Kernel>> {
-    let ready = kernel.readable_mut().await;
+/// Waits until `moment`, and unless it `polls` until the ring buffer has something.
+async fn look_due(kernel: &mut AsyncFd<Kernel>, moment: Instant, polls: bool) -> io::Result<()> {
     tokio::time::sleep_until(moment).await;
-    ready
+    if !polls {
+        // Nothing is waited for behind it, or what is known to be ready could be forgotten. What comes from now on makes
+        // it ready again.
+        kernel.readable_mut().await?.clear_ready();
+    }
+    Ok(())
 }
 
 struct Live {
