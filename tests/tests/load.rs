@@ -5,6 +5,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use auditor_tests::auditor::Auditor;
+use auditor_tests::client::Load;
 use auditor_tests::fleet::Nginx;
 use auditor_tests::http::TraceParent;
 use auditor_tests::kernel::resident_kib;
@@ -15,6 +16,8 @@ use auditor_tests::socket::Addr;
 const DURATION: Duration = Duration::from_secs(20);
 /// When the auditor's tables should have the size that they keep: that of the requests holds the last 65,536.
 const WARM: Duration = Duration::from_secs(10);
+/// How long a line may take.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 fn wrk(addr: &Addr) -> Child {
     Command::new("wrk")
@@ -76,6 +79,20 @@ fn in_time(hooks: &str) {
     assert_eq!(shipped, audit.stat("stream", "records"), "every shipped record is read");
 }
 
+/// While much comes nobody wakes the auditor: what comes alone, after that, is seen all the same.
+fn alone_after_a_burst(hooks: &str) {
+    let service = Service::workload("backend", &[]);
+    let auditor = Auditor::run(hooks, &[service.pid()]);
+    for path in ["/first", "/second", "/third"] {
+        Load::new(&service.addr, "/busy").total(500).clients(2).gap(Duration::ZERO).run().all();
+        let malformed = |_: &TraceParent| "traceparent: 00-ab-cd-01\r\n".to_owned();
+        Load::new(&service.addr, path).total(1).without_context().more(malformed).run().all();
+        let told = || auditor.lines().iter().any(|line| line.contains("traceparent_malformed") && line.contains(path));
+        assert!(eventually(PATIENCE, told), "{path}: {:?}", auditor.lines());
+    }
+    assert_eq!(auditor.stop().stat("stream", "lost"), 0);
+}
+
 /// `12345 requests in 20.00s, …`
 fn requests_in(report: &str) -> u64 {
     report
@@ -85,4 +102,4 @@ fn requests_in(report: &str) -> u64 {
         .unwrap_or(0)
 }
 
-with_both_hooks!(full_load, in_time);
+with_both_hooks!(full_load, in_time, alone_after_a_burst);
