@@ -150,6 +150,8 @@ impl Pairer {
             let tainted_until = self.forgot_at.map_or(lost, |at| lost.max(at + TAINT));
             let mut process = Process::new(service.clone(), self.losses, tainted_until);
             process.delays = self.joint.then(Box::default);
+            // In each of its turns it would have to be seen to call again.
+            process.calls = self.turns.is_some();
             if let Some(turns) = &mut self.turns {
                 turns.begin(now, pid, &mut process);
             }

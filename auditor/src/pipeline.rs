@@ -170,6 +170,8 @@ mod apart;
 #[cfg(test)]
 mod boundaries;
 #[cfg(test)]
+mod bounds;
+#[cfg(test)]
 mod formats;
 #[cfg(test)]
 mod children;

@@ -5,7 +5,7 @@
 pub struct Limits {
     /// Processes that receive requests.
     pub processes: usize,
-    /// Requests, open or answered less than a minute ago.
+    /// Requests, open or answered less than a minute ago; of a process that calls nobody fewer.
     pub requests: usize,
     /// …of them answered: at a high rate the latest.
     pub answered: usize,

@@ -35,11 +35,12 @@ const AFFINE: usize = 1024;
 pub(super) const LEARNT: usize = 256;
 /// Requests with one trace-id that are told apart, the latest.
 const SAME_TRACE: usize = 16;
-/// How long a request is remembered after its response, for calls that carry its trace-id.
+/// How long a request is remembered after its response, for calls that carry its trace-id; less long if many are.
 const REMEMBERED: BootNs = 60_000_000_000;
-/// Answered requests that are remembered, at the most, while the process was not seen to call anybody: there is nothing to
-/// look up in them. At a high rate they are most of the memory that is touched, and the services want the caches.
-const IDLE: usize = 256;
+/// Answered requests that are remembered, at the most, while the process was not seen to call anybody: nothing is looked up
+/// in them. At a high rate they are most of the memory that is touched, and the services want the caches. If its first
+/// calls are for earlier ones, these are not known any more.
+const IDLE: usize = 1024;
 /// How long a request may go on working after its end: background continuation, or nobody told it that the client left.
 pub(super) const AFTERMATH: BootNs = 1_000_000_000;
 /// How long after its end a request may still make calls that are held against it. Work goes on at once or not at all;
@@ -374,11 +375,13 @@ impl Process {
 
     /// Drops a request from every index. It must be closed.
     pub(super) fn forget(&mut self, now: BootNs, id: ExchangeId) {
+        let lingered = self.held.get(&id).is_some_and(|held| held.lingers);
         self.leave_for_good(now, id);
         let Some(held) = self.held.remove(&id) else { return };
         for key in TraceKey::of(&held.inbound.carried) {
             if let Some(same) = self.traces.get_mut(&key) {
                 same.ids.retain(|other| *other != id);
+                same.forgotten |= lingered;
                 if same.ids.is_empty() {
                     self.traces.remove(&key);
                 }

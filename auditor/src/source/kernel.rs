@@ -221,10 +221,12 @@ impl Kernel {
         record
     }
 
-    /// Whether records come without waking whoever waits for the descriptor. Where that cannot be said, they wake.
+    /// Whether records come without waking whoever waits for the descriptor.
     pub fn set_polled(&mut self, polled: bool) {
-        if let Err(error) = self.polled.set(0, u32::from(polled), 0) {
-            log::debug!("the kernel side goes on waking for records: {error}");
+        match self.polled.set(0, u32::from(polled), 0) {
+            Ok(()) => log::debug!("records {}", if polled { "are looked for" } else { "wake" }),
+            // Then it looks once a second at least.
+            Err(error) => log::warn!("the kernel side does not hear whether records wake: {error}"),
         }
     }
 

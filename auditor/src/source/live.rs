@@ -103,8 +103,11 @@ pub async fn run(
             _ = tick.tick() => {
                 let began = Instant::now();
                 // Also if nobody said that there was something.
-                let Live { kernel, processes, .. } = &mut live;
-                if drain(kernel.get_mut(), processes, BATCH, &mut take).is_break() || live.tick(&mut take).is_break() {
+                let drained = drain(live.kernel.get_mut(), &mut live.processes, BATCH, &mut take);
+                let ControlFlow::Continue(taken) = drained else { return Ok(Stopped::Consumer) };
+                // Behind one that nobody was woken for, nobody is.
+                more |= taken == BATCH;
+                if live.tick(&mut take).is_break() {
                     return Ok(Stopped::Consumer);
                 }
                 busy(began.elapsed());

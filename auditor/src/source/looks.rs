@@ -38,8 +38,9 @@ impl Looks {
     /// Says what is new: whether it is to be left to look by itself.
     pub(super) fn looked(&mut self, now: Instant, found: bool, soon: Duration) -> Option<bool> {
         let is_soon = self.last.replace(now).is_some_and(|last| now.saturating_duration_since(last) <= soon);
-        self.score = match (found, is_soon) {
+        self.score = match (found, is_soon || self.polls()) {
             (true, true) => self.score.saturating_add(1).min(BUSY),
+            // Who comes late by himself was busy, or had no processor; who is woken late was not needed.
             (true, false) => 0,
             (false, _) => self.score.saturating_sub(1),
         };
@@ -61,6 +62,14 @@ mod tests {
     use super::*;
 
     const SOON: Duration = Duration::from_millis(4);
+
+    #[test]
+    fn what_comes_late_by_itself_is_no_quiet() {
+        let (mut state, mut now) = (Looks::default(), Instant::now());
+        assert_eq!(looks(&mut state, &mut now, 9, Duration::from_millis(2), 1000), [true]);
+        assert!(looks(&mut state, &mut now, 9, Duration::from_millis(20), 1000).is_empty());
+        assert!(state.polls());
+    }
 
     /// What `count` looks say, so far apart, every `nth` of which finds nothing.
     fn looks(looks: &mut Looks, begin: &mut Instant, count: u32, apart: Duration, nth: u32) -> Vec<bool> {
