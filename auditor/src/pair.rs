@@ -10,6 +10,7 @@
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::unwrap_used))]
 
 mod affinity;
+mod callers;
 mod calls;
 mod children;
 mod class;
@@ -34,9 +35,7 @@ mod turns;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use auditor_ebpf::wire;
 use lru::LruCache;
-use smallvec::SmallVec;
 
 pub use evidence::Standing;
 pub use inbound::{Inbound, Outbound, Target, reported_path};
@@ -44,12 +43,12 @@ pub use key::Suspicion;
 pub use limits::{Counters, Limits};
 pub use pairing::{Claim, ClassRef, Method, Pairing, Parents};
 
-use crate::exchange::{ExchangeId, Request};
+use crate::exchange::ExchangeId;
 use crate::record::{BootNs, ProcessId};
-use children::Child;
+use callers::Callers;
 use evidence::Evidence;
 use hindsight::Room;
-use inbound::{Execution, execution};
+use inbound::execution;
 use key::ClassKey;
 use process::{ByTrace, Process, TAINT};
 use replicas::Replicas;
@@ -59,9 +58,6 @@ use turns::Turns;
 
 /// Keyed for the run, as those of the tables that forget: strangers choose what is looked up.
 type HashMap<K, V> = std::collections::HashMap<K, V, foldhash::fast::RandomState>;
-
-/// Those for whom a request may be sent, nearest first.
-type Callers = SmallVec<[(ProcessId, Execution); 1 + wire::ANCESTORS]>;
 
 /// For so many requests held one call may wait to be looked at again.
 const WAITING: usize = 8;
@@ -313,7 +309,7 @@ impl Pairer {
         self.rest(now);
         let callers = self.own_and_above(outbound.request);
         for (pid, _) in &callers {
-            self.processes.peek_mut(pid).into_iter().for_each(|process| process.calls = true);
+            self.processes.peek_mut(pid).into_iter().for_each(|process| process.calls(now));
         }
         if let Some(pairing) = self.by_trace(now, outbound, callers) {
             return pairing;
@@ -326,7 +322,8 @@ impl Pairer {
         let call = Call { now, execution, outbound };
         let candidates = process.candidates(now, execution, child);
         let candidates = process.narrowed(candidates, &request.head.affinity);
-        if process.may_be_unseen(&candidates) {
+        let forgotten = outbound.carries_trace() && process.may_have_forgotten(now);
+        if forgotten || process.may_be_unseen(&candidates) {
             return Pairing { candidates: candidates.count, ..Pairing::unpaired(pid).unseen() };
         }
         let seen = process.suspect(&call, &candidates, losses, seq);
@@ -418,23 +415,15 @@ impl Pairer {
         Some(evidence.standing())
     }
 
-    /// The process and thread that send a request, and those above which receive requests.
-    fn own_and_above(&self, request: &Request) -> Callers {
-        let own = (request.process, execution(request.tid, request.coroutine));
-        let above = request.ancestors.iter().filter(|a| a.tgid != 0 && a.tgid != request.process.tgid);
-        let above = above.filter_map(|a| Some((*self.by_tgid.peek(&a.tgid)?, execution(a.tid, 0))));
-        std::iter::once(own).chain(above).collect()
-    }
-
     fn by_trace(&mut self, now: BootNs, outbound: &Outbound<'_>, callers: Callers) -> Option<Pairing> {
-        let (request, sent) = (outbound.request, outbound.sent);
-        if sent.named.is_empty() && sent.w3c.raw().is_none() {
+        if !outbound.carries_trace() {
             return None;
         }
+        let (request, sent) = (outbound.request, outbound.sent);
         for (pid, execution) in callers {
             let Some(process) = self.process(pid) else { continue };
             let Some(ByTrace { parent, others, count, may_copy }) = process.by_trace(sent, execution) else { continue };
-            let may_copy = may_copy || process.may_share_trace(now);
+            let may_copy = may_copy || process.may_share_trace(now) || process.may_have_forgotten(now);
             process.linger(now);
             process.called(execution, parent.execution);
             process.sent(now, request.id, outbound, execution, [Some(parent.id), None], None);
@@ -459,30 +448,6 @@ impl Pairer {
                 again: false,
                 suspect: None,
             });
-        }
-        None
-    }
-
-    /// The process and thread on whose behalf a request is sent, with the child that sends it: itself if it receives
-    /// requests, else the nearest process above that does.
-    fn actor(&mut self, request: &Request) -> Option<(ProcessId, Execution, Option<Child>)> {
-        if self.processes.contains(&request.process) {
-            return Some((request.process, execution(request.tid, request.coroutine), None));
-        }
-        if self.rests(request.process) {
-            return None;
-        }
-        let mut child = Child { tgid: request.process.tgid, born: request.process.start_ns };
-        for above in request.ancestors.iter().filter(|a: &&wire::Task| a.tgid != 0 && a.tgid != request.process.tgid) {
-            // A pid that was reused belongs to a process younger than the child.
-            let known = self.by_tgid.peek(&above.tgid).filter(|pid| pid.start_ns <= child.born);
-            if known.is_some_and(|pid| self.rests(*pid)) {
-                return None;
-            }
-            if let Some(pid) = known.filter(|pid| self.processes.contains(pid)) {
-                return Some((*pid, execution(above.tid, 0), Some(child)));
-            }
-            child.tgid = above.tgid;
         }
         None
     }

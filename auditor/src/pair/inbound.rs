@@ -50,6 +50,11 @@ pub struct Outbound<'a> {
 }
 
 impl Outbound<'_> {
+    /// Whether it carries something that a request may have brought, valid or not.
+    pub(super) fn carries_trace(&self) -> bool {
+        !self.sent.named.is_empty() || self.sent.w3c.raw().is_some()
+    }
+
     /// A number that stands for calls of its target to its destination.
     pub(super) fn hash(&self) -> u64 {
         let mut hasher = SipHasher13::new();

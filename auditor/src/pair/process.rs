@@ -38,8 +38,7 @@ const SAME_TRACE: usize = 16;
 /// How long a request is remembered after its response, for calls that carry its trace-id; less long if many are.
 const REMEMBERED: BootNs = 60_000_000_000;
 /// Answered requests that are remembered, at the most, while the process was not seen to call anybody: nothing is looked up
-/// in them. At a high rate they are most of the memory that is touched, and the services want the caches. If its first
-/// calls are for earlier ones, these are not known any more.
+/// in them. At a high rate they are most of the memory that is touched, and the services want the caches.
 const IDLE: usize = 1024;
 /// How long a request may go on working after its end: background continuation, or nobody told it that the client left.
 pub(super) const AFTERMATH: BootNs = 1_000_000_000;
@@ -120,6 +119,8 @@ pub(super) struct Process {
     pub(super) service: Arc<str>,
     /// It, or a child of it, was seen to send a request.
     pub(super) calls: bool,
+    /// Until when calls may go on with requests that were forgotten because it did not.
+    forgot_until: BootNs,
     /// It began with the only request that it received so far.
     pub(super) newborn: bool,
     pub(super) open: Open,
@@ -159,6 +160,7 @@ impl Process {
         Self {
             service,
             calls: false,
+            forgot_until: 0,
             newborn: false,
             open: Open::default(),
             threads: LruCache::sparse(THREADS),
@@ -259,6 +261,18 @@ impl Process {
             class.milestone(now, held);
         }
         held.milestone = now;
+    }
+
+    /// It sends a request, or a child of it does: from now on what it answers is remembered for that.
+    pub(super) fn calls(&mut self, now: BootNs) {
+        if !std::mem::replace(&mut self.calls, true) {
+            self.forgot_until = self.forgot_until.min(now.saturating_add(REMEMBERED));
+        }
+    }
+
+    /// Whether a call may go on with a request that would be known if it had not been forgotten early.
+    pub(super) fn may_have_forgotten(&self, now: BootNs) -> bool {
+        now < self.forgot_until
     }
 
     /// A call was made here for a request that was received there: proof of how the process uses its threads.
@@ -364,9 +378,11 @@ impl Process {
     /// Forgets requests that were answered long ago; says which.
     pub(super) fn expired(&mut self, now: BootNs) -> Option<ExchangeId> {
         let (closed, id) = *self.recent.front()?;
-        let few = self.calls || self.recent.len() <= IDLE;
-        if few && closed + REMEMBERED > now {
-            return None;
+        if closed + REMEMBERED > now {
+            if self.calls || self.recent.len() <= IDLE {
+                return None;
+            }
+            self.forgot_until = BootNs::MAX;
         }
         self.recent.pop_front();
         self.forget(now, id);

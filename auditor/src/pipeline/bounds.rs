@@ -80,6 +80,25 @@ fn of_a_process_that_calls_nobody_few_answered_requests_are_kept() {
 }
 
 #[test]
+fn what_the_first_calls_carry_may_be_of_a_request_that_is_forgotten() {
+    let mut script = Script::default();
+    let broken = |n: u64| format!("00-{n:032X}-00f067aa0ba902b7-01");
+    for n in 1..=2000u64 {
+        script.receive(n * 10 * MS, MS, Say::new(1, 11, "GET /a").with(broken(n)));
+    }
+    // All of them at last, while another one is open that carries a context, and after it.
+    script.receive(30 * SECOND, 10 * SECOND, Say::new(1, 11, "GET /b").with(context(1, 0)));
+    for n in 1..=2000u64 {
+        script.call(30 * SECOND + n * 10 * MS, Say::new(1, 12, "POST /flush").with(broken(n)));
+    }
+    let ran = script.run();
+    let of_a_call = |line: &&Line| matches!(line, Line::Finding(line) if line.finding.direction == "outbound");
+    let accused: Vec<_> = ran.lines.iter().filter(of_a_call).map(Line::to_json).collect();
+    assert!(accused.is_empty(), "{accused:?}");
+    assert_eq!(ran.hops("started") + ran.hops("restarted"), 0);
+}
+
+#[test]
 fn one_that_is_forgotten_while_it_may_be_at_work_still_may_have_made_a_call() {
     let mut script = Script::default();
     // Two requests of one trace, of which one brings a `tracestate`; the other one is answered, and then so many that it is
