@@ -98,9 +98,12 @@ fn what_the_first_calls_carry_may_be_of_a_request_that_is_forgotten() {
     assert_eq!(ran.hops("started") + ran.hops("restarted"), 0);
 }
 
-#[test]
-fn one_that_is_forgotten_while_it_may_be_at_work_still_may_have_made_a_call() {
+/// `calls`: whether the process has been seen to call.
+fn forgotten_at_work(calls: bool, pairing: crate::pair::Limits) {
     let mut script = Script::default();
+    if calls {
+        script.call(0, Say::new(1, 9, "GET /other"));
+    }
     // Two requests of one trace, of which one brings a `tracestate`; the other one is answered, and then so many that it is
     // forgotten.
     let mut open = Say::new(1, 10, "GET /a").with(context(1, 0));
@@ -111,8 +114,32 @@ fn one_that_is_forgotten_while_it_may_be_at_work_still_may_have_made_a_call() {
         script.receive(MS + n * 20_000, 10_000, Say::new(1, 10, "GET /b").with(context(2 + n, 0)));
     }
     script.call(50 * MS, Say::new(1, 10, "GET /c").with(context(1, 2)));
-    let ran = script.run();
+    let ran = script.run_with(Config { pairing, ..Config::default() });
     assert_eq!(ran.hops("continued"), 1);
+    assert!(ran.codes().is_empty(), "{:?}", ran.codes());
+}
+
+#[test]
+fn one_that_is_forgotten_while_it_may_be_at_work_still_may_have_made_a_call() {
+    forgotten_at_work(false, Default::default());
+    forgotten_at_work(true, crate::pair::Limits { answered: 100, ..Default::default() });
+}
+
+#[test]
+fn what_forgotten_requests_call_is_not_held_against_one_that_is_open() {
+    let mut script = Script::default();
+    // Requests without context on one thread; and at any time one with, on another, which calls nobody.
+    for n in 0..10_000u64 {
+        script.receive(n * 20_000, 10_000, Say::new(1, 10, "GET /bare"));
+    }
+    for n in 0..60u64 {
+        script.receive(n * 5 * MS, 4 * MS, Say::new(1, 11, "GET /traced").with(context(n, 0)));
+    }
+    // The first calls of all, for the last of the former.
+    for n in 0..1000u64 {
+        script.call(200 * MS + n * 90_000, Say::new(1, 10, "GET /late"));
+    }
+    let ran = script.run();
     assert!(ran.codes().is_empty(), "{:?}", ran.codes());
 }
 

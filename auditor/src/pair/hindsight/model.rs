@@ -253,41 +253,20 @@ impl Model {
 
 /// How much likelier each observation is of the request that made a call of one kind, as far as that was asked: many
 /// candidates have much in common.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Said {
-    start: [[f64; OCTAVES]; SINCE],
-    lag: [f64; OCTAVES],
-    since: [f64; SINCE],
-    end: [f64; ENDS],
-    thread: [f64; THREADS],
-    used: [f64; USES],
-    route: [f64; ROUTES],
+    start: [[Option<f64>; OCTAVES]; SINCE],
+    lag: [Option<f64>; OCTAVES],
+    since: [Option<f64>; SINCE],
+    end: [Option<f64>; ENDS],
+    thread: [Option<f64>; THREADS],
+    used: [Option<f64>; USES],
+    route: [Option<f64>; ROUTES],
 }
 
-/// Not asked yet.
-const UNKNOWN: f64 = f64::NAN;
-
-impl Default for Said {
-    fn default() -> Self {
-        Self {
-            start: [[UNKNOWN; OCTAVES]; SINCE],
-            lag: [UNKNOWN; OCTAVES],
-            since: [UNKNOWN; SINCE],
-            end: [UNKNOWN; ENDS],
-            thread: [UNKNOWN; THREADS],
-            used: [UNKNOWN; USES],
-            route: [UNKNOWN; ROUTES],
-        }
-    }
-}
-
-fn once(said: Option<&mut f64>, ask: impl FnOnce() -> f64) -> f64 {
+fn once(said: Option<&mut Option<f64>>, ask: impl FnOnce() -> f64) -> f64 {
     match said {
-        Some(said) if said.is_nan() => {
-            *said = ask();
-            *said
-        }
-        Some(said) => *said,
+        Some(said) => *said.get_or_insert_with(ask),
         None => ask(),
     }
 }
