@@ -67,8 +67,7 @@ pub fn is_foreign<S: Sock>(scratch: &Scratch, sock: S) -> bool {
     operation.prefix.set(prefix);
     // SAFETY: the buffer is not empty, and longer than a word.
     let (first, word) = unsafe { (scratch.bytes().read(), scratch.bytes().cast::<u64>().read()) };
-    if prefix > 0 && rests(operation) && (!head::may_begin(first) || head::is_status_line(word, prefix)) {
-        // Of who is left alone only requests are of interest, and what cannot be audited.
+    if prefix > 0 && rests(operation) && passes(sock.address(), first, head::is_status_line(word, prefix)) {
         count_operation(moved);
         return true;
     }
@@ -99,6 +98,21 @@ fn rests(operation: &Operation) -> bool {
 pub fn is_left_alone(operation: &Operation) -> bool {
     let call = &operation.call;
     rests(operation) && (call.direction.get() != SEND || call.shape.get() == syscall::shape::SPLICED)
+}
+
+/// Whether what a process sends that is left alone is nothing of a request, nor of what cannot be audited.
+#[inline(always)]
+fn passes(sock: u64, first: u8, is_response: bool) -> bool {
+    if !is_response && head::may_begin(first) {
+        return false;
+    }
+    // SAFETY: a live map value.
+    let continues = SOCKETS.get_ptr(&sock).is_some_and(|entry| unsafe { (*entry).send.pending } != 0);
+    if continues && is_response {
+        // What looked like the beginning of a request was a body.
+        let _ = SOCKETS.remove(&sock);
+    }
+    is_response || !continues
 }
 
 #[inline(always)]
@@ -193,14 +207,16 @@ extern "C" fn follow_operation() -> u64 {
     // SAFETY: the buffer starts aligned and is longer than 16 bytes.
     let (w0, w1) = unsafe { (bytes.cast::<u64>().read(), bytes.add(8).cast::<u64>().read()) };
     // An empty line before a request is to be ignored (RFC 9112 section 2.2); some clients end a body with one.
-    let begins = if prefix_length > 2 && w0 & 0xffff == 0x0a0d {
-        head::start_of((w0 >> 16) | (w1 << 48), w1 >> 16, prefix_length - 2)
+    let (w0, w1, length) = if prefix_length > 2 && w0 & 0xffff == 0x0a0d {
+        ((w0 >> 16) | (w1 << 48), w1 >> 16, prefix_length - 2)
     } else {
-        head::start_of(w0, w1, prefix_length)
+        (w0, w1, prefix_length)
     };
+    let begins = head::start_of(w0, w1, length);
     let starts = prefix_length > 0 && (begins == start::HEAD || begins == start::MAYBE);
     if begins == start::HEAD && rests(operation) {
-        if head::is_status_line(w0, prefix_length) {
+        if head::is_status_line(w0, length) {
+            let _ = SOCKETS.remove(&sock);
             return verdict::UNKNOWN;
         }
         operation.leaf.set(u64::from(leaf::wake(operation.leaf.get() as u32)));
@@ -218,8 +234,16 @@ extern "C" fn follow_operation() -> u64 {
     let Some(inode) = inode_of(operation) else { return verdict::UNKNOWN };
     let turn = turn(operation);
     let entry = match known {
-        // SAFETY: a live map value.
-        Some(entry) if unsafe { (*entry).inode == inode && (*entry).turn == turn } => entry,
+        // SAFETY: a live map value. All that a process sends is looked at: of a head that it began just before it was left
+        // alone nothing is missing.
+        Some(entry)
+            if unsafe {
+                (*entry).inode == inode
+                    && ((*entry).turn == turn || rests(operation) && sends && (*entry).send.pending != 0)
+            } =>
+        {
+            entry
+        }
         // Unknown, or the address is another socket's now, or some of what crossed it was not looked at.
         _ => {
             if !starts {
@@ -315,6 +339,13 @@ extern "C" fn follow_operation() -> u64 {
 #[inline(always)]
 pub fn turn(operation: &Operation) -> u32 {
     if maps::PERIOD_MS.load() == 0 { operation.leaf.get() as u32 } else { task::turn() }
+}
+
+/// The same for a position in an array of messages. Also of who is left alone all that is sent is looked at.
+#[inline(always)]
+pub fn turn_of_cursor(operation: &Operation) -> u64 {
+    let sends = operation.call.direction.get() == SEND;
+    if sends && maps::PERIOD_MS.load() == 0 { 0 } else { u64::from(turn(operation)) }
 }
 
 /// Whether bytes that end before `end` end with an empty line: the head that they begin or continue is over then, and a

@@ -39,7 +39,7 @@ pub fn wake() -> u64 {
 /// Processes that are, or were, left alone (key: tgid). Written by the daemon, and by [`crate::leaf`] when one sends a
 /// request; looked at when [`LEAVES_ON`]. Nobody deletes: sockets remember the numbers.
 #[map]
-pub static LEAVES: LruHashMap<u32, wire::Leaf> = LruHashMap::with_max_entries(4096, 0);
+pub static LEAVES: LruHashMap<u32, wire::Leaf> = LruHashMap::with_max_entries(wire::LEAVES, 0);
 /// Not 0 since there are any in [`LEAVES`]. Written by the daemon, read here.
 #[map]
 pub static LEAVES_ON: Array<u32> = Array::with_max_entries(1, 0);

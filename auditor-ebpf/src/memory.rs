@@ -211,7 +211,7 @@ pub extern "C" fn memory_of_message() -> u64 {
     // SAFETY: nothing that is called from here touches it.
     let source = unsafe { &mut *scratch.source.get() };
     let tid = task::ids(task::current()).tid;
-    let turn = u64::from(capture::turn(&scratch.operation));
+    let turn = capture::turn_of_cursor(&scratch.operation);
     let mut index = 0;
     if let Some(cursor) = MESSAGE_CURSORS.get_ptr(&tid) {
         // SAFETY: a live map value of this thread.

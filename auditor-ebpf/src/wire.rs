@@ -49,6 +49,9 @@ pub const CLOSE_EOF: u32 = 1;
 /// [`Close::reason`]: the local side closed, or the connection was reset.
 pub const CLOSE_LOCAL: u32 = 2;
 
+/// Processes of which it is remembered that they were left alone ([`Leaf`]).
+pub const LEAVES: u32 = 16_384;
+
 /// A process that was not seen to call anybody.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]

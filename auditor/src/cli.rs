@@ -141,8 +141,6 @@ pub(crate) struct Check {
     #[command(flatten)]
     pub(crate) capture: Capture,
     #[command(flatten)]
-    pub(crate) rest: Rest,
-    #[command(flatten)]
     pub(crate) headers: Headers,
     #[command(flatten)]
     pub(crate) services: Services,
@@ -323,7 +321,7 @@ pub(crate) struct Capture {
     pub(crate) host_name: Option<String>,
 }
 
-/// What is left out where there is nothing to audit: not of a recording.
+/// What is left out where there is nothing to audit: not of a recording, nor where a verdict is due in seconds.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Selection and capture")]
 pub(crate) struct Rest {

@@ -53,7 +53,7 @@ use hindsight::Room;
 use inbound::execution;
 use key::ClassKey;
 use leaves::Leaves;
-use process::{ByTrace, Process, TAINT};
+use process::{ABANDONED, ByTrace, Process, TAINT};
 use replicas::Replicas;
 use requests::Requests;
 use suspect::{Call, Chosen, Named, Suspect};
@@ -66,9 +66,6 @@ type HashMap<K, V> = std::collections::HashMap<K, V, foldhash::fast::RandomState
 const WAITING: usize = 8;
 /// Processes whose calls are looked at again: those that made such calls last.
 const LOOKED_AT: NonZeroUsize = NonZeroUsize::MIN.saturating_add(255);
-/// A request that got no response for so long has none coming whose end would be seen: its sender reset the connection
-/// before it was read, or abandoned a Unix socket.
-const ABANDONED: BootNs = 600_000_000_000;
 
 /// That the parent is the right one where nothing speaks against it: it is alone, forked the child, or carried the value.
 const CLEAR: f64 = 0.998;
@@ -402,6 +399,7 @@ impl Pairer {
             parent,
             others: Vec::new(),
             may_copy: true,
+            unseen: false,
             claimed,
             confidence,
             again,
@@ -441,7 +439,8 @@ impl Pairer {
         for (pid, execution) in callers {
             let Some(process) = self.process(pid) else { continue };
             let Some(ByTrace { parent, others, count, may_copy }) = process.by_trace(sent, execution) else { continue };
-            let may_copy = may_copy || process.may_share_trace(now) || process.may_have_forgotten(now);
+            let unseen = process.may_share_trace(now) || process.may_have_forgotten(now);
+            let may_copy = may_copy || unseen;
             process.linger(now);
             process.called(execution, parent.execution);
             process.sent(now, request.id, outbound, execution, [Some(parent.id), None], None);
@@ -463,6 +462,7 @@ impl Pairer {
                 parent: Some(parent),
                 others,
                 may_copy,
+                unseen,
                 again: false,
                 suspect: None,
             });

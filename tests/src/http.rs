@@ -134,6 +134,11 @@ impl Head {
         self.fields.iter().find(|(field, _)| field == name).map(|(_, value)| value.as_str())
     }
 
+    /// Target of a request.
+    pub fn target(&self) -> &str {
+        self.start.split(' ').nth(1).unwrap_or_default()
+    }
+
     /// Status code of a response.
     pub fn status(&self) -> Option<u16> {
         self.start.split(' ').nth(1)?.parse().ok()

@@ -43,6 +43,8 @@ pub enum Respond {
     /// Head and body in one write.
     #[default]
     Plain,
+    /// The body by itself, short and in capital letters.
+    Apart,
     /// The body by `sendfile`.
     Sendfile,
     /// The body in chunks.
@@ -55,6 +57,7 @@ impl FromStr for Respond {
     fn from_str(text: &str) -> Result<Self, String> {
         match text {
             "plain" => Ok(Self::Plain),
+            "apart" => Ok(Self::Apart),
             "sendfile" => Ok(Self::Sendfile),
             "chunked" => Ok(Self::Chunked),
             _ => Err(format!("no such way to respond: {text}")),
@@ -92,6 +95,8 @@ pub struct Service {
     pub mode: Mode,
     /// Calls made for every request, one after the other.
     pub calls: Vec<Call>,
+    /// Requests for this path make none.
+    pub quiet: Option<String>,
     /// Work before the answer.
     pub delay: Duration,
     /// A new connection for every call.
@@ -144,7 +149,8 @@ impl Service {
         while let Some(request) = client.read_head()? {
             client.skip_body(&request)?;
             let mut status = "200 OK";
-            for (call, upstream) in self.calls.iter().zip(&mut upstreams) {
+            let is_quiet = self.quiet.as_deref().is_some_and(|quiet| quiet == request.target());
+            for (call, upstream) in self.calls.iter().zip(&mut upstreams).filter(|_| !is_quiet) {
                 if upstream.call(self, call, &self.context(&request)).is_err() {
                     status = "502 Bad Gateway";
                 }
@@ -175,6 +181,10 @@ impl Service {
         match self.respond {
             Respond::Plain => client
                 .write_plain(format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\nok\n", body.len()).as_bytes()),
+            Respond::Apart => {
+                client.write_plain(format!("HTTP/1.1 {status}\r\nContent-Length: 2\r\n\r\n").as_bytes())?;
+                client.write_plain(b"OK")
+            }
             Respond::Chunked => {
                 client.write_plain(format!("HTTP/1.1 {status}\r\nTransfer-Encoding: chunked\r\n\r\n").as_bytes())?;
                 client.write_plain(b"3\r\nok\n\r\n")?;

@@ -16,7 +16,7 @@ use auditor::source::{cgroup, node, privilege};
 
 use super::manager::Manager;
 use super::reload::Reload;
-use crate::cli::{Capture, Headers, HooksArg, Judge, LogLevel, Rest, Services};
+use crate::cli::{Capture, Headers, HooksArg, Judge, LogLevel, Services};
 use crate::exit::{self, Failure};
 use crate::metrics::{self, Board, OutputState, Snapshot};
 
@@ -178,20 +178,12 @@ impl<'a> Audit<'a> {
     pub(crate) fn new(
         kernel: Kernel,
         capture: &Capture,
-        rest: &Rest,
+        leaf_rest: Duration,
         duration: Option<Duration>,
         settings: Settings,
         runtime: &'a tokio::runtime::Runtime,
     ) -> Self {
-        Self {
-            kernel,
-            node: self::node(capture, rest.leaf_rest),
-            duration,
-            settings,
-            runtime,
-            board: None,
-            reload: None,
-        }
+        Self { kernel, node: self::node(capture, leaf_rest), duration, settings, runtime, board: None, reload: None }
     }
 }
 
@@ -220,8 +212,9 @@ pub(crate) fn audit(audit: Audit<'_>, sink: &mut impl Take) -> Result<(Pipeline,
                 latest = latest.max(Some(record.time()));
             }
             pipeline.push(record, &mut lines);
-            for rest in pipeline.rests() {
-                leaves.iter_mut().for_each(|leaves| leaves.set(&rest));
+            let rests = pipeline.rests();
+            if tick.is_some() || !rests.is_empty() {
+                leaves.iter_mut().for_each(|leaves| leaves.set(rests.clone()));
             }
             if let (Some(board), Some(now)) = (board, tick) {
                 let idle = latest.map(|latest| Duration::from_nanos(now.saturating_sub(latest)));

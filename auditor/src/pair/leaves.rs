@@ -3,7 +3,8 @@
 //! first of these wakes them.
 //!
 //! What a process received while it was left alone is not known, and may be at work for as long as a request is remembered
-//! otherwise: whose a call is, is only said where that does not matter ([`Process::may_be_unseen`]).
+//! otherwise: whose a call is, is only said where that does not matter ([`Process::may_be_unseen`]). What a call carries
+//! that no request brought is not held against it for as long as any request can be open.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -46,12 +47,13 @@ pub(super) struct Bustle {
 impl Bustle {
     /// One more. Says, once in a while, whether they are many.
     fn received(&mut self, now: BootNs) -> bool {
-        let since = *self.since.get_or_insert(now);
+        let elapsed = now.saturating_sub(*self.since.get_or_insert(now));
         self.requests += 1;
-        if now < since.saturating_add(LOOKED_AT) {
+        if elapsed < LOOKED_AT {
             return false;
         }
-        std::mem::take(self).requests >= BUSY
+        let requests = std::mem::take(self).requests;
+        requests.saturating_mul(LOOKED_AT) >= BUSY.saturating_mul(elapsed)
     }
 }
 
@@ -84,7 +86,7 @@ impl Pairer {
     pub(super) fn bustles(&mut self, now: BootNs, pid: ProcessId) {
         let Some(process) = self.processes.peek_mut(&pid).filter(|process| !process.calls) else { return };
         let Some(leaves) = &mut self.leaves else { return };
-        if !process.bustle.received(now) {
+        if !process.bustle.received(now) || leaves.resting.len() >= self.limits.processes {
             return;
         }
         let (until, service) = (now.saturating_add(leaves.rest), process.service.clone());
@@ -96,6 +98,13 @@ impl Pairer {
             replicas.gone(pid);
         }
         self.forget(now, pid);
+    }
+
+    /// A process sent what wakes it, but is no call: it is left alone as before.
+    pub fn rests_on(&mut self, pid: ProcessId) {
+        if let Some(leaves) = self.leaves.as_mut().filter(|leaves| leaves.resting.contains_key(&pid)) {
+            leaves.changes.push(Rest { process: pid, rests: true });
+        }
     }
 
     /// Looks again at those that were left alone for long enough.
@@ -141,10 +150,10 @@ impl Process {
         self.turn = Some(now);
     }
 
-    /// What was not seen while it was left alone is over.
+    /// A call without context is not held to be of what was not seen any more.
     pub(super) fn is_over(&mut self, now: BootNs) {
         if self.woken.is_some_and(|woken| woken.saturating_add(REMEMBERED) <= now) {
-            (self.woken, self.turn) = (None, None);
+            self.turn = None;
         }
     }
 }

@@ -93,6 +93,8 @@ pub struct Pairing {
     /// A request that is none of these may have brought what the call carries: there were more of one trace than are told
     /// apart, or it has ended.
     pub may_copy: bool,
+    /// A request that nobody saw may have made it, and brought what it carries.
+    pub unseen: bool,
     /// The very request that made it, for all that is known now; `None`: none did, or nobody knows.
     pub claimed: Option<Arc<Inbound>>,
     /// That this is right, 0 to 1.
@@ -129,6 +131,7 @@ impl Pairing {
             parent: None,
             others: Vec::new(),
             may_copy: false,
+            unseen: false,
             claimed: None,
             confidence: 0.0,
             again: false,

@@ -38,6 +38,9 @@ pub(super) const LEARNT: usize = 256;
 const SAME_TRACE: usize = 16;
 /// How long a request is remembered after its response, for calls that carry its trace-id; less long if many are.
 pub(super) const REMEMBERED: BootNs = 60_000_000_000;
+/// A request that got no response for so long has none coming whose end would be seen: its sender reset the connection
+/// before it was read, or abandoned a Unix socket.
+pub(super) const ABANDONED: BootNs = 600_000_000_000;
 /// Answered requests that are remembered, at the most, while the process was not seen to call anybody: nothing is looked up
 /// in them. At a high rate they are most of the memory that is touched, and the services want the caches.
 const IDLE: usize = 1024;
@@ -124,7 +127,7 @@ pub(super) struct Process {
     pub(super) forgot_until: BootNs,
     /// What it received of late, while it calls nobody.
     pub(super) bustle: Bustle,
-    /// Until when it was left alone, a short while ago.
+    /// Until when it was left alone, if it was.
     pub(super) woken: Option<BootNs>,
     /// It began with the only request that it received so far.
     pub(super) newborn: bool,
@@ -274,7 +277,9 @@ impl Process {
     /// It sends a request, or a child of it does: from now on what it answers is remembered for that.
     pub(super) fn calls(&mut self, now: BootNs) {
         if !std::mem::replace(&mut self.calls, true) {
-            self.forgot_until = self.forgot_until.min(now.saturating_add(REMEMBERED));
+            // What was open when it was left alone, or came then, may be for long.
+            let remembered = if self.woken.is_some() { ABANDONED } else { REMEMBERED };
+            self.forgot_until = self.forgot_until.min(now.saturating_add(remembered));
         }
     }
 

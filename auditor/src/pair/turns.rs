@@ -96,7 +96,7 @@ impl Pairer {
 impl Pairing {
     /// The same, but that a request that nobody saw may have made the call.
     pub(super) fn unseen(self) -> Self {
-        Self { parents: Parents::Unclear, may_copy: true, ..self }
+        Self { parents: Parents::Unclear, may_copy: true, unseen: true, ..self }
     }
 }
 

@@ -23,7 +23,7 @@ use crate::audit::{Code, Outcome, Sample, Samples, Silence, Subject, Verdict, ju
 use crate::context::Carried;
 use crate::exchange::{End, Event, ExchangeId, Request, Role};
 use crate::pair::{Claim, Method, Outbound, Pairer, Pairing, Rest, Target};
-use crate::record::{BootNs, Clock, DutyCycle, LATEST, Process, ProcessId};
+use crate::record::{BlindReason, BootNs, Clock, DutyCycle, LATEST, Process, ProcessId};
 use crate::report::address::{Destination, peer_ip};
 use crate::report::route::{Routes, space};
 use crate::report::texts::Texts;
@@ -167,6 +167,9 @@ impl Back {
             }
             Event::Blind(blind) => {
                 self.advance(blind.time, out);
+                if blind.reason == BlindReason::Http2 {
+                    self.pairer.rests_on(blind.process);
+                }
                 self.unseen(&blind, out);
             }
             Event::Clock(clock) => self.begin(clock, out),
@@ -313,6 +316,7 @@ impl Back {
         let destination = Destination::of(&request, &mut self.texts);
         if is_ignored(&request.head, peer_ip(&request.endpoints)) {
             self.totals.ignored += 1;
+            self.pairer.rests_on(request.process);
             self.meets(&request, out);
             return;
         }

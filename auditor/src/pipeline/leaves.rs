@@ -140,6 +140,45 @@ fn a_minute_after_it_was_woken_it_is_judged_as_ever() {
     assert!(script.run().count("traceparent_dropped") > 30);
 }
 
+/// What a request brought that was open all the time is not held against it either.
+#[test]
+fn what_takes_longer_than_a_minute_accuses_nobody() {
+    let mut script = busy();
+    for n in 0..60u64 {
+        script
+            .call(20 * SECOND + n * 5 * SECOND, Say::new(1, 10, "GET /poll").with(format!("00-{BROKEN}-{n:016x}-01")));
+        script.receive(20 * SECOND + n * 5 * SECOND, SECOND, Say::new(1, 10, "GET /a").with(context(n, 0)));
+    }
+    let ran = script.run();
+    assert_eq!(ran.codes(), Vec::<&str>::new(), "{}", ran.json());
+}
+
+/// It passes on what it received while it was left alone: whose fault that is, nobody knows, at the other end neither.
+#[test]
+fn nobody_is_blamed_where_it_arrives() {
+    let mut script = busy();
+    let value = format!("00-{BROKEN}-00f067aa0ba902b7-01");
+    for (time, client) in [(20 * SECOND, 40_000), (21 * SECOND, 40_001)] {
+        script.call(time, Say::new(1, 10, "/cart").between(client, 8080).with(&*value));
+        script.receive(time + 1, MS / 2, Say::new(2, 20, "/cart").between(8080, client).with(&*value));
+    }
+    let ran = script.run();
+    assert_eq!(ran.codes(), Vec::<&str>::new(), "{}", ran.json());
+    // The same while it is looked at.
+    let mut script = Script::default();
+    script.call(SECOND, Say::new(1, 10, "/cart").between(40_000, 8080).with(&*value));
+    script.receive(SECOND + 1, MS / 2, Say::new(2, 20, "/cart").between(8080, 40_000).with(&*value));
+    assert_eq!(script.run().codes(), ["traceparent_malformed"]);
+}
+
+/// An export of telemetry is no call, but it is one to the kernel side.
+#[test]
+fn what_is_no_call_ends_no_rest() {
+    let mut script = busy();
+    script.call(20 * SECOND, Say::new(1, 10, "POST /v1/traces"));
+    assert_eq!(rests(&script), [(5, rest(true)), (20, rest(true))]);
+}
+
 /// The pid of one that ended while it was left alone is given to another, whose child calls.
 #[test]
 fn another_process_of_its_pid_is_not_left_alone() {

@@ -52,10 +52,7 @@ impl Back {
             let (request, known, seen) = (request.clone(), known.clone(), self.now);
             let held = Held { request, known, target, carried, found, silence, seen };
             match client {
-                Some(client) => {
-                    let elsewhere = self.told_of(client);
-                    self.tell(held, &elsewhere, out);
-                }
+                Some(client) => self.tell_of_call(held, client, out),
                 None => self.hold(held, out),
             }
         }
@@ -79,9 +76,18 @@ impl Back {
         if let Some(at) = self.held.iter().position(|held| held.request.id == request)
             && let Some(held) = self.held.remove(at)
         {
-            let elsewhere = self.told_of(call);
-            self.tell(held, &elsewhere, out);
+            self.tell_of_call(held, call, out);
         }
+    }
+
+    /// The `call` that sent it was seen.
+    fn tell_of_call(&mut self, held: Held, call: ExchangeId, out: &mut Vec<Line>) {
+        // A request that nobody saw may have brought what the call only passes on: nobody knows whose fault it is.
+        if self.hops.get(&call).is_some_and(|hop| hop.pairing.unseen) {
+            return;
+        }
+        let elsewhere = self.told_of(call);
+        self.tell(held, &elsewhere, out);
     }
 
     /// Tells what has waited long enough; in the end, everything.

@@ -23,6 +23,9 @@ struct Args {
     /// A call made for every request: "METHOD PATH ADDR"
     #[arg(long)]
     call: Vec<Call>,
+    /// Requests for this path make none
+    #[arg(long)]
+    quiet: Option<String>,
     /// Work before every answer
     #[arg(long, default_value_t = 0)]
     delay_ms: u64,
@@ -38,7 +41,7 @@ struct Args {
     /// plain, upper, no-space, tabs or after-cookies
     #[arg(long, default_value = "plain")]
     header: HeaderStyle,
-    /// plain, sendfile or chunked
+    /// plain, apart, sendfile or chunked
     #[arg(long, default_value = "plain")]
     respond: Respond,
     /// A call made without any request: "METHOD PATH ADDR"
@@ -61,6 +64,7 @@ fn main() -> ExitCode {
         listen: args.listen,
         mode: args.mode,
         calls: args.call,
+        quiet: args.quiet,
         delay: Duration::from_millis(args.delay_ms),
         fresh: args.fresh,
         read: args.read,
