@@ -12,7 +12,7 @@ use aya_ebpf::helpers::generated::{
 use crate::{
     blind, coroutine, head,
     head::start,
-    kernel, log,
+    kernel, leaf, log,
     maps::{self, Half, SOCKETS, Scratch, Socket, Word, carried, count},
     memory::{self, CHUNK, PREFIX, read_memory},
     sock::{self, AF_INET6, AF_UNIX, Common, Sock},
@@ -40,6 +40,8 @@ pub struct Operation {
     pub moved: Word,
     /// How many of them, from the first, are in the record already; 0 when it is not that simple.
     pub prefix: Word,
+    /// What is said of its process as a leaf ([`leaf::number`]).
+    pub leaf: Word,
     /// Stack pointer of the thread when the call began.
     pub stack_pointer: Word,
     netns: Word,
@@ -63,8 +65,14 @@ pub fn is_foreign<S: Sock>(scratch: &Scratch, sock: S) -> bool {
     let moved = operation.moved.get();
     let prefix = if discards { 0 } else { memory::read_prefix(&operation.call, moved, scratch.bytes()) };
     operation.prefix.set(prefix);
-    // SAFETY: the buffer is not empty.
-    if prefix == 0 || head::may_begin(unsafe { scratch.bytes().read() }) || sock::stream_family(sock).is_none() {
+    // SAFETY: the buffer is not empty, and longer than a word.
+    let (first, word) = unsafe { (scratch.bytes().read(), scratch.bytes().cast::<u64>().read()) };
+    if prefix > 0 && rests(operation) && (!head::may_begin(first) || head::is_status_line(word, prefix)) {
+        // Of who is left alone only requests are of interest, and what cannot be audited.
+        count_operation(moved);
+        return true;
+    }
+    if prefix == 0 || head::may_begin(first) || sock::stream_family(sock).is_none() {
         return false;
     }
     if let Some(entry) = SOCKETS.get_ptr(&sock.address()) {
@@ -78,6 +86,19 @@ pub fn is_foreign<S: Sock>(scratch: &Scratch, sock: S) -> bool {
     }
     count_operation(moved);
     true
+}
+
+/// Whether the process is left alone.
+#[inline(always)]
+fn rests(operation: &Operation) -> bool {
+    leaf::rests(operation.leaf.get() as u32)
+}
+
+/// Whether its process is left alone, and it can be no request: it receives, or nobody sees what it sends.
+#[inline(always)]
+pub fn is_left_alone(operation: &Operation) -> bool {
+    let call = &operation.call;
+    rests(operation) && (call.direction.get() != SEND || call.shape.get() == syscall::shape::SPLICED)
 }
 
 #[inline(always)]
@@ -178,6 +199,12 @@ extern "C" fn follow_operation() -> u64 {
         head::start_of(w0, w1, prefix_length)
     };
     let starts = prefix_length > 0 && (begins == start::HEAD || begins == start::MAYBE);
+    if begins == start::HEAD && rests(operation) {
+        if head::is_status_line(w0, prefix_length) {
+            return verdict::UNKNOWN;
+        }
+        operation.leaf.set(u64::from(leaf::wake(operation.leaf.get() as u32)));
+    }
 
     let known = SOCKETS.get_ptr_mut(&sock);
     if known.is_none() && !starts {
@@ -189,7 +216,7 @@ extern "C" fn follow_operation() -> u64 {
     }
 
     let Some(inode) = inode_of(operation) else { return verdict::UNKNOWN };
-    let turn = task::turn();
+    let turn = turn(operation);
     let entry = match known {
         // SAFETY: a live map value.
         Some(entry) if unsafe { (*entry).inode == inode && (*entry).turn == turn } => entry,
@@ -281,6 +308,13 @@ extern "C" fn follow_operation() -> u64 {
         flag(operation, wire::FLAG_TRUNCATED);
     }
     verdict::SHIP
+}
+
+/// What was not seen in between makes two moments of a process be of different turns: those of the duty cycle, or between
+/// which it was left alone.
+#[inline(always)]
+pub fn turn(operation: &Operation) -> u32 {
+    if maps::PERIOD_MS.load() == 0 { operation.leaf.get() as u32 } else { task::turn() }
 }
 
 /// Whether bytes that end before `end` end with an empty line: the head that they begin or continue is over then, and a

@@ -27,6 +27,12 @@ const ONES: u64 = 0x0101_0101_0101_0101;
 /// "HTTP/1." as the low seven bytes of a little-endian word.
 const STATUS_LINE: u64 = u64::from_le_bytes(*b"HTTP/1.\0");
 
+/// Whether the first `available` bytes, as a little-endian word, begin a response.
+#[inline(always)]
+pub fn is_status_line(word: u64, available: u64) -> bool {
+    available >= 7 && first_bytes(word, 7) == STATUS_LINE
+}
+
 /// Keeps the first `n` (at most 8) bytes of a little-endian word.
 #[inline(always)]
 fn first_bytes(word: u64, n: u32) -> u64 {

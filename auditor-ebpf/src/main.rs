@@ -14,6 +14,7 @@ mod coroutine;
 mod head;
 mod hooks;
 mod kernel;
+mod leaf;
 mod log;
 mod maps;
 mod memory;

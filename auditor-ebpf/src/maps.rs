@@ -23,13 +23,26 @@ pub static RECORDS: RingBuf = RingBuf::with_byte_size(8 << 20, 0);
 #[map]
 pub static POLLED: Array<u32> = Array::with_max_entries(1, 0);
 
+/// Whether the daemon has switched something on.
+#[inline(always)]
+pub fn is_on(switch: &Array<u32>) -> bool {
+    // SAFETY: a live map value, an aligned integer.
+    switch.get_ptr(0).is_some_and(|on| unsafe { on.read_volatile() } != 0)
+}
+
 /// With which flags a record is delivered: nobody is woken for it who comes anyway.
 #[inline(always)]
 pub fn wake() -> u64 {
-    // SAFETY: a live map value, an aligned integer.
-    let polled = POLLED.get_ptr(0).is_some_and(|polled| unsafe { polled.read_volatile() } != 0);
-    if polled { u64::from(BPF_RB_NO_WAKEUP) } else { 0 }
+    if is_on(&POLLED) { u64::from(BPF_RB_NO_WAKEUP) } else { 0 }
 }
+
+/// Processes that are, or were, left alone (key: tgid). Written by the daemon, and by [`crate::leaf`] when one sends a
+/// request; looked at when [`LEAVES_ON`]. Nobody deletes: sockets remember the numbers.
+#[map]
+pub static LEAVES: LruHashMap<u32, wire::Leaf> = LruHashMap::with_max_entries(4096, 0);
+/// Not 0 since there are any in [`LEAVES`]. Written by the daemon, read here.
+#[map]
+pub static LEAVES_ON: Array<u32> = Array::with_max_entries(1, 0);
 
 /// A counter shared by all CPUs. `core`'s atomics offer no read-modify-write on this target (it lacks
 /// compare-and-swap), but the instruction exists since Linux 5.12.
@@ -94,7 +107,7 @@ pub struct Socket {
     pub inode: u64,
     /// Not 0: it was said that the peer has finished sending.
     pub eof: u32,
-    /// In which turn of its process ([`crate::task::turn`]): what crossed it between two was not seen.
+    /// In which turn of its process ([`crate::capture::turn`]): what crossed it between two was not seen.
     pub turn: u32,
     pub send: Half,
     pub recv: Half,

@@ -5,6 +5,7 @@ use aya_ebpf::helpers::{bpf_probe_read_user, generated::bpf_probe_read_user as r
 use auditor_ebpf::wire::HEAD_CAP;
 
 use crate::{
+    capture,
     kernel::clamp,
     maps::{self, MESSAGE_CURSORS, MessageCursor},
     syscall::{Call, shape},
@@ -210,7 +211,7 @@ pub extern "C" fn memory_of_message() -> u64 {
     // SAFETY: nothing that is called from here touches it.
     let source = unsafe { &mut *scratch.source.get() };
     let tid = task::ids(task::current()).tid;
-    let turn = u64::from(task::turn());
+    let turn = u64::from(capture::turn(&scratch.operation));
     let mut index = 0;
     if let Some(cursor) = MESSAGE_CURSORS.get_ptr(&tid) {
         // SAFETY: a live map value of this thread.

@@ -114,7 +114,7 @@ pub fn selected(task: u64) -> bool {
 /// The turn of the current process; one that has just ended counts as the first, which comes no more.
 #[inline(always)]
 pub fn turn() -> u32 {
-    if maps::PERIOD_MS.load() == 0 { 0 } else { turn_of(ids(current()).tgid).unwrap_or(0) }
+    turn_of(ids(current()).tgid).unwrap_or(0)
 }
 
 /// In which of its turns a process is, for who must know whether two moments are of the same; `None` between them.

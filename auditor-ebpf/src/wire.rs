@@ -49,6 +49,18 @@ pub const CLOSE_EOF: u32 = 1;
 /// [`Close::reason`]: the local side closed, or the connection was reset.
 pub const CLOSE_LOCAL: u32 = 2;
 
+/// A process that was not seen to call anybody.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Leaf {
+    /// When it started, boot-time ns.
+    pub start_ns: u64,
+    /// Odd while it is left alone. It grows with every change: what crossed a socket in between was not seen.
+    pub number: u32,
+    /// Padding.
+    pub unused: u32,
+}
+
 /// A task: process and thread id as user space names them (init pid namespace).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]

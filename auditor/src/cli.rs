@@ -116,6 +116,8 @@ pub(crate) struct Run {
     #[command(flatten)]
     pub(crate) capture: Capture,
     #[command(flatten)]
+    pub(crate) rest: Rest,
+    #[command(flatten)]
     pub(crate) headers: Headers,
     #[command(flatten)]
     pub(crate) services: Services,
@@ -138,6 +140,8 @@ pub(crate) struct Check {
     pub(crate) config: ConfigFile,
     #[command(flatten)]
     pub(crate) capture: Capture,
+    #[command(flatten)]
+    pub(crate) rest: Rest,
     #[command(flatten)]
     pub(crate) headers: Headers,
     #[command(flatten)]
@@ -230,6 +234,8 @@ pub(crate) struct Top {
     #[command(flatten)]
     pub(crate) capture: Capture,
     #[command(flatten)]
+    pub(crate) rest: Rest,
+    #[command(flatten)]
     pub(crate) headers: Headers,
     #[command(flatten)]
     pub(crate) services: Services,
@@ -315,6 +321,16 @@ pub(crate) struct Capture {
     #[arg(long, env = "AUDITOR_HOST_NAME", value_name = "NAME",
           value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub(crate) host_name: Option<String>,
+}
+
+/// What is left out where there is nothing to audit: not of a recording.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Selection and capture")]
+pub(crate) struct Rest {
+    /// Leave a process alone for so long that received 500 requests a second for some seconds and was not seen to send
+    /// one. Of what it does only requests that it sends are seen then, and the first of these ends its rest. 0: never.
+    #[arg(long, env = "AUDITOR_LEAF_REST", default_value = "1m", value_name = "TIME", value_parser = duration)]
+    pub(crate) leaf_rest: Duration,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]

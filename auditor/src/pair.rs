@@ -22,6 +22,7 @@ mod follow;
 mod hindsight;
 mod inbound;
 mod key;
+mod leaves;
 mod limits;
 mod pairing;
 mod process;
@@ -40,6 +41,7 @@ use lru::LruCache;
 pub use evidence::Standing;
 pub use inbound::{Inbound, Outbound, Target, reported_path};
 pub use key::Suspicion;
+pub use leaves::Rest;
 pub use limits::{Counters, Limits};
 pub use pairing::{Claim, ClassRef, Method, Pairing, Parents};
 
@@ -50,6 +52,7 @@ use evidence::Evidence;
 use hindsight::Room;
 use inbound::execution;
 use key::ClassKey;
+use leaves::Leaves;
 use process::{ByTrace, Process, TAINT};
 use replicas::Replicas;
 use requests::Requests;
@@ -96,6 +99,7 @@ pub struct Pairer {
     looked_at: LruCache<ProcessId, ()>,
     joint: bool,
     turns: Option<Turns>,
+    leaves: Option<Leaves>,
     /// Processes whose delays may have told something new.
     touched: Vec<ProcessId>,
     counters: Counters,
@@ -121,6 +125,7 @@ impl Pairer {
             looked_at: LruCache::new(LOOKED_AT),
             joint: false,
             turns: None,
+            leaves: None,
             touched: Vec::new(),
             counters: Counters::default(),
         }
@@ -140,31 +145,13 @@ impl Pairer {
     pub fn opened(&mut self, now: BootNs, inbound: Arc<Inbound>, service: &Arc<str>) {
         self.expire(now);
         self.rest(now);
+        self.wake(now);
         let (pid, id) = (inbound.process, inbound.id);
+        if self.is_left_alone(pid) {
+            return;
+        }
         if !self.processes.contains(&pid) {
-            let lost = if self.losses > 0 { self.lost_at + TAINT } else { 0 };
-            let tainted_until = self.forgot_at.map_or(lost, |at| lost.max(at + TAINT));
-            let mut process = Process::new(service.clone(), self.losses, tainted_until);
-            process.delays = self.joint.then(Box::default);
-            // In each of its turns it would have to be seen to call again.
-            process.calls = self.turns.is_some();
-            if let Some(turns) = &mut self.turns {
-                turns.begin(now, pid, &mut process);
-            }
-            if let Some((old_pid, old)) = self.processes.push(pid, process) {
-                self.misses_turn(now, old_pid);
-                self.counters.processes_evicted += 1;
-                self.forgot_at = Some(now);
-                for id in old.held.keys() {
-                    self.requests.remove(*id);
-                }
-            }
-            self.by_tgid.put(pid.tgid, pid);
-            let replicas = self.services.get_or_insert_mut(service.clone(), Replicas::new);
-            let is_busy = |pid| self.processes.peek(&pid).is_some_and(|process| !process.open.ids.is_empty());
-            for oldest in replicas.push(pid, is_busy) {
-                self.retire(oldest, service);
-            }
+            self.begin(now, pid, service);
         }
         self.requests.insert(id, pid, inbound.carried.size());
         if let Some(process) = self.process(pid) {
@@ -179,6 +166,7 @@ impl Pairer {
                 self.requests.remove(id);
             }
         }
+        self.bustles(now, pid);
         while self.requests.len() > self.limits.requests || self.requests.bytes() > self.limits.bytes {
             let Some((id, pid)) = self.requests.pop_first() else { break };
             self.counters.requests_evicted += 1;
@@ -192,6 +180,33 @@ impl Pairer {
                 }
             }
             process.forget(now, id);
+        }
+    }
+
+    /// A process that receives requests is heard of.
+    fn begin(&mut self, now: BootNs, pid: ProcessId, service: &Arc<str>) {
+        let lost = if self.losses > 0 { self.lost_at + TAINT } else { 0 };
+        let tainted_until = self.forgot_at.map_or(lost, |at| lost.max(at + TAINT));
+        let mut process = Process::new(service.clone(), self.losses, tainted_until);
+        process.delays = self.joint.then(Box::default);
+        // In each of its turns it would have to be seen to call again.
+        process.calls = self.turns.is_some();
+        if let Some(turns) = &mut self.turns {
+            turns.begin(now, pid, &mut process);
+        }
+        if let Some((old_pid, old)) = self.processes.push(pid, process) {
+            self.misses_turn(now, old_pid);
+            self.counters.processes_evicted += 1;
+            self.forgot_at = Some(now);
+            for id in old.held.keys() {
+                self.requests.remove(*id);
+            }
+        }
+        self.by_tgid.put(pid.tgid, pid);
+        let replicas = self.services.get_or_insert_mut(service.clone(), Replicas::new);
+        let is_busy = |pid| self.processes.peek(&pid).is_some_and(|process| !process.open.ids.is_empty());
+        for oldest in replicas.push(pid, is_busy) {
+            self.retire(oldest, service);
         }
     }
 
@@ -286,6 +301,7 @@ impl Pairer {
         if self.by_tgid.peek(&pid.tgid) == Some(&pid) {
             self.by_tgid.pop(&pid.tgid);
         }
+        self.leaves_no_more(pid);
         self.forget(now, pid);
     }
 
@@ -307,8 +323,10 @@ impl Pairer {
     pub fn outbound(&mut self, now: BootNs, outbound: &Outbound<'_>) -> Pairing {
         self.expire(now);
         self.rest(now);
+        self.wake(now);
         let callers = self.own_and_above(outbound.request);
         for (pid, _) in &callers {
+            self.wake_one(now, *pid);
             self.processes.peek_mut(pid).into_iter().for_each(|process| process.calls(now));
         }
         if let Some(pairing) = self.by_trace(now, outbound, callers) {

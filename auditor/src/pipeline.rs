@@ -26,6 +26,7 @@ pub use front::Front;
 
 use crate::exchange::{self, Event};
 use crate::http::Masking;
+use crate::pair::Rest;
 use crate::record::Record;
 use crate::report::{Counters, Line, Totals};
 use crate::stream;
@@ -118,6 +119,11 @@ impl Pipeline {
         self.back.reconfigure(settings.back, message, out);
     }
 
+    /// Which processes the source is to leave alone, or look at again, since the last time.
+    pub fn rests(&mut self) -> Vec<Rest> {
+        self.back.rests()
+    }
+
     /// What the run amounts to so far.
     pub fn totals(&self) -> &Totals {
         self.back.totals()
@@ -179,6 +185,8 @@ mod children;
 mod ignores;
 #[cfg(test)]
 mod innocents;
+#[cfg(test)]
+mod leaves;
 #[cfg(test)]
 mod mixed;
 #[cfg(test)]

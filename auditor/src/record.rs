@@ -170,6 +170,15 @@ pub struct Clock {
     /// `None`: every process was looked at all the time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duty_cycle: Option<DutyCycle>,
+    /// For how long processes that call nobody were left alone, ns; 0: never.
+    #[serde(default, skip_serializing_if = "is_never")]
+    pub leaf_rest_ns: BootNs,
+}
+
+/// For serde.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn is_never(time: &BootNs) -> bool {
+    *time == 0
 }
 
 /// Why something of a process cannot be seen.

@@ -6,6 +6,7 @@ mod command_line;
 pub mod kernel;
 pub mod layout;
 pub mod live;
+pub mod leaves;
 mod looks;
 pub mod node;
 pub mod privilege;

@@ -356,6 +356,7 @@ fn any_record() -> impl Strategy<Value = Record> {
             hooks,
             auditor_pid: 1,
             duty_cycle: None,
+            leaf_rest_ns: 0,
         })),
         1 => (any_process_id(), time(), text(), text(), proptest::option::of(text())).prop_map(|(id, time, service, command_line, container_id)| {
             Record::Process(Box::new(Process { id, time, executable: service.clone(), service, cgroup: command_line.clone(), command_line, workload: Workload { pod_namespace: container_id.clone(), ..Workload::default() }, container_id }))

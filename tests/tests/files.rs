@@ -37,6 +37,7 @@ impl Feed {
             auditor_version: "0.1.0".into(),
             auditor_pid: 1,
             duty_cycle: None,
+            leaf_rest_ns: 0,
         };
         feed.writer.write(&Record::Clock(clock)).expect("it reads");
         feed

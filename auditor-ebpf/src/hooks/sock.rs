@@ -4,7 +4,7 @@ use auditor_ebpf::wire;
 use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 
 use crate::{
-    blind, capture,
+    blind, capture, leaf,
     maps::{self, Scratch},
     memory,
     sock::{Given, Sock as _},
@@ -47,7 +47,12 @@ fn operation(sock: Given, moved: i64, flags: u32, direction: u8) {
     if nr == syscall::NR_IO_URING_ENTER.load() {
         return unreadable(wire::BLIND_IO_URING, moved);
     }
+    let leaf = leaf::number(task);
+    if leaf::rests(leaf) && direction == wire::DIRECTION_RECV {
+        return;
+    }
     let Some(scratch) = maps::acquire() else { return };
+    scratch.operation.leaf.set(u64::from(leaf));
     let call = &scratch.operation.call;
     let decoded =
         syscall::decode_simple(call, regs, nr) || syscall::decode_call(u64::from(nr), u64::from(direction)) != 0;
@@ -62,7 +67,7 @@ fn operation(sock: Given, moved: i64, flags: u32, direction: u8) {
 #[inline(always)]
 fn completed(scratch: &Scratch, sock: Given, moved: i64) {
     let (operation, call) = (&scratch.operation, &scratch.operation.call);
-    if call.flags.get() & syscall::NOT_OF_STREAM != 0 {
+    if call.flags.get() & syscall::NOT_OF_STREAM != 0 || capture::is_left_alone(operation) {
         return;
     }
     let messages = call.shape.get() == shape::MESSAGES;

@@ -5,7 +5,7 @@ use auditor_ebpf::wire;
 use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 
 use crate::{
-    blind, capture,
+    blind, capture, leaf,
     maps::{self, Scratch},
     memory,
     sock::Found,
@@ -36,7 +36,9 @@ fn operation(regs: u64, nr: u32, result: i64) {
         task::Kind::User => {}
         _ => return,
     }
+    let leaf = leaf::number(task);
     let Some(scratch) = maps::acquire() else { return };
+    scratch.operation.leaf.set(u64::from(leaf));
     scratch.operation.stack_pointer.set(syscall::stack_pointer(regs));
     if let Some(sock) = named_socket(&scratch.operation.call, regs, nr) {
         completed(scratch, sock, result);
@@ -64,7 +66,7 @@ fn named_socket(call: &Call, regs: u64, nr: u32) -> Option<u64> {
 #[inline(always)]
 fn completed(scratch: &Scratch, sock: u64, result: i64) {
     let (operation, call) = (&scratch.operation, &scratch.operation.call);
-    if call.flags.get() & syscall::NOT_OF_STREAM != 0 {
+    if call.flags.get() & syscall::NOT_OF_STREAM != 0 || capture::is_left_alone(operation) {
         return;
     }
     if result <= 0 {

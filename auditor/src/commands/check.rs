@@ -38,7 +38,7 @@ pub(crate) fn run(args: &Check, log_level: LogLevel) -> Result<ExitCode, Failure
         blind: BTreeSet::new(),
     };
     let runtime = session::runtime()?;
-    let audit = Audit::new(kernel, &args.capture, Some(args.duration), settings, &runtime);
+    let audit = Audit::new(kernel, &args.capture, &args.rest, Some(args.duration), settings, &runtime);
     let (pipeline, stopped) = session::audit(audit, &mut gate)?;
     let totals = pipeline.totals();
     let duty_cycle = args.capture.duty_cycle.map(|cycle| (cycle, args.duration));

@@ -5,6 +5,7 @@ use std::io::BufWriter;
 use std::ops::ControlFlow;
 use std::os::unix::fs::OpenOptionsExt;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use auditor::exchange::Event;
 use auditor::pipeline::{Filter, Front, Settings};
@@ -51,7 +52,7 @@ pub(crate) fn run(args: &Record, log_level: LogLevel) -> Result<ExitCode, Failur
         .block_on(live::run(
             kernel,
             args.duration,
-            session::node(&args.capture),
+            session::node(&args.capture, Duration::ZERO),
             |_| {},
             |record| {
                 let tick = matches!(record, PipelineRecord::Tick(_));

@@ -18,11 +18,12 @@ use crate::config::{self, Loaded, Source, Stop};
 use crate::exit::{Failure, stderr};
 
 /// What is fixed when the kernel side is loaded, when heads begin to be read and masked, or when the process starts.
-const FIXED: [&str; 14] = [
+const FIXED: [&str; 15] = [
     "pid",
     "comm",
     "cgroup",
     "duty-cycle",
+    "leaf-rest",
     "hooks",
     "buffer",
     "header",

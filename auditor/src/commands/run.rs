@@ -30,7 +30,7 @@ pub(crate) fn run(args: &Run, loaded: &Loaded) -> Result<ExitCode, Failure> {
     // After it: the threads of the outputs have no more privilege than is left then.
     let mut outputs = session::outputs(&args.output.specs, Full::Drop)?;
     let board = metrics.map(|bound| bound.serve(session::capture(&args.capture, &kernel, &settings))).transpose()?;
-    let audit = Audit::new(kernel, &args.capture, args.duration, settings, &runtime);
+    let audit = Audit::new(kernel, &args.capture, &args.rest, args.duration, settings, &runtime);
     session::audit(Audit { board: board.as_deref(), reload, ..audit }, &mut outputs)?;
     outputs.finish()?;
     Ok(ExitCode::SUCCESS)

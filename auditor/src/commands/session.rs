@@ -16,7 +16,7 @@ use auditor::source::{cgroup, node, privilege};
 
 use super::manager::Manager;
 use super::reload::Reload;
-use crate::cli::{Capture, Headers, HooksArg, Judge, LogLevel, Services};
+use crate::cli::{Capture, Headers, HooksArg, Judge, LogLevel, Rest, Services};
 use crate::exit::{self, Failure};
 use crate::metrics::{self, Board, OutputState, Snapshot};
 
@@ -79,11 +79,12 @@ pub(crate) fn capture(capture: &Capture, kernel: &Kernel, settings: &Settings) -
 }
 
 /// The node as the flags say.
-pub(crate) fn node(capture: &Capture) -> live::Node {
+pub(crate) fn node(capture: &Capture, leaf_rest: Duration) -> live::Node {
     live::Node {
         name: capture.host_name.clone().unwrap_or_else(node::host_name),
         root: capture.host_root.clone(),
         processes: KNOWN_PROCESSES,
+        leaf_rest,
     }
 }
 
@@ -177,22 +178,32 @@ impl<'a> Audit<'a> {
     pub(crate) fn new(
         kernel: Kernel,
         capture: &Capture,
+        rest: &Rest,
         duration: Option<Duration>,
         settings: Settings,
         runtime: &'a tokio::runtime::Runtime,
     ) -> Self {
-        Self { kernel, node: self::node(capture), duration, settings, runtime, board: None, reload: None }
+        Self {
+            kernel,
+            node: self::node(capture, rest.leaf_rest),
+            duration,
+            settings,
+            runtime,
+            board: None,
+            reload: None,
+        }
     }
 }
 
 /// Runs the pipeline over the live source until it ends; gives the pipeline back for its totals.
 pub(crate) fn audit(audit: Audit<'_>, sink: &mut impl Take) -> Result<(Pipeline, Stopped), Failure> {
-    let Audit { kernel, node, duration, settings, runtime, board, mut reload } = audit;
+    let Audit { mut kernel, node, duration, settings, runtime, board, mut reload } = audit;
     let masking = node::run_masking().map_err(Failure::io("making a key"))?;
     let mut pipeline = Pipeline::new(Settings { masking, ..settings });
     let mut lines = Vec::new();
     let mut manager = Manager::from_env();
     let mut latest = None;
+    let mut leaves = kernel.take_leaves();
     let busy = |time| board.iter().for_each(|board| board.was_busy(time));
     let stopped = runtime
         .block_on(live::run(kernel, duration, node, busy, |record| {
@@ -209,6 +220,9 @@ pub(crate) fn audit(audit: Audit<'_>, sink: &mut impl Take) -> Result<(Pipeline,
                 latest = latest.max(Some(record.time()));
             }
             pipeline.push(record, &mut lines);
+            for rest in pipeline.rests() {
+                leaves.iter_mut().for_each(|leaves| leaves.set(&rest));
+            }
             if let (Some(board), Some(now)) = (board, tick) {
                 let idle = latest.map(|latest| Duration::from_nanos(now.saturating_sub(latest)));
                 board.ticked(Snapshot::of(&pipeline, states(sink.outputs()), idle));

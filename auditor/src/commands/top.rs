@@ -82,7 +82,8 @@ fn live(args: &Top, log_level: LogLevel) -> Result<(), Failure> {
     };
     let screen = thread::Builder::new().name("screen".into()).spawn(draw).map_err(Failure::io("starting"))?;
     let runtime = session::runtime()?;
-    let result = session::audit(Audit::new(kernel, &args.capture, args.duration, settings, &runtime), &mut feed);
+    let result =
+        session::audit(Audit::new(kernel, &args.capture, &args.rest, args.duration, settings, &runtime), &mut feed);
     drop(feed);
     let ended = screen.join().map_err(|_| Failure::Input("the screen failed".into()))?;
     result?;
@@ -131,7 +132,7 @@ fn once(args: &Top, log_level: LogLevel) -> Result<(), Failure> {
     let mut collect = Collect { report, lines, outputs: session::outputs(&[], Full::Drop)? };
     let duration = Some(args.duration.unwrap_or(ONCE));
     let runtime = session::runtime()?;
-    session::audit(Audit::new(kernel, &args.capture, duration, settings, &runtime), &mut collect)?;
+    session::audit(Audit::new(kernel, &args.capture, &args.rest, duration, settings, &runtime), &mut collect)?;
     print(text::report(&collect.report, report::style()).as_bytes())
 }
 

@@ -14,6 +14,7 @@ impl Pairer {
     /// since the last time.
     pub fn decided(&mut self, now: BootNs, all: bool) -> Vec<Claim> {
         if all {
+            self.wake(now);
             for (pid, ()) in &self.looked_at {
                 if let Some(process) = self.processes.peek_mut(pid) {
                     process.look_again(now, false);

@@ -34,4 +34,6 @@ pub struct Counters {
     pub requests_expired: u64,
     /// Requests forgotten earlier than a minute after their response, because so many had been answered since.
     pub requests_superseded: u64,
+    /// How often a process was left alone because it calls nobody.
+    pub rested: u64,
 }

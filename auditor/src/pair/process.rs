@@ -20,6 +20,7 @@ use super::discipline::Discipline;
 use super::hindsight::Hindsight;
 use super::inbound::{Execution, Held, Inbound, Made};
 use super::key::ClassKey;
+use super::leaves::Bustle;
 use super::scope::{Counts, Kind};
 use super::suspect::Settled;
 use crate::context::Carried;
@@ -36,7 +37,7 @@ pub(super) const LEARNT: usize = 256;
 /// Requests with one trace-id that are told apart, the latest.
 const SAME_TRACE: usize = 16;
 /// How long a request is remembered after its response, for calls that carry its trace-id; less long if many are.
-const REMEMBERED: BootNs = 60_000_000_000;
+pub(super) const REMEMBERED: BootNs = 60_000_000_000;
 /// Answered requests that are remembered, at the most, while the process was not seen to call anybody: nothing is looked up
 /// in them. At a high rate they are most of the memory that is touched, and the services want the caches.
 const IDLE: usize = 1024;
@@ -120,7 +121,11 @@ pub(super) struct Process {
     /// It, or a child of it, was seen to send a request.
     pub(super) calls: bool,
     /// Until when calls may go on with requests that were forgotten because it did not.
-    forgot_until: BootNs,
+    pub(super) forgot_until: BootNs,
+    /// What it received of late, while it calls nobody.
+    pub(super) bustle: Bustle,
+    /// Until when it was left alone, a short while ago.
+    pub(super) woken: Option<BootNs>,
     /// It began with the only request that it received so far.
     pub(super) newborn: bool,
     pub(super) open: Open,
@@ -145,7 +150,8 @@ pub(super) struct Process {
     pub(super) unclear_until: BootNs,
     /// Kinds of requests it ever received.
     pub(super) kinds: BTreeSet<Kind>,
-    /// When its turn began, where it has turns and was there before: then it may have requests that nobody saw.
+    /// When its turn began, where it has turns and was there before, or was left alone until then: it may have requests
+    /// that nobody saw.
     pub(super) turn: Option<BootNs>,
     pub(super) tainted_until: BootNs,
     /// Requests up to this one were open at a loss.
@@ -161,6 +167,8 @@ impl Process {
             service,
             calls: false,
             forgot_until: 0,
+            bustle: Bustle::default(),
+            woken: None,
             newborn: false,
             open: Open::default(),
             threads: LruCache::sparse(THREADS),
@@ -295,6 +303,7 @@ impl Process {
 
     /// What ended a while ago does not work any more.
     pub(super) fn linger(&mut self, now: BootNs) {
+        self.is_over(now);
         if self.hindsight.as_ref().is_some_and(|hindsight| hindsight.is_due(now)) {
             let candidates = self.at_work();
             self.hindsight.iter_mut().for_each(|hindsight| hindsight.make_up(now, &candidates));

@@ -22,7 +22,7 @@ use crate::audit::samples::is_by_samples;
 use crate::audit::{Code, Outcome, Sample, Samples, Silence, Subject, Verdict, judge};
 use crate::context::Carried;
 use crate::exchange::{End, Event, ExchangeId, Request, Role};
-use crate::pair::{Claim, Method, Outbound, Pairer, Pairing, Target};
+use crate::pair::{Claim, Method, Outbound, Pairer, Pairing, Rest, Target};
 use crate::record::{BootNs, Clock, DutyCycle, LATEST, Process, ProcessId};
 use crate::report::address::{Destination, peer_ip};
 use crate::report::route::{Routes, space};
@@ -231,6 +231,11 @@ impl Back {
         })));
     }
 
+    /// Which processes the source is to leave alone, or look at again, since the last time.
+    pub fn rests(&mut self) -> Vec<Rest> {
+        self.pairer.changes()
+    }
+
     /// What the run amounts to so far.
     pub fn totals(&self) -> &Totals {
         &self.totals
@@ -265,6 +270,7 @@ impl Back {
         if let Some(cycle) = clock.duty_cycle {
             self.pairer.take_turns(cycle);
         }
+        self.pairer.leave_alone(clock.leaf_rest_ns);
         self.clock = Some(clock);
     }
 

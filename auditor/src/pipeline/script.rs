@@ -41,6 +41,7 @@ pub(super) struct Script {
     ops: Vec<(BootNs, Op)>,
     next: u64,
     duty_cycle: Option<DutyCycle>,
+    leaf_rest_ns: BootNs,
     /// Processes that belong to the service of another one.
     pub(super) same_service: HashMap<u32, u32>,
 }
@@ -144,6 +145,11 @@ impl Script {
         Self { duty_cycle: Some(cycle), ..Self::default() }
     }
 
+    /// Processes that call nobody are left alone for so long.
+    pub(super) fn leaving_alone(leaf_rest_ns: BootNs) -> Self {
+        Self { leaf_rest_ns, ..Self::default() }
+    }
+
     pub(super) fn at(&mut self, time: BootNs, event: Event) {
         self.ops.push((START + time, Op::Event(Box::new(event))));
     }
@@ -230,6 +236,7 @@ impl Script {
             auditor_version: "0.1.0".into(),
             auditor_pid: 1,
             duty_cycle: self.duty_cycle,
+            leaf_rest_ns: self.leaf_rest_ns,
         };
         let process = |tgid: u32| Process {
             id: pid(tgid),

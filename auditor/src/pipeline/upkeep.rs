@@ -95,6 +95,10 @@ impl Back {
         if pair.requests_superseded > 0 {
             pairing.extend([count("requests_superseded", pair.requests_superseded)]);
         }
+        if pair.rested > 0 {
+            let resting = size("processes_resting", self.pairer.resting());
+            pairing.extend([count("processes_rested", pair.rested), resting]);
+        }
         stats.insert("pair".to_owned(), pairing);
         let tables = [
             size("processes", processes),

@@ -12,6 +12,7 @@ use zerocopy::FromBytes;
 
 use super::btf::{Btf, BtfError};
 use super::cgroup::Subtree;
+use super::leaves::Leaves;
 use super::{layout, privilege};
 use crate::record::{Blind, BlindReason, BootNs, DutyCycle, ProcessId};
 
@@ -123,6 +124,7 @@ pub struct Kernel {
     taken: u64,
     counters: PerCpuArray<MapData, [u64; wire::COUNTERS]>,
     polled: Array<MapData, u32>,
+    leaves: Option<Leaves>,
     blind: BpfHashMap<MapData, [u8; size_of::<wire::BlindKey>()], [u8; size_of::<wire::BlindCount>()]>,
     blind_seen: HashMap<wire::BlindKey, wire::BlindCount>,
     hooks: Hooks,
@@ -184,6 +186,7 @@ impl Kernel {
             taken: 0,
             counters: map(&mut ebpf, "COUNTERS")?,
             polled: map(&mut ebpf, "POLLED")?,
+            leaves: Some(Leaves::new(map(&mut ebpf, "LEAVES")?, map(&mut ebpf, "LEAVES_ON")?)),
             blind: map(&mut ebpf, "BLIND")?,
             blind_seen: HashMap::new(),
             hooks,
@@ -219,6 +222,11 @@ impl Kernel {
         let record = self.ring.next();
         self.taken += u64::from(record.is_some());
         record
+    }
+
+    /// Through which processes are left alone, for who decides that; the first time.
+    pub fn take_leaves(&mut self) -> Option<Leaves> {
+        self.leaves.take()
     }
 
     /// Whether records come without waking whoever waits for the descriptor.

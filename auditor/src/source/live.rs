@@ -55,6 +55,8 @@ pub struct Node {
     pub root: PathBuf,
     /// Processes whose description is not read again.
     pub processes: NonZeroUsize,
+    /// For how long whoever takes the records leaves processes alone that call nobody.
+    pub leaf_rest: Duration,
 }
 
 /// Passes records to `take` until it breaks, a signal comes, or `duration` is over.
@@ -89,7 +91,8 @@ pub async fn run(
     // Without a duration: a moment that does not come.
     let end = Instant::now() + duration.unwrap_or(Duration::from_secs(60 * 60 * 24 * 365 * 30));
     let (hooks, duty_cycle) = (live.kernel.get_ref().hooks().as_str(), live.kernel.get_ref().duty_cycle());
-    if take(Record::Clock(node::clock_record(hooks, node.name, duty_cycle))).is_break() {
+    let leaf_rest_ns = u64::try_from(node.leaf_rest.as_nanos()).unwrap_or(u64::MAX);
+    if take(Record::Clock(node::clock_record(hooks, node.name, duty_cycle, leaf_rest_ns))).is_break() {
         return Ok(Stopped::Consumer);
     }
     let (mut rests_until, mut more, mut looks) = (Instant::now(), false, Looks::default());

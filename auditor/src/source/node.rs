@@ -74,7 +74,7 @@ fn read_trimmed(path: &str) -> String {
 }
 
 /// The first record of a run on this node.
-pub fn clock_record(hooks: &str, host_name: String, duty_cycle: Option<DutyCycle>) -> Clock {
+pub fn clock_record(hooks: &str, host_name: String, duty_cycle: Option<DutyCycle>, leaf_rest_ns: BootNs) -> Clock {
     Clock {
         boot_ns: boot_now(),
         unix_ns: i64::try_from(clock(libc::CLOCK_REALTIME)).unwrap_or(i64::MAX),
@@ -84,5 +84,6 @@ pub fn clock_record(hooks: &str, host_name: String, duty_cycle: Option<DutyCycle
         auditor_version: env!("CARGO_PKG_VERSION").to_owned(),
         auditor_pid: std::process::id(),
         duty_cycle,
+        leaf_rest_ns,
     }
 }

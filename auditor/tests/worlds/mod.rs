@@ -463,6 +463,7 @@ impl World {
             auditor_version: "0.1.0".into(),
             auditor_pid: 1,
             duty_cycle: None,
+            leaf_rest_ns: 0,
         }));
         for n in 0..self.0.len() as u32 {
             script.records.push(Record::Process(Box::new(Process {

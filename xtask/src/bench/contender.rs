@@ -13,6 +13,9 @@ use serde::Serialize;
 use super::bpf::Probes;
 use super::peers::Peer;
 
+/// The auditor's option to look at all of what goes on, also of who calls nobody.
+pub(super) const ALL: &[&str] = &["--leaf-rest", "0"];
+
 /// What runs beside a workload.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Contender {
@@ -20,10 +23,8 @@ pub(super) enum Contender {
     Nothing,
     /// Empty programs where those of this hook strategy would be.
     Empty(&'static str),
-    /// The auditor with this hook strategy.
-    Auditor(&'static str),
-    /// The same with this duty cycle.
-    InTurns(&'static str, &'static str),
+    /// The auditor with this hook strategy and these options.
+    Auditor(&'static str, &'static [&'static str]),
     Peer(&'static Peer),
 }
 
@@ -32,8 +33,7 @@ impl Contender {
         match self {
             Self::Nothing => "nothing".to_owned(),
             Self::Empty(hooks) => format!("empty ({hooks})"),
-            Self::Auditor(hooks) => format!("auditor ({hooks})"),
-            Self::InTurns(hooks, cycle) => format!("auditor ({hooks}, {cycle})"),
+            Self::Auditor(hooks, options) => format!("auditor ({})", [&[hooks], options].concat().join(" ")),
             Self::Peer(peer) => peer.name.to_owned(),
         }
     }
@@ -43,8 +43,7 @@ impl Contender {
         Ok(match self {
             Self::Nothing => Running::Nothing,
             Self::Empty(hooks) => Running::Empty(Probes::attach(hooks)?),
-            Self::Auditor(hooks) => Running::auditor(Auditor::run(hooks, pids)),
-            Self::InTurns(hooks, cycle) => Running::auditor(Auditor::run_with(hooks, pids, &["--duty-cycle", cycle])),
+            Self::Auditor(hooks, options) => Running::auditor(Auditor::run_with(hooks, pids, options)),
             Self::Peer(peer) => Running::Other(Other::start(peer, pids)?),
         })
     }

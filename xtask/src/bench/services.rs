@@ -9,7 +9,7 @@ use auditor_tests::process::Service;
 use auditor_tests::socket::Addr;
 use serde_json::json;
 
-use super::contender::{Contender, Cost};
+use super::contender::{ALL, Contender, Cost};
 use super::load::{self, Rate, Seen};
 use super::peers;
 use super::table::{Spread, Table};
@@ -81,16 +81,17 @@ impl Scene {
 }
 
 /// A duty cycle, and its period in seconds.
-const TURNS: (&str, u64) = ("2s/12s", 12);
+const TURNS: (&[&str], u64) = (&["--duty-cycle", "2s/12s"], 12);
+/// As it is by default: for how long a process that calls nobody is looked at and left alone, in seconds.
+const RESTS: (&[&str], u64) = (&[], 5 + 60);
 
 /// Measures the scenes whose names contain `only`.
 pub(super) fn run(rounds: u32, seconds: u64, only: &str, with_peers: bool) -> Result<Table> {
-    let mut contenders =
-        vec![Contender::Nothing, Contender::Empty("sock"), Contender::Auditor("sock"), Contender::Auditor("syscall")];
+    let mut contenders = vec![Contender::Nothing, Contender::Empty("sock")];
+    contenders.extend(["sock", "syscall"].map(|hooks| Contender::Auditor(hooks, ALL)));
     // Whole periods, or it is chance how much of them is looked at.
-    if seconds.is_multiple_of(TURNS.1) {
-        contenders.push(Contender::InTurns("sock", TURNS.0));
-    }
+    let whole = [TURNS, RESTS].into_iter().filter(|(_, period)| seconds.is_multiple_of(*period));
+    contenders.extend(whole.map(|(options, _)| Contender::Auditor("sock", options)));
     if with_peers {
         contenders.extend(peers::installed().into_iter().map(Contender::Peer));
     }

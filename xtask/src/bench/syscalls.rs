@@ -9,15 +9,15 @@ use anyhow::{Context, Result};
 use serde_json::json;
 
 use super::bpf;
-use super::contender::Contender;
+use super::contender::{ALL, Contender};
 use super::table::{Spread, Table};
 
 const CONTENDERS: [Contender; 5] = [
     Contender::Nothing,
     Contender::Empty("sock"),
     Contender::Empty("syscall"),
-    Contender::Auditor("sock"),
-    Contender::Auditor("syscall"),
+    Contender::Auditor("sock", ALL),
+    Contender::Auditor("syscall", ALL),
 ];
 /// Operations of a round.
 const OPERATIONS: u32 = 100_000;
@@ -172,7 +172,7 @@ pub(super) fn programs(quick: bool, only: &str) -> Result<Table> {
     let measured = OPERATIONS_MEASURED.iter().filter(|operation| operation.name.contains(only));
     let result = measured.flat_map(|operation| CONTENDERS.map(|contender| (operation, contender))).try_for_each(
         |(operation, contender)| {
-            if !matches!(contender, Contender::Auditor(_)) {
+            if !matches!(contender, Contender::Auditor(..)) {
                 return Ok(());
             }
             let running = contender.start(&[std::process::id()])?;
