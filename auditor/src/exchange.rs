@@ -9,6 +9,7 @@
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::unwrap_used))]
 
 mod connection;
+mod field_lines;
 mod message;
 mod open;
 mod table;
@@ -19,10 +20,10 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use auditor_ebpf::wire;
-use bytes::Bytes;
 
 use crate::record::{Blind, BootNs, Clock, Endpoints, Process, ProcessId, SocketId, Tick};
 
+pub use field_lines::FieldLines;
 pub use table::{Counters, Exchanges, Limits};
 
 /// Identity of an exchange within one run: a counter, so that replays agree.
@@ -65,8 +66,8 @@ pub struct RequestHead {
     pub host: Option<Box<str>>,
     /// `User-Agent`, cut at 256 bytes: tells health checks and scrapers.
     pub user_agent: Option<Box<str>>,
-    /// Field lines of audited headers in order: (name as sent, value without surrounding whitespace).
-    pub fields: Arc<[(Bytes, Bytes)]>,
+    /// Those of audited headers.
+    pub fields: FieldLines,
     /// Hashes of correlation ids, credentials, cookies, ids in the path and values in the query: at most
     /// [`AFFINITY_VALUES`](crate::http::AFFINITY_VALUES), none twice. They can be compared within one run.
     pub affinity: Vec<u64>,

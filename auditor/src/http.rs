@@ -1,7 +1,8 @@
 //! HTTP/1 framing of one direction of one connection, and parsing of the heads in it.
 //!
 //! One concern a file: [`Framer`] knows where heads and bodies are, [`Policy`] which fields matter, `mask` blanks in the
-//! record's own bytes whatever must not travel on, [`masking`] makes values comparable that cannot be read any more,
+//! record's own bytes whatever must not travel on, a whole line at once where it is as it should be (`first_line`), and
+//! notes where the lines are, [`masking`] makes values comparable that cannot be read any more,
 //! `head` reads a complete (masked) head, and `affinity` finds in it what its calls may have in common with it. The
 //! framer does not decide whether a head may begin where the end of the message before it is unknown; that needs the
 //! other direction, so [`crate::exchange`] tells it.
@@ -10,6 +11,7 @@
 mod affinity;
 mod chunked;
 mod fields;
+mod first_line;
 mod framer;
 mod head;
 mod lines;
@@ -17,6 +19,7 @@ mod mask;
 pub mod masking;
 mod method;
 mod policy;
+mod replace;
 mod trie;
 
 pub use affinity::{NAMES_REQUEST, VALUES as AFFINITY_VALUES};

@@ -7,15 +7,15 @@ use auditor::context::format::{Fields, Format, Level, Status};
 use auditor::context::history::{Fate, History, Limits, Origin};
 use auditor::context::ids::Header;
 use auditor::context::w3c::TraceParent;
+use auditor::exchange::FieldLines;
 use auditor::pipeline::{Pipeline, Settings};
 use auditor::record::{Blind, BlindReason, ProcessId, Record};
 use auditor::report::Line;
-use bytes::Bytes;
 
 /// Of a call that carries nothing, for a request with this field.
 fn lost(format: &dyn Format, name: &str, value: &str) -> Option<&'static str> {
-    let received = [(Bytes::copy_from_slice(name.as_bytes()), Bytes::copy_from_slice(value.as_bytes()))];
-    let compared = format.compare(Fields(&received), Fields(&[]), Level::Two);
+    let received = [(name, value)].into_iter().collect();
+    let compared = format.compare(Fields(&received), Fields(&FieldLines::default()), Level::Two);
     assert_eq!(compared.faults, []);
     format.dropped().filter(|_| compared.status == Status::Dropped).map(|rule| rule.name)
 }
@@ -85,7 +85,7 @@ fn what_is_malformed_is_so_in_the_words_of_its_format() {
         ("x-cloud-trace-context", "105445aa-7843-bc8b-f206-b12000100000/1;o=1", "google_malformed"),
         ("baggage", "a=1 2", "baggage_malformed"),
     ] {
-        let head = [(Bytes::from(name), Bytes::from(value))];
+        let head = [(name, value)].into_iter().collect();
         let reading = of(name).read(Fields(&head), Level::Two).expect("it is there");
         let faults: Vec<_> = reading.faults.iter().map(|fault| (fault.rule.name, fault.reason.is_some())).collect();
         assert_eq!(faults, [(code, true)], "{name}: {value}");
@@ -103,8 +103,8 @@ fn what_only_several_calls_can_show() {
         found.extend(history.parent_set(1, &value));
         found.extend(history.root(1, 7, Some(Origin { id: n, route: n % 2, affinity: &[] })));
         found.extend(history.generated(1, id));
-        found.extend(history.received(1, Fields(&[]), &value, Fate::Continued));
-        found.extend(history.received(1, Fields(&[]), &future, Fate::Restarted));
+        found.extend(history.received(1, Fields(&FieldLines::default()), &value, Fate::Continued));
+        found.extend(history.received(1, Fields(&FieldLines::default()), &future, Fate::Restarted));
     }
     let codes = ["parent_id_reused", "trace_id_not_random", "trace_id_reused", "valid_traceparent_rejected"];
     assert_eq!(found.iter().map(|fault| fault.rule.name).collect::<BTreeSet<_>>(), BTreeSet::from(codes));

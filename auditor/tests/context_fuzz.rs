@@ -5,6 +5,7 @@
 
 use auditor::context::FORMATS;
 use auditor::context::format::{Fields, Format, Level, Status};
+use auditor::exchange::FieldLines;
 use auditor::rule::Severity;
 use bytes::Bytes;
 use proptest::prelude::*;
@@ -34,6 +35,10 @@ enum Mutation {
     Splice(Index, Index),
     SwapCase,
     Twice,
+}
+
+fn lines(head: &Head) -> FieldLines {
+    head.iter().map(|(name, value)| (name, value)).collect()
 }
 
 fn heads() -> Vec<Head> {
@@ -120,21 +125,21 @@ fn padded(head: &Head) -> Head {
 
 fn holds_for(format: &dyn Format, received: &Head, sent: &Head, level: Level) -> Result<(), TestCaseError> {
     let name = format.name();
-    let reading = format.read(Fields(received), level);
+    let reading = format.read(Fields(&lines(received)), level);
     if let Some(reading) = &reading {
-        let evidence = format.evidence(Fields(received));
+        let evidence = format.evidence(Fields(&lines(received)));
         prop_assert!(!evidence.is_empty() || !reading.faults.is_empty(), "{name} says nothing");
         prop_assert!(evidence.len() <= EVIDENCE, "{name} shows {} bytes", evidence.len());
         prop_assert!(reading.faults.len() <= FAULTS, "{name}: {:?}", reading.faults);
         prop_assert!(reading.identity.is_none_or(|identity| identity.trace_id != 0), "{name}");
     }
-    prop_assert_eq!(&format.read(Fields(&padded(received)), level), &reading, "{}", name);
+    prop_assert_eq!(&format.read(Fields(&lines(&padded(received))), level), &reading, "{}", name);
 
-    let compared = format.compare(Fields(received), Fields(sent), level);
+    let compared = format.compare(Fields(&lines(received)), Fields(&lines(sent)), level);
     prop_assert!(compared.faults.len() <= FAULTS, "{name}: {:?}", compared.faults);
     prop_assert!(compared.status != Status::Dropped || reading.is_some(), "{name} lost what was not there");
     for same in [received, &padded(received)] {
-        let compared = format.compare(Fields(received), Fields(same), level);
+        let compared = format.compare(Fields(&lines(received)), Fields(&lines(same)), level);
         prop_assert!(matches!(compared.status, Status::PassedThrough | Status::Absent), "{name}: {compared:?}");
         prop_assert!(compared.faults.iter().all(|f| f.rule.severity == Severity::Info), "{name}: {compared:?}");
     }
@@ -159,13 +164,14 @@ fn what_users_put_there_is_not_shown() {
     assert!(heads.iter().flatten().any(|(_, value)| value.windows(SECRET.len()).any(|part| part == SECRET.as_bytes())));
     for format in FORMATS {
         for received in &heads {
-            let reading = format.read(Fields(received), Level::Two).unwrap_or_default();
-            let compared =
-                heads.iter().flat_map(|sent| format.compare(Fields(received), Fields(sent), Level::Two).faults);
+            let reading = format.read(Fields(&lines(received)), Level::Two).unwrap_or_default();
+            let compared = heads
+                .iter()
+                .flat_map(|sent| format.compare(Fields(&lines(received)), Fields(&lines(sent)), Level::Two).faults);
             for fault in compared.chain(reading.faults) {
                 assert!(!fault.detail.as_deref().unwrap_or_default().contains(SECRET), "{}: {fault:?}", format.name());
             }
-            let evidence = format.evidence(Fields(received));
+            let evidence = format.evidence(Fields(&lines(received)));
             assert!(!evidence.contains(SECRET), "{}: {evidence}", format.name());
         }
     }

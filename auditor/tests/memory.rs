@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use auditor::context::format::Fields;
 use auditor::context::history::{Fate, History, Limits, Origin};
 use auditor::context::w3c::TraceParent;
+use auditor::exchange::FieldLines;
 use auditor::pipeline::{Pipeline, Settings};
 use auditor::record::{Close, Data, Direction, Endpoints, Process, ProcessId, Record, SocketId, Tick, Workload};
 use auditor::report::Line;
@@ -319,7 +320,7 @@ fn what_is_remembered_of_calls_stays_within_its_share() {
         history.root(n, n.into(), Some(Origin { id: n, route: n, affinity: &[n, 1, 2] }));
         history.generated(n, n.into());
         history.went_on((n, n), true, true);
-        history.received(n, Fields(&[]), &value, Fate::Continued);
+        history.received(n, Fields(&FieldLines::default()), &value, Fate::Continued);
     }
     let peak = PEAK.load(Ordering::Relaxed).saturating_sub(baseline);
     println!("samples of 20,000 processes: peak {} KiB", peak >> 10);

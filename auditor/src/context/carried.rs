@@ -1,15 +1,12 @@
 //! What a head carries in all the formats together.
 
-use std::sync::Arc;
-
-use bytes::Bytes;
 use smallvec::SmallVec;
 
 use super::format::{Cargo, Comparison, Fault, Fields, Format, Level, Reading, Status};
 use super::identity::Named;
 use super::selection::Selection;
 use super::w3c::{self, Context, W3C};
-use crate::exchange::{RequestHead, Visibility};
+use crate::exchange::{FieldLines, RequestHead, Visibility};
 
 /// Whether a head carries a trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +38,7 @@ pub struct Carried {
     present: u64,
     /// The one that a finding about the trace is about, and of which its loss is a fault.
     main: Option<usize>,
-    fields: Arc<[(Bytes, Bytes)]>,
+    fields: FieldLines,
 }
 
 impl Carried {
@@ -114,7 +111,7 @@ impl Carried {
     fn lost(&self, format: &'static dyn Format, selection: &Selection) -> Status {
         match format.name() == w3c::NAME && self.whole {
             true => w3c::status(&self.w3c, &Context::Absent),
-            false => format.compare(self.fields(), Fields(&[]), selection.level).status,
+            false => format.compare(self.fields(), Fields(&FieldLines::default()), selection.level).status,
         }
     }
 

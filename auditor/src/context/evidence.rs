@@ -131,7 +131,7 @@ mod tests {
     proptest! {
         #[test]
         fn it_is_bounded(values: Vec<Vec<u8>>) {
-            let head: Vec<_> = values.into_iter().map(|v| (bytes::Bytes::from_static(b"a"), v.into())).collect();
+            let head = values.into_iter().map(|value| ("a", value)).collect();
             for show in [|_: &str| Show::Ids, |_: &str| Show::Members(b';', &["a"]), |_: &str| Show::Name] {
                 prop_assert!(evidence(Fields(&head), &["a"], show).len() <= LONGEST);
             }

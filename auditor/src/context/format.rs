@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use crate::exchange::FieldLines;
 use crate::rule::Rule;
 
 /// Level of W3C Trace Context that is audited against.
@@ -51,13 +52,18 @@ pub trait Format: Sync {
 
 /// The audited fields of a head, in order, names and values as they crossed the socket.
 #[derive(Clone, Copy, Debug)]
-pub struct Fields<'a>(pub &'a [(bytes::Bytes, bytes::Bytes)]);
+pub struct Fields<'a>(pub &'a FieldLines);
 
 impl<'a> Fields<'a> {
     /// Values of the fields of this name, in order, without the whitespace around them.
     pub fn values(self, name: &str) -> impl Iterator<Item = &'a [u8]> {
-        self.0.iter().filter(move |(n, _)| n.eq_ignore_ascii_case(name.as_bytes())).map(|(_, value)| value.trim_ascii())
+        self.0.iter().filter(move |(n, _)| is_named(n, name)).map(|(_, value)| value.trim_ascii())
     }
+}
+
+/// Whether a field has this name, which is in lower case; most are written so.
+pub(super) fn is_named(field: &[u8], name: &str) -> bool {
+    field.len() == name.len() && (field == name.as_bytes() || field.eq_ignore_ascii_case(name.as_bytes()))
 }
 
 /// What a head carries in one format.

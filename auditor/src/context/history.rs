@@ -155,6 +155,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::exchange::FieldLines;
 
     proptest! {
         #[test]
@@ -169,7 +170,7 @@ mod tests {
                 history.root(service.into(), id % 3, origin);
                 history.generated(service.into(), id);
                 history.went_on((service.into(), id as u64), id % 2 == 0, true);
-                history.received(service.into(), Fields(&[]), &value, Fate::Restarted);
+                history.received(service.into(), Fields(&FieldLines::default()), &value, Fate::Restarted);
                 prop_assert!(history.parent_ids.len() <= 4 && history.roots.len() <= 4);
                 prop_assert!(history.generators.len() <= 4 && history.senders.len() <= 4);
                 prop_assert!(history.updates.len() <= 4);

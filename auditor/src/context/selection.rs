@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::FORMATS;
-use super::format::{Format, Level};
+use super::format::{Format, Level, is_named};
 use super::ids::Header;
 use crate::http::is_token;
 
@@ -42,24 +42,36 @@ pub struct Selection {
     told: usize,
     /// Level of W3C Trace Context.
     pub level: Level,
-    lines: Arc<[Line]>,
+    lines: Arc<Lines>,
 }
 
-/// Fields of this name, or whose names begin like it, are those of some formats: a bit for each.
+/// Which names fields have, or begin with.
+struct Lines {
+    /// By their length.
+    names: Vec<Vec<Line>>,
+    beginnings: Vec<Line>,
+}
+
+/// Fields of this name are those of some formats: a bit for each.
 struct Line {
     name: &'static str,
-    begins: bool,
     formats: u64,
 }
 
-/// The fields of all of them.
-fn lines(formats: &[&'static dyn Format]) -> Arc<[Line]> {
-    let of = |(at, format): (usize, &&'static dyn Format)| {
-        let formats = 1 << (at & 63);
-        let fields = format.fields().iter().map(move |name| Line { name, begins: false, formats });
-        fields.chain(format.prefixes().iter().map(move |name| Line { name, begins: true, formats }))
-    };
-    formats.iter().enumerate().flat_map(of).collect()
+impl Lines {
+    /// The fields of all of them.
+    fn of(formats: &[&'static dyn Format]) -> Arc<Self> {
+        let (mut names, mut beginnings) = (Vec::new(), Vec::new());
+        for (at, format) in formats.iter().enumerate() {
+            let formats = 1 << (at & 63);
+            for name in format.fields() {
+                names.resize_with(names.len().max(name.len() + 1), Vec::new);
+                names.iter_mut().skip(name.len()).take(1).for_each(|same| same.push(Line { name, formats }));
+            }
+            beginnings.extend(format.prefixes().iter().map(|name| Line { name, formats }));
+        }
+        Arc::new(Self { names, beginnings })
+    }
 }
 
 impl Selection {
@@ -78,7 +90,7 @@ impl Selection {
         let told = selected.len();
         let others = FORMATS.into_iter().filter(|format| !selected.iter().any(|other| other.name() == format.name()));
         let formats: Arc<[_]> = selected.iter().copied().chain(others).collect();
-        Ok(Self { lines: lines(&formats), formats, told, level })
+        Ok(Self { lines: Lines::of(&formats), formats, told, level })
     }
 
     /// Whether findings on this format are wanted.
@@ -93,11 +105,13 @@ impl Selection {
 
     /// The formats that have a field of this name, by their places: a bit for each.
     pub(super) fn formats_of(&self, name: &[u8]) -> u64 {
-        let of = |line: &&Line| {
-            let name = if line.begins { name.get(..line.name.len()).unwrap_or_default() } else { name };
-            name.eq_ignore_ascii_case(line.name.as_bytes())
-        };
-        self.lines.iter().filter(of).fold(0, |all, line| all | line.formats)
+        let named = self.lines.names.get(name.len()).into_iter().flatten();
+        let begun = self.lines.beginnings.iter();
+        let named = named.filter(|line| is_named(name, line.name));
+        let begun = begun.filter(|line| {
+            name.get(..line.name.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(line.name.as_bytes()))
+        });
+        named.chain(begun).fold(0, |all, line| all | line.formats)
     }
 
     /// Names of the fields that have to stay readable, lower case.
@@ -114,7 +128,7 @@ impl Selection {
 impl Default for Selection {
     fn default() -> Self {
         let level = Level::default();
-        Self { formats: FORMATS.into(), told: FORMATS.len(), level, lines: lines(&FORMATS) }
+        Self { formats: FORMATS.into(), told: FORMATS.len(), level, lines: Lines::of(&FORMATS) }
     }
 }
 

@@ -1,13 +1,11 @@
 //! Heads for the tests of the formats.
 
-use bytes::Bytes;
-
 use super::format::{Comparison, Fault, Fields, Format, Identity, Level, Reading, Status};
+use crate::exchange::FieldLines;
 
 /// Fields as they cross the socket.
-pub(super) fn head(fields: &[(&str, &str)]) -> Vec<(Bytes, Bytes)> {
-    let bytes = |text: &str| Bytes::copy_from_slice(text.as_bytes());
-    fields.iter().map(|(name, value)| (bytes(name), bytes(value))).collect()
+pub(super) fn head(fields: &[(&str, &str)]) -> FieldLines {
+    fields.iter().copied().collect()
 }
 
 /// What these fields are read as.

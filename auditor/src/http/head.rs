@@ -4,17 +4,18 @@
 //! nobody asks for. So it is asked for the first line alone, and the lines of the fields that are needed are put straight.
 
 use std::borrow::Cow;
-use std::sync::Arc;
+use std::ops::Range;
 
-use bytes::Bytes;
 use memchr::memchr;
 
 use super::fields::{Field, Structural};
-use super::lines::Noted;
-use super::{Body, Kind, Policy, affinity, mask, method};
-use crate::exchange::RequestHead;
+use super::first_line::FirstLine;
+use super::lines::{Line, Noted};
+use super::{Body, Kind, Policy, affinity, mask, method, replace};
+use crate::exchange::{FieldLines, RequestHead};
 
-/// Audited fields of one request that are kept. A head has room for thousands of empty ones, and each costs 64 bytes.
+/// Audited fields of one request that are kept. A head has room for thousands of empty ones, and each is looked at again
+/// and again.
 const MOST_FIELDS: usize = 512;
 
 /// A head that no reading makes sense of: nothing may be concluded from it.
@@ -116,21 +117,26 @@ pub fn parse_request(
     noted: Option<&Noted>,
     policy: &Policy,
 ) -> Result<ParsedRequest, Unparsable> {
-    let lines = match noted {
-        Some(noted) => Lines::noted(bytes, noted),
-        None => Lines::read(bytes, whole, Kind::Request, policy)?,
+    let Some(noted) = noted else {
+        let (start, lines) = straighten(bytes, whole, Kind::Request, policy)?;
+        return odd_request(start, lines.iter().map(Folded::line));
     };
-    if lines.start.starts_with(b"PRI * HTTP/2.0") {
-        let framing = Framing::Unclear;
-        return Ok(ParsedRequest {
-            head: RequestHead::default(),
-            crowded: false,
-            framing,
-            upgrade: None,
-            http2_preface: true,
-        });
+    let Some(FirstLine::Request { method, path, query, minor_version }) = noted.first() else {
+        return odd_request(first_of(bytes), noted.lines(bytes));
+    };
+    let part = |part: &Range<usize>| bytes.get(part.clone()).unwrap_or_default();
+    // It is printable ASCII.
+    let path = std::str::from_utf8(part(path)).unwrap_or_default();
+    Ok(request((*method).into(), path, part(query), *minor_version, noted.lines(bytes)))
+}
+
+/// With whatever first line.
+fn odd_request<'a>(start: &[u8], lines: impl Iterator<Item = Line<'a>> + Clone) -> Result<ParsedRequest, Unparsable> {
+    if start.starts_with(b"PRI * HTTP/2.0") {
+        let (head, framing) = (RequestHead::default(), Framing::Unclear);
+        return Ok(ParsedRequest { head, crowded: false, framing, upgrade: None, http2_preface: true });
     }
-    let start = lines.start();
+    let start = text(start);
     let mut request = httparse::Request::new(&mut []);
     let mut config = httparse::ParserConfig::default();
     config.allow_multiple_spaces_in_request_line_delimiters(true);
@@ -142,20 +148,40 @@ pub fn parse_request(
     let (target, query) = target.split_once(['?', '#']).unwrap_or((target, ""));
     // Whom to connect to is masked.
     let path = if method == "CONNECT" { "*" } else { path(target) };
-    let (fields, crowded) = lines.audited();
-    let structure = Structure::of(&lines);
-    let text = |value: &[u8]| String::from_utf8_lossy(value).into();
+    let method = method::known(method).map_or_else(|| method.to_owned().into(), Cow::from);
+    Ok(self::request(method, path, query.as_bytes(), minor_version, lines))
+}
+
+/// With this first line.
+fn request<'a>(
+    method: Cow<'static, str>,
+    path: &str,
+    query: &[u8],
+    minor_version: u8,
+    lines: impl Iterator<Item = Line<'a>> + Clone,
+) -> ParsedRequest {
+    let mut structure = Structure::default();
+    let mut count = 0;
+    for line in lines.clone() {
+        structure.add(&line);
+        count += usize::from(line.field.audited);
+    }
+    let audited = lines.clone().filter(|line| line.field.audited).take(MOST_FIELDS);
+    let text =
+        |value: &[u8]| std::str::from_utf8(value).map_or_else(|_| String::from_utf8_lossy(value).into(), Box::from);
     let head = RequestHead {
-        method: method::known(method).map_or_else(|| method.to_owned().into(), Cow::from),
         path: path.into(),
         minor_version,
         host: structure.host.as_deref().map(text),
         user_agent: structure.user_agent.as_deref().map(|value| text(value.get(..256).unwrap_or(value))),
-        fields,
-        affinity: affinity::values(path, query.as_bytes(), lines.iter().map(|(_, value, field)| (field, value))),
+        fields: FieldLines::gather(audited.map(|line| (line.name, line.value)), |value| {
+            replace::others(value, b'?', is_legal)
+        }),
+        affinity: affinity::values(path, query, lines.map(|line| (line.field, line.value))),
+        method,
     };
-    let upgrade = if method == "CONNECT" { Some(Upgrade::Connect) } else { structure.upgrade };
-    Ok(ParsedRequest { head, crowded, framing: structure.framing(), upgrade, http2_preface: false })
+    let upgrade = if head.method == "CONNECT" { Some(Upgrade::Connect) } else { structure.upgrade };
+    ParsedRequest { head, crowded: count > MOST_FIELDS, framing: structure.framing(), upgrade, http2_preface: false }
 }
 
 /// Reads the head of a response; `noted` as for a request.
@@ -163,17 +189,33 @@ pub fn parse_request(
 /// # Errors
 /// When it makes no sense.
 pub fn parse_response(bytes: &[u8], noted: Option<&Noted>, policy: &Policy) -> Result<ParsedResponse, Unparsable> {
-    let lines = match noted {
-        Some(noted) => Lines::noted(bytes, noted),
-        None => Lines::read(bytes, true, Kind::Response, policy)?,
+    let Some(noted) = noted else {
+        let (start, lines) = straighten(bytes, true, Kind::Response, policy)?;
+        let framing = Structure::of(lines.iter().map(Folded::line)).framing();
+        return Ok(ParsedResponse { status: odd_status(start)?, framing });
     };
-    let start = lines.start();
+    let status = match noted.first() {
+        Some(FirstLine::Response { status }) => *status,
+        _ => odd_status(first_of(bytes))?,
+    };
+    Ok(ParsedResponse { status, framing: Structure::of(noted.lines(bytes)).framing() })
+}
+
+fn odd_status(start: &[u8]) -> Result<u16, httparse::Error> {
+    let start = text(start);
     let mut response = httparse::Response::new(&mut []);
     let mut config = httparse::ParserConfig::default();
     config.allow_multiple_spaces_in_response_status_delimiters(true);
     config.parse_response(&mut response, &start)?;
-    let status = response.code.ok_or(httparse::Error::Status)?;
-    Ok(ParsedResponse { status, framing: Structure::of(&lines).framing() })
+    response.code.ok_or(httparse::Error::Status)
+}
+
+/// What `httparse` is to read.
+fn text(start: &[u8]) -> Cow<'_, [u8]> {
+    if std::str::from_utf8(start).is_ok() {
+        return start.into();
+    }
+    start.iter().map(|&byte| if byte.is_ascii() { byte } else { b'_' }).collect()
 }
 
 /// An absolute target's path; its authority is masked.
@@ -200,32 +242,38 @@ struct Structure<'a> {
 }
 
 impl<'a> Structure<'a> {
-    fn of(lines: &'a Lines<'_>) -> Self {
+    fn of(lines: impl Iterator<Item = Line<'a>>) -> Self {
         let mut all = Self::default();
-        for (what, value) in lines.iter().filter_map(|(_, value, field)| Some((field.structural?, value))) {
-            match what {
-                Structural::Host if all.host.is_none() => all.host = Some(legal(value)),
-                Structural::UserAgent if all.user_agent.is_none() => all.user_agent = Some(legal(value)),
-                Structural::Upgrade => {
-                    let value = legal(value);
-                    let mut parts = value.split(|&byte| byte == b',');
-                    let http2 = parts.any(|part| part.trim_ascii().eq_ignore_ascii_case(b"h2c"));
-                    all.upgrade = Some(if http2 { Upgrade::Http2 } else { Upgrade::Other });
-                }
-                Structural::TransferEncoding => {
-                    let value = legal(value);
-                    let last = value.rsplit(|&byte| byte == b',').next().unwrap_or_default();
-                    all.chunked = Some(last.trim_ascii().eq_ignore_ascii_case(b"chunked"));
-                }
-                Structural::ContentLength => legal(value).split(|&byte| byte == b',').for_each(|v| all.length(v)),
-                _ => {}
-            }
-        }
+        lines.for_each(|line| all.add(&line));
         all
     }
 
-    fn length(&mut self, value: &[u8]) {
-        self.length = match (digits(value.trim_ascii()), self.length) {
+    fn add(&mut self, line: &Line<'a>) {
+        let value = line.value;
+        match line.field.structural {
+            Some(Structural::Host) if self.host.is_none() => self.host = Some(legal(value)),
+            Some(Structural::UserAgent) if self.user_agent.is_none() => self.user_agent = Some(legal(value)),
+            Some(Structural::Upgrade) => {
+                let value = legal(value);
+                let mut parts = value.split(|&byte| byte == b',');
+                let http2 = parts.any(|part| part.trim_ascii().eq_ignore_ascii_case(b"h2c"));
+                self.upgrade = Some(if http2 { Upgrade::Http2 } else { Upgrade::Other });
+            }
+            Some(Structural::TransferEncoding) => {
+                let value = legal(value);
+                let last = value.rsplit(|&byte| byte == b',').next().unwrap_or_default();
+                self.chunked = Some(last.trim_ascii().eq_ignore_ascii_case(b"chunked"));
+            }
+            Some(Structural::ContentLength) => match digits(value) {
+                Some(length) => self.length(Some(length)),
+                None => legal(value).split(|&byte| byte == b',').for_each(|v| self.length(digits(v.trim_ascii()))),
+            },
+            _ => {}
+        }
+    }
+
+    fn length(&mut self, value: Option<u64>) {
+        self.length = match (value, self.length) {
             (None, _) => Some(Err(())),
             (Some(value), None) => Some(Ok(value)),
             (Some(value), Some(Ok(before))) if value == before => self.length,
@@ -245,120 +293,87 @@ impl<'a> Structure<'a> {
 }
 
 fn digits(value: &[u8]) -> Option<u64> {
-    if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
-        return None;
-    }
-    std::str::from_utf8(value).ok()?.parse().ok()
+    let digit = |value: u64, digit: &u8| value.checked_mul(10)?.checked_add(char::from(*digit).to_digit(10)?.into());
+    value.iter().try_fold(0, digit).filter(|_| !value.is_empty())
 }
 
-/// A head put straight: the start line and the lines of the listed fields, unfolded.
-struct Lines<'a> {
-    start: &'a [u8],
-    /// Where they were noted, those of this head.
-    noted: Option<(&'a Noted, &'a [u8])>,
-    /// Otherwise, as they were read.
-    read: Vec<Line<'a>>,
-}
-
-struct Line<'a> {
+/// A line whose value may go on in the lines after it.
+struct Folded<'a> {
     name: &'a [u8],
     value: Cow<'a, [u8]>,
     field: Field,
 }
 
-impl<'a> Lines<'a> {
-    fn noted(head: &'a [u8], noted: &'a Noted) -> Self {
-        let start = split(head).next().unwrap_or_default().trim_ascii();
-        Self { start, noted: Some((noted, head)), read: Vec::new() }
-    }
-
-    /// Names and values.
-    fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8], Field)> {
-        let read = self.read.iter().map(|line| (line.name, &*line.value, line.field));
-        self.noted.into_iter().flat_map(|(noted, head)| noted.lines(head)).chain(read)
-    }
-
-    fn read(bytes: &'a [u8], whole: bool, kind: Kind, policy: &Policy) -> Result<Self, Unparsable> {
-        let mut lines = split(bytes).filter(|line| whole || line.ends_with(b"\n"));
-        let start = lines.next().unwrap_or_default().trim_ascii();
-        let mut fields: Vec<Line<'_>> = Vec::new();
-        let needed = |field: &Field| kind == Kind::Request || field.structural.is_some();
-        // Whether a folded line continues the last of `fields`, a field that is not needed, or no field at all.
-        let mut last = Last::Start;
-        for line in lines {
-            let folded = line.first().is_some_and(|&byte| byte == b' ' || byte == b'\t');
-            let line = line.trim_ascii_end();
-            if line.is_empty() && !folded {
-                continue;
-            }
-            if folded {
-                match (last, fields.last_mut()) {
-                    (Last::Start, _) => return Err(Unparsable::Ambiguous),
-                    (Last::Needed, Some(Line { value, .. })) => {
-                        let value = value.to_mut();
-                        value.push(b' ');
-                        value.extend_from_slice(line.trim_ascii());
-                    }
-                    _ => {}
-                }
-                continue;
-            }
-            let (name, value) = match memchr(b':', line) {
-                Some(colon) => (line.get(..colon).unwrap_or_default(), line.get(colon + 1..).unwrap_or_default()),
-                None => (line, b"".as_slice()),
-            };
-            let is_name = name.len() < line.len();
-            let name = name.trim_ascii();
-            let is_name = is_name && name.iter().all(|&byte| mask::is_token(byte));
-            if is_name && let Some(field) = policy.field(name).filter(needed) {
-                fields.push(Line { name, value: value.trim_ascii().into(), field });
-                last = Last::Needed;
-            } else if !is_name && kind == Kind::Request && policy.mentions_audited(line) {
-                return Err(Unparsable::Ambiguous);
-            } else {
-                last = Last::Skipped;
-            }
-        }
-        Ok(Self { start, noted: None, read: fields })
-    }
-
-    /// What `httparse` is to read.
-    fn start(&self) -> Cow<'a, [u8]> {
-        if std::str::from_utf8(self.start).is_ok() {
-            return self.start.into();
-        }
-        self.start.iter().map(|&byte| if byte.is_ascii() { byte } else { b'_' }).collect()
-    }
-
-    /// Names and values of the audited fields: slices of one piece of memory, since many requests are held; and whether
-    /// there are more than are kept.
-    fn audited(&self) -> (Arc<[(Bytes, Bytes)]>, bool) {
-        let audited = || self.iter().filter(|(_, _, field)| field.audited);
-        let (count, size) =
-            audited().fold((0, 0), |(count, size), (name, value, _)| (count + 1, size + name.len() + value.len()));
-        let mut all = Vec::with_capacity(size);
-        let kept = || audited().take(MOST_FIELDS);
-        for (name, value, _) in kept() {
-            all.extend_from_slice(name);
-            all.extend(value.iter().map(legal_byte));
-        }
-        let (mut all, mut kept) = (Bytes::from(all), kept());
-        let mut field = |_| {
-            let (name, value, _) = kept.next().unwrap_or_default();
-            (all.split_to(name.len()), all.split_to(value.len()))
-        };
-        ((0..count.min(MOST_FIELDS)).map(&mut field).collect(), count > MOST_FIELDS)
+impl Folded<'_> {
+    fn line(&self) -> Line<'_> {
+        Line { name: self.name, value: &self.value, field: self.field }
     }
 }
 
-/// A value as it is read.
-fn legal(value: &[u8]) -> Cow<'_, [u8]> {
-    let value = value.trim_ascii();
-    if value.iter().all(|byte| legal_byte(byte) == *byte) {
-        value.into()
-    } else {
-        value.iter().map(legal_byte).collect()
+/// The first line of a head, without white space around it.
+fn first_of(bytes: &[u8]) -> &[u8] {
+    split(bytes).next().unwrap_or_default().trim_ascii()
+}
+
+/// A head put straight: the first line, and the lines of the listed fields, unfolded.
+fn straighten<'a>(
+    bytes: &'a [u8],
+    whole: bool,
+    kind: Kind,
+    policy: &Policy,
+) -> Result<(&'a [u8], Vec<Folded<'a>>), Unparsable> {
+    let mut lines = split(bytes).filter(|line| whole || line.ends_with(b"\n"));
+    let start = lines.next().unwrap_or_default().trim_ascii();
+    let mut fields: Vec<Folded<'_>> = Vec::new();
+    let needed = |field: &Field| kind == Kind::Request || field.structural.is_some();
+    // Whether a folded line continues the last of `fields`, a field that is not needed, or no field at all.
+    let mut last = Last::Start;
+    for line in lines {
+        let folded = line.first().is_some_and(|&byte| byte == b' ' || byte == b'\t');
+        let line = line.trim_ascii_end();
+        if line.is_empty() && !folded {
+            continue;
+        }
+        if folded {
+            match (last, fields.last_mut()) {
+                (Last::Start, _) => return Err(Unparsable::Ambiguous),
+                (Last::Needed, Some(Folded { value, .. })) => {
+                    let value = value.to_mut();
+                    value.push(b' ');
+                    value.extend_from_slice(line.trim_ascii());
+                }
+                _ => {}
+            }
+            continue;
+        }
+        let (name, value) = match memchr(b':', line) {
+            Some(colon) => (line.get(..colon).unwrap_or_default(), line.get(colon + 1..).unwrap_or_default()),
+            None => (line, b"".as_slice()),
+        };
+        let is_name = name.len() < line.len();
+        let name = name.trim_ascii();
+        let is_name = is_name && name.iter().all(|&byte| mask::is_token(byte));
+        if is_name && let Some(field) = policy.field(name).filter(needed) {
+            fields.push(Folded { name, value: value.trim_ascii().into(), field });
+            last = Last::Needed;
+        } else if !is_name && kind == Kind::Request && policy.mentions_audited(line) {
+            return Err(Unparsable::Ambiguous);
+        } else {
+            last = Last::Skipped;
+        }
     }
+    Ok((start, fields))
+}
+
+/// A value as it is read; what is noted of it has no white space around it.
+fn legal(value: &[u8]) -> Cow<'_, [u8]> {
+    // All of them are looked at: most values are short, and have none that is odd.
+    if value.iter().fold(u8::MAX, |legal, byte| legal & is_legal(*byte)) != 0 {
+        return value.into();
+    }
+    let mut value = value.to_vec();
+    replace::others(&mut value, b'?', is_legal);
+    value.into()
 }
 
 /// The lines, each with its end.
@@ -372,8 +387,8 @@ fn split(mut bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 /// A control byte makes any value malformed, and so does a question mark any audited value.
-fn legal_byte(byte: &u8) -> u8 {
-    if byte.is_ascii_control() && *byte != b'\t' { b'?' } else { *byte }
+fn is_legal(byte: u8) -> u8 {
+    !(replace::is_within(byte, 0, b' ') | replace::is(byte, 0x7f)) | replace::is(byte, b'\t')
 }
 
 #[derive(Clone, Copy)]

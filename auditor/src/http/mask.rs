@@ -6,17 +6,16 @@
 //! a value that can be compared (see [`super::masking`]). Of a field name, which may turn out to be no name for want of a
 //! colon, only what begins the name of a listed field stays; the rest is `_`, which no such name has.
 
-use memchr::{memchr, memchr3};
+use memchr::memchr;
 
 use super::fields::{Field, Treatment};
+use super::first_line::{self, FirstLine};
 use super::lines::Noted;
 use super::masking::{Hash, MASKED, ValueMask};
 use super::method::FirstWord;
-use super::policy::Policy;
+use super::policy::{self, Policy};
 use super::trie::{At, Trie};
 
-/// Bytes that are looked at at once: what a line costs must not grow with those behind it.
-const NEAR: usize = 256;
 /// Stands for a byte of a field name.
 const MASKED_NAME: u8 = b'_';
 /// Stands for a byte of a body, or of anything that is not understood.
@@ -108,17 +107,34 @@ impl HeadMask {
     }
 
     /// Walks and masks `bytes` from `at` on, until there is more to say than that they belong to the head.
+    ///
+    /// Lines that are as they should be, and in the record as a whole, are taken as a whole; of any other one every byte.
     pub(super) fn walk(&mut self, bytes: &mut [u8], at: &mut usize, policy: &Policy, noted: &mut Noted) -> Verdict {
         let begin = *at;
-        self.straight &= self.place == Place::Before;
         noted.clear();
+        self.straight &= self.place == Place::Before;
+        if self.place == Place::Before
+            && let Some((first, length)) = first_line::read(bytes.get_mut(begin..).unwrap_or_default(), policy)
+        {
+            self.kind = if matches!(first, FirstLine::Request { .. }) { Kind::Request } else { Kind::Response };
+            self.place = Place::LineStart;
+            noted.begin(first);
+            *at += length;
+        }
         loop {
-            let walked = *at - begin;
-            let rest = bytes.get_mut(*at..).unwrap_or_default();
-            *at += match self.place {
-                Place::LineStart => self.lines(rest, walked, policy, noted),
-                _ => self.run(rest, policy),
-            };
+            if self.place == Place::LineStart {
+                let rest = bytes.get_mut(*at..).unwrap_or_default();
+                *at += self.lines(rest, *at - begin, policy, noted);
+                let end = match bytes.get(*at..) {
+                    Some([b'\n', ..]) => 1,
+                    Some([b'\r', b'\n', ..]) => 2,
+                    _ => 0,
+                };
+                *at += end;
+                if end > 0 {
+                    return Verdict::Complete;
+                }
+            }
             let Some((before, [byte, ..])) = bytes.split_at_mut_checked(*at) else { return Verdict::Within };
             *at += 1;
             let verdict = self.step(byte, policy);
@@ -134,67 +150,27 @@ impl HeadMask {
         }
     }
 
-    /// Masks at once the bytes that leave the walk where it is; says how many. The same as [`Self::step`] for each.
-    fn run(&mut self, bytes: &mut [u8], policy: &Policy) -> usize {
-        let until = |ends: fn(u8) -> bool| bytes.iter().position(|byte| ends(*byte)).unwrap_or(bytes.len());
-        match self.place {
-            Place::Before | Place::FirstWord => {
-                let words = policy.first_words();
-                let known = bytes.iter().map_while(|byte| {
-                    self.word = words.step(self.word, *byte)?;
-                    self.place = Place::FirstWord;
-                    Some(())
-                });
-                known.count()
-            }
-            Place::Version(0) if bytes.starts_with(b"HTTP/1.1") => {
-                self.place = Place::Version(8);
-                8
-            }
-            Place::Status(0) if matches!(bytes, [b'0'..=b'9', b'0'..=b'9', b'0'..=b'9', ..]) => {
-                self.place = Place::Status(3);
-                3
-            }
-            Place::Path => until(|byte| is_blank(byte) || matches!(byte, b'\n' | b'?' | b'#')),
-            Place::Name => self.run_of_name(bytes, policy),
-            Place::Value if self.value.keeps() => memchr(b'\n', bytes).unwrap_or(bytes.len()),
-            Place::Reason | Place::Value if self.place == Place::Reason || self.value.masks() => {
-                let line = memchr(b'\n', bytes).unwrap_or(bytes.len());
-                mask_words(bytes.get_mut(..line).unwrap_or_default());
-                line
-            }
-            Place::Value | Place::Query => {
-                let word = length_of_word(bytes);
-                self.value.run(bytes.get_mut(..word).unwrap_or_default(), policy.masking())
-            }
-            _ => 0,
-        }
-    }
-
-    /// Masks whole lines of fields at once, as long as they are as they should be; of one whose words can be compared only
-    /// the name. Says how many bytes. The same as [`Self::step`] for each.
+    /// Masks whole lines of fields, as long as they are as they should be; says how many bytes. The same as [`Self::step`]
+    /// for each.
+    #[inline(never)] // As the first line: together they run out of registers.
     fn lines(&mut self, bytes: &mut [u8], before: usize, policy: &Policy, noted: &mut Noted) -> usize {
         let mut at = 0;
-        while let Some(rest) = bytes.get_mut(at..)
-            && let Some(end) = memchr(b'\n', rest)
-            && let Some(colon) = rest.iter().position(|byte| !is_token(*byte)).filter(|colon| *colon > 0)
-            && let Some((name, [b':', value @ ..])) =
-                rest.get_mut(..end).and_then(|line| line.split_at_mut_checked(colon))
+        while let Some(line) = bytes.get_mut(at..)
+            && let Some(policy::Name { length, known, field }) = policy.name(line)
+            && let Some((name, [_, value @ ..])) = line.split_at_mut_checked(length)
+            && let Some(end) = memchr(b'\n', value)
         {
-            let (known, listed) = policy.known(name);
             name.get_mut(known..).unwrap_or_default().fill(MASKED_NAME);
-            let field = listed.filter(|field| self.needs(field));
-            if let Some(field) = field {
-                noted.push(before + at, before + at + colon, before + at + end, field);
-            }
+            let field = field.filter(|field| self.needs(field));
+            let value = value.get_mut(..end).unwrap_or_default();
             self.value = ValueMask::new(field.unwrap_or_default().treatment);
-            if self.value.masks() {
-                mask_words(value);
-            } else if !self.value.keeps() {
-                self.place = Place::Value;
-                return at + colon + 1;
+            self.value.line(value, policy.masking());
+            if let Some(field) = field {
+                let (begin, value) = (before + at, value.trim_ascii_end());
+                let value_end = begin + length + 1 + value.len();
+                noted.push(begin..begin + length, value_end - value.trim_ascii_start().len()..value_end, field);
             }
-            at += end + 1;
+            at += length + 1 + end + 1;
         }
         at
     }
@@ -204,20 +180,9 @@ impl HeadMask {
         self.kind == Kind::Request || field.structural.is_some()
     }
 
-    fn run_of_name(&mut self, bytes: &mut [u8], policy: &Policy) -> usize {
-        if self.name.spaced {
-            return 0;
-        }
-        let token = bytes.iter().position(|byte| !is_token(*byte)).unwrap_or(bytes.len());
-        for byte in bytes.iter_mut().take(token) {
-            if !self.name.push(*byte, policy) {
-                *byte = MASKED_NAME;
-            }
-        }
-        token
-    }
-
     /// Masks one byte in place.
+    #[cold]
+    #[inline(never)]
     fn step(&mut self, byte: &mut u8, policy: &Policy) -> Verdict {
         match self.place {
             Place::Before | Place::FirstWord => self.first_word(byte, policy),
@@ -416,23 +381,6 @@ fn version_accepts(at: usize, byte: u8) -> bool {
         6 => byte == b'.',
         _ => false,
     }
-}
-
-/// White space within a line, and what ends it with a line feed.
-fn is_blank(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\t' | b'\r')
-}
-
-/// Bytes before white space, or so many of them that it makes no difference.
-fn length_of_word(bytes: &[u8]) -> usize {
-    let near = bytes.get(..NEAR).unwrap_or(bytes);
-    let end = memchr3(b' ', b'\t', b'\r', near).unwrap_or(near.len());
-    memchr(b'\n', near.get(..end).unwrap_or_default()).unwrap_or(end)
-}
-
-/// All that is not white space.
-fn mask_words(bytes: &mut [u8]) {
-    bytes.iter_mut().for_each(|byte| *byte = if is_blank(*byte) { *byte } else { MASKED });
 }
 
 /// RFC 9110 `tchar`.

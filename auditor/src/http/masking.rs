@@ -11,10 +11,11 @@
 
 use std::hash::Hasher;
 
-use memchr::{memchr, memchr2};
+use memchr::{memchr, memchr3};
 use siphasher::sip::SipHasher24;
 
 use super::fields::Treatment;
+use super::replace::{self, is, is_within};
 
 /// Stands for a byte of a value, a query or a reason phrase. No hash contains it.
 pub(super) const MASKED: u8 = b'x';
@@ -27,7 +28,7 @@ pub(super) const WORD_MIN: usize = 4;
 /// Words that many requests have, or that say what the next one is.
 const TRIVIAL: [&[u8]; 10] =
     [b"true", b"false", b"null", b"none", b"undefined", b"unknown", b"basic", b"bearer", b"digest", b"token"];
-/// Bytes of a word that are hashed at once; no trivial word is as long.
+/// Bytes of a word that comes byte by byte that are hashed at once; no trivial word is as long.
 const CHUNK: usize = 16;
 
 /// A secret of one run, from the live source. It is never stored, nor shown.
@@ -77,47 +78,49 @@ impl ValueMask {
         self.treatment == Treatment::Keep
     }
 
-    pub(super) fn masks(&self) -> bool {
-        self.treatment == Treatment::Mask
-    }
-
-    /// Masks the beginning of `bytes`, which have no white space, up to where a pair begins or goes on; says how many.
-    pub(super) fn run(&mut self, bytes: &mut [u8], masking: &Masking) -> usize {
-        let until = |end: Option<usize>| end.unwrap_or(bytes.len());
-        let (run, is_word) = match self.treatment {
-            Treatment::Keep => return bytes.len(),
-            Treatment::Mask => (bytes.len(), false),
-            Treatment::Words => (bytes.len(), true),
-            Treatment::Pairs(separator) if self.named => (until(memchr(separator, bytes)), true),
-            Treatment::Pairs(separator) => (until(memchr2(separator, b'=', bytes)), false),
-        };
-        let bytes = bytes.get_mut(..run).unwrap_or_default();
-        match masking {
-            // Whatever it is, masking it once more changes nothing.
-            Masking::Done if is_word => {
-                let others = bytes.iter_mut().filter(|byte| !may_be_masked(**byte));
-                others.for_each(|byte| *byte = MASKED);
-                return run;
+    /// Masks the rest of a line of the value, where none of it went before. The same as [`Self::walk`] for each byte.
+    pub(super) fn line(&mut self, bytes: &mut [u8], masking: &Masking) {
+        match self.treatment {
+            Treatment::Keep => {}
+            Treatment::Mask => mask_words(bytes),
+            Treatment::Words => hash_words(bytes, masking),
+            Treatment::Pairs(separator) => {
+                let mut rest = Some(bytes);
+                while let Some(bytes) = rest {
+                    let (pair, others) = split(bytes, memchr(separator, bytes));
+                    let (name, value) = split(pair, memchr(b'=', pair));
+                    mask_words(name);
+                    self.named = value.is_some();
+                    hash_words(value.unwrap_or_default(), masking);
+                    rest = others;
+                }
             }
-            Masking::Keyed(key) if is_word && run > 0 => {
-                self.word.get_or_insert_with(|| HashedWord::new(key)).extend(bytes);
-            }
-            _ => {}
         }
-        bytes.fill(MASKED);
-        run
     }
 
     /// Masks a byte of the value, white space excepted. Says whether it ends a word, as white space does.
     pub(super) fn walk(&mut self, byte: &mut u8, masking: &Masking) -> bool {
-        match (self.treatment, *byte) {
-            (Treatment::Pairs(separator), b) if b == separator => {
+        let is_word = match self.treatment {
+            Treatment::Keep => return false,
+            Treatment::Mask => false,
+            Treatment::Words => true,
+            Treatment::Pairs(separator) if *byte == separator => {
                 self.named = false;
                 return true;
             }
-            (Treatment::Pairs(_), b'=') if !self.named => self.named = true,
-            _ => _ = self.run(std::slice::from_mut(byte), masking),
+            Treatment::Pairs(_) if *byte == b'=' && !self.named => {
+                self.named = true;
+                return false;
+            }
+            Treatment::Pairs(_) => self.named,
+        };
+        match masking {
+            // Whatever it is, masking it once more changes nothing.
+            Masking::Done if is_word && may_be_masked(*byte) != 0 => return false,
+            Masking::Keyed(key) if is_word => self.word.get_or_insert_with(|| HashedWord::new(key)).push(*byte),
+            _ => {}
         }
+        *byte = MASKED;
         false
     }
 
@@ -141,16 +144,12 @@ impl HashedWord {
         Self { hasher: SipHasher24::new_with_key(&key.0), length: 0, chunk: [0; CHUNK] }
     }
 
-    fn extend(&mut self, mut bytes: &[u8]) {
-        while !bytes.is_empty() {
-            let room = self.chunk.get_mut(self.length % CHUNK..).unwrap_or_default();
-            let (now, later) = bytes.split_at(room.len().min(bytes.len()));
-            room.get_mut(..now.len()).unwrap_or_default().copy_from_slice(now);
-            self.length += now.len();
-            bytes = later;
-            if self.length.is_multiple_of(CHUNK) {
-                self.hasher.write(&self.chunk);
-            }
+    fn push(&mut self, byte: u8) {
+        let at = self.length % CHUNK;
+        self.chunk.iter_mut().skip(at).take(1).for_each(|place| *place = byte);
+        self.length += 1;
+        if self.length.is_multiple_of(CHUNK) {
+            self.hasher.write(&self.chunk);
         }
     }
 
@@ -162,6 +161,43 @@ impl HashedWord {
     }
 }
 
+/// The bytes before `at`, and those after it if there is one.
+fn split(bytes: &mut [u8], at: Option<usize>) -> (&mut [u8], Option<&mut [u8]>) {
+    let (before, after) = bytes.split_at_mut(at.unwrap_or(bytes.len()));
+    (before, after.get_mut(1..))
+}
+
+/// White space within a line, and what ends it with a line feed.
+fn is_blank(byte: u8) -> u8 {
+    is(byte, b' ') | is(byte, b'\t') | is(byte, b'\r')
+}
+
+/// Masks all that is not white space.
+fn mask_words(bytes: &mut [u8]) {
+    replace::others(bytes, MASKED, is_blank);
+}
+
+/// Replaces words that can be compared.
+fn hash_words(mut bytes: &mut [u8], masking: &Masking) {
+    let key = match masking {
+        Masking::Keyed(key) => key,
+        Masking::Blank => return mask_words(bytes),
+        Masking::Done => {
+            return replace::others(bytes, MASKED, |byte| may_be_masked(byte) | is_blank(byte));
+        }
+    };
+    while !bytes.is_empty() {
+        let end = memchr3(b' ', b'\t', b'\r', bytes).unwrap_or(bytes.len());
+        let (word, rest) = bytes.split_at_mut(end);
+        let hash = Hash::of(word, key);
+        word.fill(MASKED);
+        if let Some(hash) = hash {
+            hash.write(word);
+        }
+        bytes = rest.get_mut(1..).unwrap_or_default();
+    }
+}
+
 /// What the last bytes of a word become.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Hash {
@@ -170,6 +206,15 @@ pub(super) struct Hash {
 }
 
 impl Hash {
+    /// Of a word; `None`: nothing of it stays.
+    fn of(word: &[u8], key: &Key) -> Option<Self> {
+        is_telling(word).then(|| {
+            let mut hasher = SipHasher24::new_with_key(&key.0);
+            hasher.write(word);
+            Self { bits: hasher.finish(), length: word.len().min(HASH_LEN) }
+        })
+    }
+
     /// How many bytes those are.
     pub(super) fn len(self) -> usize {
         self.length
@@ -186,13 +231,14 @@ impl Hash {
 }
 
 /// Whether a masked word may have it: of the alphabet, or what stands for any other byte.
-fn may_be_masked(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.')
+fn may_be_masked(byte: u8) -> u8 {
+    let letter = is_within(byte | 0x20, b'a', 26);
+    letter | is_within(byte, b'0', 10) | is(byte, b'-') | is(byte, b'_') | is(byte, b'.')
 }
 
 /// Whether a word in clear says something: it is not so short, or so common, that many have it.
 pub(super) fn is_telling(word: &[u8]) -> bool {
-    word.len() >= WORD_MIN && !TRIVIAL.iter().any(|trivial| trivial.eq_ignore_ascii_case(word))
+    word.len() >= CHUNK || word.len() >= WORD_MIN && !TRIVIAL.iter().any(|trivial| trivial.eq_ignore_ascii_case(word))
 }
 
 /// Whether a masked word can be compared.

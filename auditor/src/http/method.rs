@@ -65,7 +65,7 @@ pub(super) fn known(method: &str) -> Option<&'static str> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FirstWord {
     /// Of a request.
-    Method,
+    Method(&'static str),
     /// Of a request for a tunnel.
     Connect,
     /// Of a response.
@@ -76,7 +76,7 @@ pub(super) enum FirstWord {
 pub(super) fn first_words() -> Trie<FirstWord> {
     let versions = ["HTTP/1.0", "HTTP/1.1"];
     let mut words = Trie::new(METHODS.into_iter().chain(versions), false);
-    METHODS.iter().for_each(|method| words.insert(method, FirstWord::Method, false));
+    METHODS.iter().for_each(|method| words.insert(method, FirstWord::Method(method), false));
     words.insert("CONNECT", FirstWord::Connect, false);
     versions.iter().for_each(|version| words.insert(version, FirstWord::Version, false));
     words

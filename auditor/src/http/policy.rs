@@ -17,6 +17,15 @@ pub struct Policy {
     first_words: Trie<FirstWord>,
 }
 
+/// The name of a field.
+pub(super) struct Name {
+    pub(super) length: usize,
+    /// So many bytes of it a listed name begins with.
+    pub(super) known: usize,
+    /// If it is listed.
+    pub(super) field: Option<Field>,
+}
+
 impl Policy {
     /// With these fields, and those whose names begin like that, audited; both in lower case.
     pub fn new<'a>(
@@ -46,6 +55,12 @@ impl Policy {
         &self.first_words
     }
 
+    /// How many of these bytes are a first word, or begin one, and which word that is.
+    pub(super) fn first_word(&self, line: &[u8]) -> (usize, Option<FirstWord>) {
+        let (length, at) = self.first_words.walk(line);
+        (length, self.first_words.value(at))
+    }
+
     /// Before the first byte of a name.
     pub(super) const NAME: At = Trie::<Field>::ROOT;
 
@@ -59,19 +74,19 @@ impl Policy {
         self.fields.value(name)
     }
 
-    /// How many bytes of this name a listed one begins with, and the field, if that is all of them.
-    pub(super) fn known(&self, name: &[u8]) -> (usize, Option<Field>) {
-        let mut at = Self::NAME;
-        for (known, byte) in name.iter().enumerate() {
-            let Some(next) = self.narrow(at, *byte) else { return (known, None) };
-            at = next;
-        }
-        (name.len(), self.named(at))
+    /// The name that a line begins with; `None`: no colon follows it, or there is none.
+    pub(super) fn name(&self, line: &[u8]) -> Option<Name> {
+        let (known, at) = self.fields.walk(line);
+        let rest = line.get(known..).unwrap_or_default();
+        let length = known + rest.iter().position(|byte| !is_token(*byte))?;
+        let field = if length == known { self.named(at) } else { None };
+        (length > 0 && line.get(length) == Some(&b':')).then_some(Name { length, known, field })
     }
 
     /// The field of this name; `None`: it is not listed.
     pub(super) fn field(&self, name: &[u8]) -> Option<Field> {
-        self.known(name).1
+        let (known, at) = self.fields.walk(name);
+        if known == name.len() { self.named(at) } else { None }
     }
 
     /// Whether a line that is not a field line could still have been meant, and read by a lenient server, as an audited

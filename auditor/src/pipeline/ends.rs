@@ -117,7 +117,7 @@ fn common(request: &Request, common: &mut Vec<u8>) -> bool {
         add(value.as_deref().unwrap_or_default().as_bytes());
         add(&[u8::from(value.is_some())]);
     }
-    for (name, value) in &*head.fields {
+    for (name, value) in &head.fields {
         add(name);
         add(value);
     }

@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use auditor_ebpf::wire::{COUNTERS, Task};
-use bytes::Bytes;
 
 use super::{Back, Config};
 use crate::audit::Outcome;
@@ -181,7 +180,7 @@ impl Script {
                 minor_version: 1,
                 host: Some(say.host.into()),
                 user_agent: say.user_agent.map(Into::into),
-                fields: say.fields.into_iter().map(|(n, v)| (Bytes::from(n), Bytes::from(v))).collect(),
+                fields: say.fields.into_iter().collect(),
                 affinity: say.affinity,
             },
         };

@@ -135,7 +135,7 @@ fn request(row: &Exchange, id: ExchangeId, tgid: u32, time: u64) -> Request {
     let head = RequestHead {
         path: format!("/{}", row.operation.trim_start_matches('/')).into(),
         host: Some(row.peer.as_str().into()),
-        fields: if inbound { [("traceparent".into(), context.into())].into() } else { Default::default() },
+        fields: inbound.then_some(("traceparent", context)).into_iter().collect(),
         ..request.head
     };
     Request { process: ProcessId { tgid, start_ns: 1 }, head, ..request }

@@ -107,15 +107,12 @@ fn text(value: &[u8]) -> Box<str> {
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
-
     use super::*;
 
     const GOOD: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
     fn head(fields: &[(&'static str, &'static str)]) -> RequestHead {
-        let fields = fields.iter().map(|(n, v)| (Bytes::from_static(n.as_bytes()), Bytes::from_static(v.as_bytes())));
-        RequestHead { fields: fields.collect(), ..RequestHead::default() }
+        RequestHead { fields: fields.iter().copied().collect(), ..RequestHead::default() }
     }
 
     #[test]

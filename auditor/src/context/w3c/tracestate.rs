@@ -241,7 +241,7 @@ mod tests {
 
         #[test]
         fn any_bytes_will_do(lines: Vec<Vec<u8>>) {
-            let head: Vec<_> = lines.into_iter().map(|line| (bytes::Bytes::from_static(b"tracestate"), line.into())).collect();
+            let head = lines.into_iter().map(|line| ("tracestate", line)).collect();
             let state = TraceState::read(Fields(&head));
             prop_assert!(state.members.len() <= MOST && state.faults().len() <= 8);
         }

@@ -7,7 +7,7 @@ fn parse_request(bytes: &[u8], whole: bool) -> Result<ParsedRequest, Unparsable>
 }
 
 fn fields(text: &str) -> Vec<(String, String)> {
-    let text_of = |bytes: &Bytes| String::from_utf8(bytes.to_vec()).unwrap();
+    let text_of = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
     let parsed = parse_request(text.as_bytes(), true).unwrap();
     parsed.head.fields.iter().map(|(name, value)| (text_of(name), text_of(value))).collect()
 }

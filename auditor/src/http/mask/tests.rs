@@ -1,5 +1,7 @@
+use proptest::prelude::*;
+
 use super::*;
-use crate::http::{Key, Masking};
+use crate::http::{Key, Masking, parse_request, parse_response};
 use crate::testing::policy;
 
 fn mask(text: &str) -> (String, Option<Verdict>) {
@@ -15,17 +17,34 @@ fn mask_with(text: &str, masking: &Masking) -> (String, Option<Verdict>) {
 
 /// With so many bytes in sight at a time, of which those before stay within reach.
 fn mask_in_steps(text: &str, masking: &Masking, step: usize) -> (String, Option<Verdict>) {
+    let Masked { bytes, end, .. } = masked(text.as_bytes(), masking, &|seen| seen % step == 0);
+    (String::from_utf8(bytes).unwrap(), end)
+}
+
+struct Masked {
+    bytes: Vec<u8>,
+    end: Option<Verdict>,
+    mask: HeadMask,
+    noted: Noted,
+    /// The head, after empty lines.
+    head: std::ops::Range<usize>,
+}
+
+/// Where a record ends, as `is_end` says, and after the last byte.
+fn masked(bytes: &[u8], masking: &Masking, is_end: &dyn Fn(usize) -> bool) -> Masked {
     let policy = policy(*masking);
-    let mut mask = HeadMask::new();
-    let mut bytes = text.as_bytes().to_vec();
-    let (mut at, mut end) = (0, None);
-    for seen in (1..=bytes.len()).filter(|seen| seen % step == 0) {
+    let (mut mask, mut noted) = (HeadMask::new(), Noted::default());
+    let mut bytes = bytes.to_vec();
+    let (mut begin, mut at, mut end) = (0, 0, None);
+    let last = bytes.len();
+    for seen in (1..=last).filter(|seen| *seen == last || is_end(*seen)) {
         while at < seen && end.is_none() {
-            let verdict = mask.walk(&mut bytes[..seen], &mut at, &policy, &mut Noted::default());
+            let verdict = mask.walk(&mut bytes[..seen], &mut at, &policy, &mut noted);
             end = Some(verdict).filter(|verdict| matches!(verdict, Verdict::Complete | Verdict::NotHttp));
+            begin = if verdict == Verdict::Before { at } else { begin };
         }
     }
-    (String::from_utf8(bytes).unwrap(), end)
+    Masked { bytes, end, mask, noted, head: begin..at }
 }
 
 fn masks_to(text: &str, expected: &str, end: Verdict) {
@@ -133,4 +152,108 @@ fn what_a_lenient_server_may_read_as_an_audited_field_stays() {
 fn names_that_only_resemble_a_kept_one_are_masked() {
     let (masked, _) = mask("GET / HTTP/1.1\r\nhost x: s\r\nhos: s\r\nhostx: s\r\n: s\r\nho@st: s\r\n\r\n");
     assert!(!masked.contains(": s"), "{masked}");
+}
+
+/// Heads as they should be, and all that can be wrong with them.
+fn head() -> impl Strategy<Value = Vec<u8>> {
+    const FIRST: [&str; 12] = [
+        "GET /a/b HTTP/1.1",
+        "POST /a?b=hunter2&c HTTP/1.0",
+        "HEAD /a#b HTTP/1.1",
+        "GET  /a  HTTP/1.1",
+        "GET http://u:p@h/a?b HTTP/1.1",
+        "CONNECT h:1 HTTP/1.1",
+        "PRI * HTTP/2.0",
+        "GET /\u{e4}?a=\u{e4} HTTP/1.1",
+        "HTTP/1.1 200 OK then",
+        "HTTP/1.0 404",
+        "HTTP/1.1 20",
+        "HTTP/1.1  200\tOK",
+    ];
+    const PIECES: [&str; 34] = [
+        "Host",
+        "traceparent",
+        "Cookie",
+        "X-Request-Id",
+        "Authorization",
+        "uberctx-a",
+        "Accept",
+        "Content-Length",
+        "Transfer-Encoding",
+        "User-Agent",
+        "x-user",
+        "trace",
+        ":",
+        ": ",
+        ":",
+        ": ",
+        " ",
+        "\t",
+        "\r",
+        "\n",
+        "\r\n",
+        "\r\n",
+        "\r\n",
+        "=",
+        ";",
+        "&",
+        "5",
+        "chunked",
+        "Bearer",
+        "hunter2hunter2hunter2",
+        "abcde",
+        "\0",
+        "\x7f",
+        "\u{e4}",
+    ];
+    let first = (prop::sample::select(&FIRST[..]), prop::sample::select(&["\r\n", "\n", "\r", " \r\n", ""][..]));
+    let pieces = prop::collection::vec(prop::sample::select(&PIECES[..]), 0..40);
+    let odd = prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..3);
+    (0..3_usize, first, pieces, odd).prop_map(|(empty, (first, end), pieces, odd)| {
+        let text = [&*"\r\n".repeat(empty / 2), first, end, &pieces.concat(), "\r\n\r\n"].concat();
+        let mut bytes = text.into_bytes();
+        for (at, byte) in odd {
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+        }
+        bytes
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn whole_lines_become_what_their_bytes_become(bytes in head(), cuts: [u8; 3]) {
+        let maskings = [Masking::Blank, Masking::Keyed(Key::new([1; 16])), Masking::Done];
+        for masking in maskings {
+            let whole = masked(&bytes, &masking, &|_| false);
+            let each = masked(&bytes, &masking, &|_| true);
+            let cut = masked(&bytes, &masking, &|seen| cuts.iter().any(|cut| usize::from(*cut) == seen));
+            for other in [each, cut] {
+                prop_assert_eq!((&other.bytes, other.end), (&whole.bytes, whole.end), "{}", bytes.escape_ascii());
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_noted_is_what_is_read(bytes in head()) {
+        let Masked { bytes, end, mask, noted, head } = masked(&bytes, &Masking::Blank, &|_| false);
+        if end != Some(Verdict::Complete) || !mask.is_straight() {
+            return Ok(());
+        }
+        let (head, policy) = (&bytes[head], policy(Masking::Blank));
+        match mask.kind() {
+            Kind::Request => prop_assert_eq!(
+                parse_request(head, true, Some(&noted), &policy),
+                parse_request(head, true, None, &policy),
+                "{}", head.escape_ascii()
+            ),
+            Kind::Response => prop_assert_eq!(
+                parse_response(head, Some(&noted), &policy),
+                parse_response(head, None, &policy),
+                "{}", head.escape_ascii()
+            ),
+        }
+    }
 }

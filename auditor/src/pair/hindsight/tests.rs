@@ -99,7 +99,7 @@ fn request(id: ExchangeId, key: u64, role: Role, path: &str, tid: u32, time: Boo
     let context = format!("00-{:032x}-{:016x}-01", id.0, id.0);
     let head = RequestHead {
         path: if server { format!("{path}/{key}").into() } else { path.into() },
-        fields: if server { [("traceparent".into(), context.into())].into() } else { Default::default() },
+        fields: server.then_some(("traceparent", context)).into_iter().collect(),
         ..request.head
     };
     Request { tid, head, ..request }
