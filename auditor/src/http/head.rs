@@ -365,8 +365,9 @@ fn straighten<'a>(
     Ok((start, fields))
 }
 
-/// A value as it is read; what is noted of it has no white space around it.
+/// A value as it is read: a folded one may have white space around it.
 fn legal(value: &[u8]) -> Cow<'_, [u8]> {
+    let value = value.trim_ascii();
     // All of them are looked at: most values are short, and have none that is odd.
     if value.iter().fold(u8::MAX, |legal, byte| legal & is_legal(*byte)) != 0 {
         return value.into();

@@ -135,6 +135,13 @@ impl HeadMask {
                     return Verdict::Complete;
                 }
             }
+            // Of a line that began in an earlier record; of one with words, that may be in the middle of one.
+            if self.place == Place::Value && (self.value.keeps() || self.value.masks()) {
+                let rest = bytes.get_mut(*at..).unwrap_or_default();
+                let end = memchr(b'\n', rest).unwrap_or(rest.len());
+                self.value.line(rest.get_mut(..end).unwrap_or_default(), policy.masking());
+                *at += end;
+            }
             let Some((before, [byte, ..])) = bytes.split_at_mut_checked(*at) else { return Verdict::Within };
             *at += 1;
             let verdict = self.step(byte, policy);

@@ -78,6 +78,10 @@ impl ValueMask {
         self.treatment == Treatment::Keep
     }
 
+    pub(super) fn masks(&self) -> bool {
+        self.treatment == Treatment::Mask
+    }
+
     /// Masks the rest of a line of the value, where none of it went before. The same as [`Self::walk`] for each byte.
     pub(super) fn line(&mut self, bytes: &mut [u8], masking: &Masking) {
         match self.treatment {

@@ -24,6 +24,15 @@ fn sloppy_lines_are_read() {
 }
 
 #[test]
+fn folds_leave_no_white_space_around_host_and_agent() {
+    for fold in ["\r\n h", " h\r\n ", "\r\n\th\r\n \t", "h"] {
+        let text = format!("GET / HTTP/1.1\r\nHost:{fold}\r\nUser-Agent:{fold}\r\n\r\n");
+        let head = parse_request(text.as_bytes(), true).unwrap().head;
+        assert_eq!((head.host.as_deref(), head.user_agent.as_deref()), (Some("h"), Some("h")), "{text:?}");
+    }
+}
+
+#[test]
 fn what_could_be_an_audited_field_is_never_skipped() {
     for line in ["traceparent 00-a", "x traceparent: 00-a"] {
         let text = format!("GET / HTTP/1.1\r\n{line}\r\n\r\n");
