@@ -24,6 +24,13 @@ pub fn rests(number: u32) -> bool {
     number & 1 != 0
 }
 
+/// Whether a socket of a process that is left alone was seen to send responses meanwhile: it sends no requests.
+#[inline(always)]
+pub fn answers(sock: u64, number: u32) -> bool {
+    // SAFETY: a live map value.
+    maps::SOCKETS.get_ptr(&sock).is_some_and(|entry| unsafe { (*entry).answers } == number)
+}
+
 /// The current process sends a request, and is looked at from here on; says what is to be known of it then.
 #[inline(always)]
 pub fn wake(number: u32) -> u32 {

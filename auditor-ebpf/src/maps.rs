@@ -104,11 +104,15 @@ pub struct Half {
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct Socket {
+    /// 0: only remembered because it answers.
     pub inode: u64,
     /// Not 0: it was said that the peer has finished sending.
     pub eof: u32,
     /// In which turn of its process ([`crate::capture::turn`]): what crossed it between two was not seen.
     pub turn: u32,
+    /// Number of the rest ([`crate::leaf::number`]) in which it was seen to send responses.
+    pub answers: u32,
+    pub unused: u32,
     pub send: Half,
     pub recv: Half,
 }

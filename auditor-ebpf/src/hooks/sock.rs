@@ -32,6 +32,11 @@ fn operation(sock: Given, moved: i64, flags: u32, direction: u8) {
     if !task::selected(task) {
         return;
     }
+    let leaf = leaf::number(task);
+    // As soon as it is known: nothing is cheaper than who is left alone.
+    if leaf::rests(leaf) && (direction == wire::DIRECTION_RECV || leaf::answers(sock.address(), leaf)) {
+        return;
+    }
     match task::kind(task) {
         task::Kind::User => {}
         task::Kind::Kernel => return,
@@ -46,10 +51,6 @@ fn operation(sock: Given, moved: i64, flags: u32, direction: u8) {
     }
     if nr == syscall::NR_IO_URING_ENTER.load() {
         return unreadable(wire::BLIND_IO_URING, moved);
-    }
-    let leaf = leaf::number(task);
-    if leaf::rests(leaf) && direction == wire::DIRECTION_RECV {
-        return;
     }
     let Some(scratch) = maps::acquire() else { return };
     scratch.operation.leaf.set(u64::from(leaf));
@@ -67,7 +68,7 @@ fn operation(sock: Given, moved: i64, flags: u32, direction: u8) {
 #[inline(always)]
 fn completed(scratch: &Scratch, sock: Given, moved: i64) {
     let (operation, call) = (&scratch.operation, &scratch.operation.call);
-    if call.flags.get() & syscall::NOT_OF_STREAM != 0 || capture::is_left_alone(operation) {
+    if call.flags.get() & syscall::NOT_OF_STREAM != 0 || capture::is_left_alone(operation, sock.address()) {
         return;
     }
     let messages = call.shape.get() == shape::MESSAGES;
