@@ -35,9 +35,10 @@ pub(crate) struct Args {
     /// How many seconds a service is under each load, each time
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..))]
     seconds: u64,
-    /// Beside services, also measure tcpdump, tshark, bpftrace and strace; installs them if it can
-    #[arg(long)]
-    peers: bool,
+    /// Beside services, also measure these, or all; installs them if it can
+    #[arg(long, value_name = "NAMES", num_args = 0.., require_equals = true, value_delimiter = ',',
+          default_missing_values = peers::NAMES, value_parser = clap::builder::PossibleValuesParser::new(peers::NAMES))]
+    peers: Vec<String>,
     /// Only the cases whose names contain this
     #[arg(long, default_value = "")]
     only: String,
@@ -94,7 +95,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             Group::Programs => syscalls::programs(args.quick, &args.only)?,
             Group::Services => {
                 let seconds = if args.quick { 1 } else { args.seconds };
-                services::run(args.rounds, seconds, &args.only, args.peers)?
+                services::run(args.rounds, seconds, &args.only, &args.peers)?
             }
             Group::Pipeline => pipeline::run(args.rounds, args.quick, &args.only)?,
             Group::Growth => growth::run(args.rounds, args.quick, &args.only)?,

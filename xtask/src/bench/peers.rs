@@ -93,13 +93,17 @@ static PEERS: [Peer; 4] = [
     },
 ];
 
-/// Those that are there; installs the others first, as far as it can.
-pub(super) fn installed() -> Vec<&'static Peer> {
-    for peer in PEERS.iter().filter(|peer| shell::find(peer.program).is_none()) {
+/// Their names.
+pub(super) const NAMES: [&str; 4] = ["tcpdump", "tshark", "bpftrace", "strace"];
+
+/// Those of the `wanted` that are there; installs the others first, as far as it can.
+pub(super) fn installed(wanted: &[String]) -> Vec<&'static Peer> {
+    let is_wanted = |peer: &&Peer| wanted.iter().any(|name| name == peer.name);
+    for peer in PEERS.iter().filter(is_wanted).filter(|peer| shell::find(peer.program).is_none()) {
         let installed: Result<()> = shell::apt_install(&[peer.package], peer.name);
         if let Err(error) = installed {
             eprintln!("without {}: {error:#}", peer.name);
         }
     }
-    PEERS.iter().filter(|peer| shell::find(peer.program).is_some()).collect()
+    PEERS.iter().filter(is_wanted).filter(|peer| shell::find(peer.program).is_some()).collect()
 }

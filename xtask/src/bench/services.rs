@@ -86,15 +86,13 @@ const TURNS: (&[&str], u64) = (&["--duty-cycle", "2s/12s"], 12);
 const RESTS: (&[&str], u64) = (&[], 5 + 60);
 
 /// Measures the scenes whose names contain `only`.
-pub(super) fn run(rounds: u32, seconds: u64, only: &str, with_peers: bool) -> Result<Table> {
+pub(super) fn run(rounds: u32, seconds: u64, only: &str, wanted: &[String]) -> Result<Table> {
     let mut contenders = vec![Contender::Nothing, Contender::Empty("sock")];
     contenders.extend(["sock", "syscall"].map(|hooks| Contender::Auditor(hooks, ALL)));
     // Whole periods, or it is chance how much of them is looked at.
     let whole = [TURNS, RESTS].into_iter().filter(|(_, period)| seconds.is_multiple_of(*period));
     contenders.extend(whole.map(|(options, _)| Contender::Auditor("sock", options)));
-    if with_peers {
-        contenders.extend(peers::installed().into_iter().map(Contender::Peer));
-    }
+    contenders.extend(peers::installed(wanted).into_iter().map(Contender::Peer));
     let time = Duration::from_secs(seconds);
     let mut table = Table::new(
         "services: what they and their clients see, to the same without anything beside",
