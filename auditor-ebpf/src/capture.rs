@@ -5,8 +5,8 @@
 
 use auditor_ebpf::wire;
 use aya_ebpf::helpers::generated::{
-    bpf_get_current_cgroup_id, bpf_get_current_comm, bpf_get_prandom_u32, bpf_ktime_get_boot_ns,
-    bpf_probe_read_kernel as raw_read_kernel, bpf_ringbuf_output,
+    bpf_get_current_cgroup_id, bpf_get_current_comm, bpf_ktime_get_boot_ns, bpf_probe_read_kernel as raw_read_kernel,
+    bpf_ringbuf_output,
 };
 
 use crate::{
@@ -67,7 +67,10 @@ pub fn is_foreign<S: Sock>(scratch: &Scratch, sock: S) -> bool {
     operation.prefix.set(prefix);
     // SAFETY: the buffer is not empty, and longer than a word.
     let (first, word) = unsafe { (scratch.bytes().read(), scratch.bytes().cast::<u64>().read()) };
-    if prefix > 0 && rests(operation) && passes(operation, sock, first, head::is_status_line(word, prefix)) {
+    if prefix > 0
+        && leaf::is_resting(operation)
+        && leaf::passes(operation, sock, first, head::is_status_line(word, prefix))
+    {
         count_operation(moved);
         return true;
     }
@@ -86,56 +89,6 @@ pub fn is_foreign<S: Sock>(scratch: &Scratch, sock: S) -> bool {
     count_operation(moved);
     true
 }
-
-/// Whether the process is left alone.
-#[inline(always)]
-fn rests(operation: &Operation) -> bool {
-    leaf::rests(operation.leaf.get() as u32)
-}
-
-/// Whether its process is left alone, and it can be no request: it receives, or the socket answers, or nobody sees what it
-/// sends.
-#[inline(always)]
-pub fn is_left_alone(operation: &Operation, sock: u64) -> bool {
-    let call = &operation.call;
-    rests(operation)
-        && (call.direction.get() != SEND
-            || call.shape.get() == syscall::shape::SPLICED
-            || leaf::answers(sock, operation.leaf.get() as u32))
-}
-
-/// Whether what a process sends that is left alone is nothing of a request, nor of what cannot be audited.
-#[inline(always)]
-fn passes<S: Sock>(operation: &Operation, sock: S, first: u8, is_response: bool) -> bool {
-    if !is_response && head::may_begin(first) {
-        return false;
-    }
-    let (address, number) = (sock.address(), operation.leaf.get() as u32);
-    let Some(entry) = SOCKETS.get_ptr_mut(&address) else {
-        // Only where the end of a socket is seen: its address may be another's then. Not at once: most may end with this.
-        // SAFETY: no arguments.
-        if is_response && sock.tcp().is_some() && unsafe { bpf_get_prandom_u32() } & ONE_OF == 0 {
-            let _ = SOCKETS.insert(&address, &Socket { answers: number, ..NEW_SOCKET }, 0);
-        }
-        return true;
-    };
-    // SAFETY: a live map value.
-    let continues = unsafe { (*entry).send.pending } != 0;
-    if !is_response {
-        return !continues;
-    }
-    if continues {
-        // What looked like the beginning of a request was a body.
-        let _ = SOCKETS.remove(&address);
-    } else if sock.tcp().is_some() {
-        // SAFETY: a live map value, only looked at by this process while it is left alone.
-        unsafe { (*entry).answers = number };
-    }
-    true
-}
-
-/// Of so many responses, and one more, one has its socket remembered.
-const ONE_OF: u32 = 15;
 
 #[inline(always)]
 fn count_operation(moved: u64) {
@@ -236,7 +189,7 @@ extern "C" fn follow_operation() -> u64 {
     };
     let begins = head::start_of(w0, w1, length);
     let starts = prefix_length > 0 && (begins == start::HEAD || begins == start::MAYBE);
-    if begins == start::HEAD && rests(operation) {
+    if begins == start::HEAD && leaf::is_resting(operation) {
         if head::is_status_line(w0, length) {
             let _ = SOCKETS.remove(&sock);
             return verdict::UNKNOWN;
@@ -261,7 +214,7 @@ extern "C" fn follow_operation() -> u64 {
         Some(entry)
             if unsafe {
                 (*entry).inode == inode
-                    && ((*entry).turn == turn || rests(operation) && sends && (*entry).send.pending != 0)
+                    && ((*entry).turn == turn || leaf::is_resting(operation) && sends && (*entry).send.pending != 0)
             } =>
         {
             entry
@@ -394,9 +347,10 @@ fn inode_of(operation: &Operation) -> Option<u64> {
     (file != 0 && syscall::file_of(operation.call.fd.get()) == Some(file)).then(|| operation.inode.get())
 }
 
-const SEND: u64 = wire::DIRECTION_SEND as u64;
+pub const SEND: u64 = wire::DIRECTION_SEND as u64;
 const NEW_HALF: Half = Half { position: 0, newlines: 0, returns: 0, head_len: 0, pending: 0, prefix: [0; 32] };
-const NEW_SOCKET: Socket = Socket { inode: 0, eof: 0, turn: 0, answers: 0, unused: 0, send: NEW_HALF, recv: NEW_HALF };
+pub const NEW_SOCKET: Socket =
+    Socket { inode: 0, eof: 0, turn: 0, answers: 0, unused: 0, send: NEW_HALF, recv: NEW_HALF };
 
 /// A head that began with too few bytes to be told is judged again as more arrive; false when it is none.
 #[inline(always)]

@@ -53,7 +53,7 @@ use hindsight::Room;
 use inbound::execution;
 use key::ClassKey;
 use leaves::Leaves;
-use process::{ABANDONED, ByTrace, Process, TAINT};
+use process::{ByTrace, Process, TAINT};
 use replicas::Replicas;
 use requests::Requests;
 use suspect::{Call, Chosen, Named, Suspect};
@@ -66,6 +66,9 @@ type HashMap<K, V> = std::collections::HashMap<K, V, foldhash::fast::RandomState
 const WAITING: usize = 8;
 /// Processes whose calls are looked at again: those that made such calls last.
 const LOOKED_AT: NonZeroUsize = NonZeroUsize::MIN.saturating_add(255);
+/// A request that got no response for so long has none coming whose end would be seen: its sender reset the connection
+/// before it was read, or abandoned a Unix socket.
+const ABANDONED: BootNs = 600_000_000_000;
 
 /// That the parent is the right one where nothing speaks against it: it is alone, forked the child, or carried the value.
 const CLEAR: f64 = 0.998;

@@ -68,7 +68,7 @@ fn operation(sock: Given, moved: i64, flags: u32, direction: u8) {
 #[inline(always)]
 fn completed(scratch: &Scratch, sock: Given, moved: i64) {
     let (operation, call) = (&scratch.operation, &scratch.operation.call);
-    if call.flags.get() & syscall::NOT_OF_STREAM != 0 || capture::is_left_alone(operation, sock.address()) {
+    if call.flags.get() & syscall::NOT_OF_STREAM != 0 || leaf::is_left_alone(operation, sock.address()) {
         return;
     }
     let messages = call.shape.get() == shape::MESSAGES;

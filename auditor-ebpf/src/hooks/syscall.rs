@@ -66,7 +66,7 @@ fn named_socket(call: &Call, regs: u64, nr: u32) -> Option<u64> {
 #[inline(always)]
 fn completed(scratch: &Scratch, sock: u64, result: i64) {
     let (operation, call) = (&scratch.operation, &scratch.operation.call);
-    if call.flags.get() & syscall::NOT_OF_STREAM != 0 || capture::is_left_alone(operation, sock) {
+    if call.flags.get() & syscall::NOT_OF_STREAM != 0 || leaf::is_left_alone(operation, sock) {
         return;
     }
     if result <= 0 {

@@ -213,8 +213,8 @@ pub(crate) fn audit(audit: Audit<'_>, sink: &mut impl Take) -> Result<(Pipeline,
             }
             pipeline.push(record, &mut lines);
             let rests = pipeline.rests();
-            if tick.is_some() || !rests.is_empty() {
-                leaves.iter_mut().for_each(|leaves| leaves.set(rests.clone()));
+            if let Some(leaves) = leaves.as_mut().filter(|_| tick.is_some() || !rests.is_empty()) {
+                leaves.set(rests);
             }
             if let (Some(board), Some(now)) = (board, tick) {
                 let idle = latest.map(|latest| Duration::from_nanos(now.saturating_sub(latest)));

@@ -6,11 +6,13 @@
 //! otherwise: whose a call is, is only said where that does not matter ([`Process::may_be_unseen`]). What a call carries
 //! that no request brought is not held against it for as long as any request can be open.
 
-use std::collections::BTreeSet;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
+use lru::LruCache;
+
 use super::process::{Process, REMEMBERED};
-use super::{HashMap, Pairer};
+use super::{ABANDONED, Pairer};
 use crate::record::{BootNs, ProcessId};
 
 /// For so long a process is looked at before it is left alone.
@@ -32,8 +34,8 @@ pub struct Rest {
 pub(super) struct Leaves {
     /// For how long.
     rest: BootNs,
-    resting: HashMap<ProcessId, (BootNs, Arc<str>)>,
-    until: BTreeSet<(BootNs, ProcessId)>,
+    /// Until when, and of which service. All rest equally long: who began first is the first to be woken.
+    resting: LruCache<ProcessId, (BootNs, Arc<str>)>,
     changes: Vec<Rest>,
 }
 
@@ -60,12 +62,8 @@ impl Bustle {
 impl Pairer {
     /// From now on, leaves processes alone for so long that call nobody; at 0 none.
     pub fn leave_alone(&mut self, rest: BootNs) {
-        self.leaves = (rest > 0).then(|| Leaves {
-            rest,
-            resting: HashMap::default(),
-            until: BTreeSet::new(),
-            changes: Vec::new(),
-        });
+        let size = NonZeroUsize::new(self.limits.processes).unwrap_or(NonZeroUsize::MIN);
+        self.leaves = (rest > 0).then(|| Leaves { rest, resting: LruCache::sparse(size), changes: Vec::new() });
     }
 
     /// What the source is to know since the last time.
@@ -79,19 +77,18 @@ impl Pairer {
     }
 
     pub(super) fn is_left_alone(&self, pid: ProcessId) -> bool {
-        self.leaves.as_ref().is_some_and(|leaves| leaves.resting.contains_key(&pid))
+        self.leaves.as_ref().is_some_and(|leaves| leaves.resting.contains(&pid))
     }
 
     /// A process received a request. Leaves it alone if it calls nobody and has much to answer.
     pub(super) fn bustles(&mut self, now: BootNs, pid: ProcessId) {
         let Some(process) = self.processes.peek_mut(&pid).filter(|process| !process.calls) else { return };
         let Some(leaves) = &mut self.leaves else { return };
-        if !process.bustle.received(now) || leaves.resting.len() >= self.limits.processes {
+        if !process.bustle.received(now) || leaves.resting.len() == leaves.resting.cap().get() {
             return;
         }
         let (until, service) = (now.saturating_add(leaves.rest), process.service.clone());
-        leaves.until.insert((until, pid));
-        leaves.resting.insert(pid, (until, service.clone()));
+        leaves.resting.put(pid, (until, service.clone()));
         leaves.changes.push(Rest { process: pid, rests: true });
         self.counters.rested += 1;
         if let Some(replicas) = self.services.get_mut(&service) {
@@ -102,7 +99,7 @@ impl Pairer {
 
     /// A process sent what wakes it, but is no call: it is left alone as before.
     pub fn rests_on(&mut self, pid: ProcessId) {
-        if let Some(leaves) = self.leaves.as_mut().filter(|leaves| leaves.resting.contains_key(&pid)) {
+        if let Some(leaves) = self.leaves.as_mut().filter(|leaves| leaves.resting.contains(&pid)) {
             leaves.changes.push(Rest { process: pid, rests: true });
         }
     }
@@ -110,7 +107,7 @@ impl Pairer {
     /// Looks again at those that were left alone for long enough.
     pub(super) fn wake(&mut self, now: BootNs) {
         while let Some(leaves) = &self.leaves
-            && let Some((_, pid)) = leaves.until.first().filter(|(until, _)| *until <= now)
+            && let Some((pid, _)) = leaves.resting.peek_lru().filter(|(_, (until, _))| *until <= now)
         {
             self.wake_one(now, *pid);
         }
@@ -135,14 +132,27 @@ impl Pairer {
 
 impl Leaves {
     fn remove(&mut self, pid: ProcessId) -> Option<Arc<str>> {
-        let (until, service) = self.resting.remove(&pid)?;
-        self.until.remove(&(until, pid));
+        let (_, service) = self.resting.pop(&pid)?;
         self.changes.push(Rest { process: pid, rests: false });
         Some(service)
     }
 }
 
 impl Process {
+    /// It sends a request, or a child of it does: from now on what it answers is remembered for that.
+    pub(super) fn calls(&mut self, now: BootNs) {
+        if !std::mem::replace(&mut self.calls, true) {
+            // What was open when it was left alone, or came then, may be for long.
+            let remembered = if self.woken.is_some() { ABANDONED } else { REMEMBERED };
+            self.forgot_until = self.forgot_until.min(now.saturating_add(remembered));
+        }
+    }
+
+    /// Whether a call may go on with a request that would be known if it had not been forgotten early.
+    pub(super) fn may_have_forgotten(&self, now: BootNs) -> bool {
+        now < self.forgot_until
+    }
+
     /// It was left alone until now.
     fn woken(&mut self, now: BootNs) {
         self.forgot_until = BootNs::MAX;

@@ -38,9 +38,6 @@ pub(super) const LEARNT: usize = 256;
 const SAME_TRACE: usize = 16;
 /// How long a request is remembered after its response, for calls that carry its trace-id; less long if many are.
 pub(super) const REMEMBERED: BootNs = 60_000_000_000;
-/// A request that got no response for so long has none coming whose end would be seen: its sender reset the connection
-/// before it was read, or abandoned a Unix socket.
-pub(super) const ABANDONED: BootNs = 600_000_000_000;
 /// Answered requests that are remembered, at the most, while the process was not seen to call anybody: nothing is looked up
 /// in them. At a high rate they are most of the memory that is touched, and the services want the caches.
 const IDLE: usize = 1024;
@@ -272,20 +269,6 @@ impl Process {
             class.milestone(now, held);
         }
         held.milestone = now;
-    }
-
-    /// It sends a request, or a child of it does: from now on what it answers is remembered for that.
-    pub(super) fn calls(&mut self, now: BootNs) {
-        if !std::mem::replace(&mut self.calls, true) {
-            // What was open when it was left alone, or came then, may be for long.
-            let remembered = if self.woken.is_some() { ABANDONED } else { REMEMBERED };
-            self.forgot_until = self.forgot_until.min(now.saturating_add(remembered));
-        }
-    }
-
-    /// Whether a call may go on with a request that would be known if it had not been forgotten early.
-    pub(super) fn may_have_forgotten(&self, now: BootNs) -> bool {
-        now < self.forgot_until
     }
 
     /// A call was made here for a request that was received there: proof of how the process uses its threads.
