@@ -10,10 +10,10 @@ use aya_ebpf::helpers::generated::{
 };
 
 use crate::{
-    blind, coroutine, head,
+    blind, coroutine, foreign, head,
     head::start,
     kernel, leaf, log,
-    maps::{self, Half, SOCKETS, Scratch, Socket, Word, carried, count},
+    maps::{self, Half, SOCKETS, Scratch, Socket, Word, carried, count, count_all},
     memory::{self, CHUNK, PREFIX, read_memory},
     sock::{self, AF_INET6, AF_UNIX, Common, Sock},
     syscall, task,
@@ -34,7 +34,9 @@ const BODY_SHARE: u64 = 1024;
 #[repr(C)]
 pub struct Operation {
     /// `struct sock *`
-    sock: Word,
+    pub sock: Word,
+    /// [`Sock::key`]
+    pub key: Word,
     pub call: syscall::Call,
     /// Bytes moved, more than 0.
     pub moved: Word,
@@ -59,7 +61,9 @@ pub struct Operation {
 /// nothing. Told, and counted, from as little as possible; `false` where that does not suffice.
 #[inline(always)]
 pub fn is_foreign<S: Sock>(scratch: &Scratch, sock: S) -> bool {
-    let operation = &scratch.operation;
+    let (operation, address) = (&scratch.operation, sock.address());
+    operation.sock.set(address);
+    operation.key.set(sock.key());
     // TCP discards instead of copying then.
     let discards = operation.call.flags.get() & syscall::MSG_TRUNC != 0;
     let moved = operation.moved.get();
@@ -77,7 +81,7 @@ pub fn is_foreign<S: Sock>(scratch: &Scratch, sock: S) -> bool {
     if prefix == 0 || head::may_begin(first) || sock::stream_family(sock).is_none() {
         return false;
     }
-    if let Some(entry) = SOCKETS.get_ptr(&sock.address()) {
+    if let Some(entry) = SOCKETS.get_ptr(&address) {
         let sends = operation.call.direction.get() == SEND;
         // SAFETY: a live map value.
         let pending = unsafe { if sends { (*entry).send.pending } else { (*entry).recv.pending } };
@@ -85,22 +89,22 @@ pub fn is_foreign<S: Sock>(scratch: &Scratch, sock: S) -> bool {
         if pending != 0 || sock::is_closed(sock) || !sock.tcp().is_some_and(sock::counts_bytes) {
             return false;
         }
+    } else if sock::is_tcp(sock) {
+        foreign::note(operation);
     }
     count_operation(moved);
     true
 }
 
 #[inline(always)]
-fn count_operation(moved: u64) {
-    count(wire::COUNT_OPERATIONS, 1);
-    count(wire::COUNT_BYTES, moved);
+pub fn count_operation(moved: u64) {
+    count_all([(wire::COUNT_OPERATIONS, 1), (wire::COUNT_BYTES, moved)]);
 }
 
 /// Looks at the scratch buffer's operation, whose memory is set, and ships what belongs to a message head.
 #[inline(always)]
 pub fn capture<S: Sock>(operation: &Operation, sock: S) {
     let Some(family) = sock::stream_family(sock) else { return };
-    operation.sock.set(sock.address());
     operation.family.set(u64::from(family));
     let (file, inode) = sock::file(sock).unwrap_or((0, 0));
     operation.file.set(file);
@@ -200,8 +204,15 @@ extern "C" fn follow_operation() -> u64 {
     let known = SOCKETS.get_ptr_mut(&sock);
     if known.is_none() && !starts {
         if begins == start::TLS || begins == start::TLS_HELLO {
+            foreign::forget(operation.key.get());
             // A hello is counted where it is sent: every connection sends one, in one piece.
             blind::note(wire::BLIND_TLS, u64::from(begins == start::TLS_HELLO && sends), moved);
+        } else if begins == start::OTHER
+            && prefix_length > 0
+            && operation.call.shape.get() != syscall::shape::MESSAGES
+            && operation.flags.get() & u64::from(wire::FLAG_COUNTED) == 0
+        {
+            foreign::note(operation);
         }
         return verdict::UNKNOWN;
     }
@@ -231,6 +242,7 @@ extern "C" fn follow_operation() -> u64 {
                 maps::next_sequence();
                 return verdict::UNKNOWN;
             }
+            foreign::forget(operation.key.get());
             let Some(entry) = SOCKETS.get_ptr_mut(&sock) else { return verdict::UNKNOWN };
             // SAFETY: a live map value.
             unsafe {

@@ -11,6 +11,7 @@
 mod blind;
 mod capture;
 mod coroutine;
+mod foreign;
 mod head;
 mod hooks;
 mod kernel;

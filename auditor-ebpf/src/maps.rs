@@ -83,6 +83,36 @@ pub fn release(scratch: &Scratch) {
 #[unsafe(no_mangle)]
 pub static SEQUENCE: SharedCounter = SharedCounter(UnsafeCell::new(0));
 
+/// Where it is itself, for who has a socket's address as a number ([`crate::sock::Sock::key`]); 0 until it is asked for.
+#[unsafe(no_mangle)]
+pub static ORIGIN: SharedWord = SharedWord(UnsafeCell::new(0));
+
+/// A word shared by all CPUs, always written with the same value.
+#[repr(transparent)]
+pub struct SharedWord(UnsafeCell<u64>);
+
+// SAFETY: an aligned word is written and read at once.
+unsafe impl Sync for SharedWord {}
+
+impl SharedWord {
+    pub const fn get(&self) -> *mut u64 {
+        self.0.get()
+    }
+}
+
+/// The address of [`ORIGIN`] as a number: what comes out of memory is one to the verifier.
+#[inline(always)]
+pub fn origin() -> u64 {
+    let word = ORIGIN.get();
+    // SAFETY: live map memory.
+    unsafe {
+        if word.read_volatile() == 0 {
+            word.write_volatile(word.expose_provenance() as u64);
+        }
+        word.read_volatile()
+    }
+}
+
 /// What one direction of a socket is in the middle of.
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -122,6 +152,13 @@ pub struct Socket {
 #[map]
 pub static SOCKETS: LruHashMap<u64, Socket> = LruHashMap::with_max_entries(32_768, 0);
 
+/// Slots of [`FOREIGN`]. Two sockets that share one only cost what they would without.
+pub const FOREIGN_SLOTS: u32 = 1 << 15;
+/// TCP sockets that speak something else than HTTP, as far as [`crate::foreign`] knows, each in the slot that its address
+/// hashes to. Written and read there.
+#[map]
+pub static FOREIGN: Array<u64> = Array::with_max_entries(FOREIGN_SLOTS, 0);
+
 /// Where a `sendmmsg`/`recvmmsg` call of a thread has got to, for the hook that sees one message at a time.
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -134,6 +171,8 @@ pub struct MessageCursor {
     pub index: u64,
     /// In which turn of the process: between two a call may have ended, and another have begun.
     pub turn: u64,
+    /// The call's `struct sock *`.
+    pub sock: u64,
 }
 
 /// Key: thread id. Written and deleted by [`crate::memory`].
@@ -258,8 +297,16 @@ pub fn clear(word: &mut u64) {
 /// Adds to a counter of this CPU.
 #[inline(always)]
 pub fn count(index: usize, amount: u64) {
+    count_all([(index, amount)]);
+}
+
+/// Adds to several.
+#[inline(always)]
+pub fn count_all<const N: usize>(amounts: [(usize, u64); N]) {
     if let Some(counters) = COUNTERS.get_ptr_mut(0) {
-        // SAFETY: the pointer is to this CPU's slot, and every index is a constant below wire::COUNTERS.
-        unsafe { *counters.cast::<u64>().add(index) += amount };
+        for (index, amount) in amounts {
+            // SAFETY: the pointer is to this CPU's slot, and every index is a constant below wire::COUNTERS.
+            unsafe { *counters.cast::<u64>().add(index) += amount };
+        }
     }
 }

@@ -201,7 +201,7 @@ pub extern "C" fn memory_of_call() -> u64 {
 /// Likewise for one message of a `sendmmsg`/`recvmmsg` call, for a hook that fires once a message and is not told which.
 ///
 /// A thread works through the array in order, so a cursor per thread tells: it starts over when the array ends, when
-/// another array or another length of it comes, and when a message was not moved, which ends the call (see
+/// another array, another length of it or another socket comes, and when a message was not moved, which ends the call (see
 /// [`end_messages`]).
 #[unsafe(no_mangle)]
 #[inline(never)]
@@ -211,19 +211,20 @@ pub extern "C" fn memory_of_message() -> u64 {
     // SAFETY: nothing that is called from here touches it.
     let source = unsafe { &mut *scratch.source.get() };
     let tid = task::ids(task::current()).tid;
-    let turn = capture::turn_of_cursor(&scratch.operation);
+    let (turn, sock) = (capture::turn_of_cursor(&scratch.operation), scratch.operation.sock.get());
     let mut index = 0;
     if let Some(cursor) = MESSAGE_CURSORS.get_ptr(&tid) {
         // SAFETY: a live map value of this thread.
         let cursor = unsafe { *cursor };
-        if cursor.array == array && cursor.length == length && cursor.index < length && cursor.turn == turn {
+        let same = cursor.array == array && cursor.length == length && cursor.sock == sock;
+        if same && cursor.index < length && cursor.turn == turn {
             index = cursor.index;
         }
     }
     if index + 1 >= length {
         end_messages();
     } else {
-        let _ = MESSAGE_CURSORS.insert(&tid, &MessageCursor { array, length, index: index + 1, turn }, 0);
+        let _ = MESSAGE_CURSORS.insert(&tid, &MessageCursor { array, length, index: index + 1, turn, sock }, 0);
     }
     source.clear();
     source.message_left = scratch.operation.moved.get();

@@ -1,13 +1,13 @@
 //! What a `struct sock` says of itself.
 
-use core::{cell::UnsafeCell, ffi::c_void};
+use core::{arch::asm, cell::UnsafeCell, ffi::c_void};
 
 use aya_ebpf::{
     Global,
     helpers::generated::{bpf_probe_read_kernel as raw_read_kernel, bpf_skc_to_tcp_sock},
 };
 
-use crate::kernel;
+use crate::{kernel, maps};
 
 pub const AF_UNIX: u16 = 1;
 pub const AF_INET: u16 = 2;
@@ -19,6 +19,8 @@ const IPPROTO_TCP: u16 = 6;
 pub trait Sock: Copy {
     /// Where the `struct sock` is.
     fn address(self) -> u64;
+    /// A number that no other socket has while it lives: its address, counted from [`maps::ORIGIN`].
+    fn key(self) -> u64;
     /// The field at `offset`; 0 when it cannot be read.
     fn field<T: Copy + Default>(self, offset: &Global<u32>) -> T;
     /// What a pointer of its leads to: an address whose fields are read likewise.
@@ -39,6 +41,15 @@ impl Sock for Given {
     #[inline(always)]
     fn address(self) -> u64 {
         self.0
+    }
+
+    #[inline(always)]
+    fn key(self) -> u64 {
+        let mut key = self.0;
+        // SAFETY: a subtraction. The verifier allows no other arithmetic with a pointer to get a number, nor this one in
+        // whatever order the compiler may prefer.
+        unsafe { asm!("{key} -= {origin}", key = inout(reg) key, origin = in(reg) maps::ORIGIN.get()) };
+        key
     }
 
     #[inline(always)]
@@ -66,6 +77,11 @@ impl Sock for Found {
     }
 
     #[inline(always)]
+    fn key(self) -> u64 {
+        self.0.wrapping_sub(maps::origin())
+    }
+
+    #[inline(always)]
     fn field<T: Copy + Default>(self, offset: &Global<u32>) -> T {
         kernel::read(self.0, offset).unwrap_or_default()
     }
@@ -77,9 +93,7 @@ impl Sock for Found {
 
     #[inline(always)]
     fn tcp(self) -> Option<Self> {
-        let family = self.field::<u16>(&kernel::SOCK_FAMILY);
-        let inet = family == AF_INET || family == AF_INET6;
-        (inet && self.field::<u16>(&kernel::SOCK_PROTOCOL) == IPPROTO_TCP).then_some(self)
+        is_tcp(self).then_some(self)
     }
 }
 
@@ -104,6 +118,14 @@ impl Common {
         // SAFETY: any bytes make an integer, and the kernel's fields are aligned.
         unsafe { self.0.get().cast::<u8>().add(offset.load() as usize).cast::<T>().read_volatile() }
     }
+}
+
+/// Whether it is a TCP socket; not MPTCP's.
+#[inline(always)]
+pub fn is_tcp(sock: impl Sock) -> bool {
+    let family = sock.field::<u16>(&kernel::SOCK_FAMILY);
+    let inet = family == AF_INET || family == AF_INET6;
+    inet && sock.field::<u16>(&kernel::SOCK_PROTOCOL) == IPPROTO_TCP
 }
 
 /// The family of a stream socket that can carry HTTP.

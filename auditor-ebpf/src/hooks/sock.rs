@@ -4,7 +4,7 @@ use auditor_ebpf::wire;
 use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 
 use crate::{
-    blind, capture, leaf,
+    blind, capture, foreign, leaf,
     maps::{self, Scratch},
     memory,
     sock::{Given, Sock as _},
@@ -28,6 +28,10 @@ pub fn sock_recv(ctx: BtfTracePointContext) -> i32 {
 
 #[inline(always)]
 fn operation(sock: Given, moved: i64, flags: u32, direction: u8) {
+    // First of all: most of what crosses sockets is theirs.
+    if foreign::passes(sock.key(), moved) {
+        return;
+    }
     let task = task::current();
     if !task::selected(task) {
         return;
@@ -77,6 +81,10 @@ fn completed(scratch: &Scratch, sock: Given, moved: i64) {
             memory::end_messages();
         }
         capture::ended(operation, sock.address(), moved);
+        return;
+    }
+    // Of those that were not looked at nobody counted which of the array's they were.
+    if messages && foreign::is_certain(sock.key()) {
         return;
     }
     operation.moved.set(moved as u64);

@@ -5,10 +5,10 @@ use auditor_ebpf::wire;
 use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 
 use crate::{
-    blind, capture, leaf,
+    blind, capture, foreign, leaf,
     maps::{self, Scratch},
     memory,
-    sock::Found,
+    sock::{Found, Sock as _},
     syscall::{self, Call, shape},
     task,
 };
@@ -77,8 +77,9 @@ fn completed(scratch: &Scratch, sock: u64, result: i64) {
     if call.shape.get() == shape::MESSAGES {
         operation.moved.set(memory::moved_by_messages(call.pointer.get(), result as u64));
     }
-    if operation.moved.get() > 0 && !capture::is_foreign(scratch, Found(sock)) {
-        if operation.prefix.get() != operation.moved.get() {
+    let moved = operation.moved.get();
+    if moved > 0 && !foreign::passes(Found(sock).key(), moved as i64) && !capture::is_foreign(scratch, Found(sock)) {
+        if operation.prefix.get() != moved {
             memory::memory_of_call();
         }
         capture::capture(operation, Found(sock));

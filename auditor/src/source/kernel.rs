@@ -394,7 +394,7 @@ fn load_program(ebpf: &mut Ebpf, name: &str, tracepoint: &str, btf: &aya::Btf) -
     program.load(tracepoint, btf).map_err(|error| match &error {
         ProgramError::LoadError { io_error, verifier_log } => AttachError::Refused {
             what: what(tracepoint),
-            reason: reason(io_error.raw_os_error()),
+            reason: reason(io_error.raw_os_error(), &verifier_log.to_string()),
             detail: format!("{io_error}\n{verifier_log}"),
         },
         _ => refused(&what(tracepoint), &error),
@@ -406,14 +406,15 @@ fn load_program(ebpf: &mut Ebpf, name: &str, tracepoint: &str, btf: &aya::Btf) -
 }
 
 /// What an errno of a BPF load means to the person who has to do something about it.
-fn reason(errno: Option<i32>) -> &'static str {
+fn reason(errno: Option<i32>, verifier_log: &str) -> &'static str {
     match errno {
-        Some(libc::EPERM | libc::EACCES) => {
+        // Also what the verifier says of memory that must not be touched; but then it explains itself.
+        Some(libc::EPERM | libc::EACCES) if verifier_log.is_empty() => {
             "a security policy forbids it; look at kernel lockdown (/sys/kernel/security/lockdown must not be \
              'confidentiality'), seccomp and LSM rules, or run `auditor doctor`"
         }
         Some(libc::ENOMEM) => "not enough memory, or the RLIMIT_MEMLOCK of this process is too low",
-        Some(libc::E2BIG | libc::EINVAL) => {
+        Some(libc::EPERM | libc::EACCES | libc::E2BIG | libc::EINVAL) => {
             "its verifier does not accept the program; this kernel is not supported, please report its version with \
              the output of --log-level debug"
         }

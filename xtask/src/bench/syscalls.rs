@@ -32,12 +32,14 @@ struct Operation {
     run: fn(&mut Sockets, u32) -> Result<()>,
 }
 
-const OPERATIONS_MEASURED: [Operation; 7] = [
+const OPERATIONS_MEASURED: [Operation; 9] = [
     Operation { name: "getppid", run: getppid },
     Operation { name: "unix 200 B", run: |sockets, n| transfer(&mut sockets.unix, &[b'.'; 200], n) },
     Operation { name: "unix 16 KB", run: |sockets, n| transfer(&mut sockets.unix, &[b'.'; 16 << 10], n) },
     Operation { name: "tcp 200 B", run: |sockets, n| transfer(&mut sockets.tcp, &[b'.'; 200], n) },
     Operation { name: "tcp 16 KB", run: |sockets, n| transfer(&mut sockets.tcp, &[b'.'; 16 << 10], n) },
+    Operation { name: "tcp 200 B, answered", run: |sockets, n| answered(&mut sockets.talk, &[b'.'; 200], n) },
+    Operation { name: "tcp 16 KB, answered", run: |sockets, n| answered(&mut sockets.talk, &[b'.'; 16 << 10], n) },
     Operation { name: "tcp request", run: |sockets, n| exchange(&mut sockets.http, n) },
     Operation { name: "tcp 16 KB in a body", run: |sockets, n| transfer(&mut sockets.body, &[b'.'; 16 << 10], n) },
 ];
@@ -45,7 +47,10 @@ const OPERATIONS_MEASURED: [Operation; 7] = [
 /// Connections to ourselves.
 struct Sockets {
     unix: (UnixStream, UnixStream),
+    /// Only from one end to the other, as a body goes.
     tcp: (TcpStream, TcpStream),
+    /// To and fro, as other protocols speak.
+    talk: (TcpStream, TcpStream),
     http: (TcpStream, TcpStream),
     /// In a request body that does not end.
     body: (TcpStream, TcpStream),
@@ -56,7 +61,7 @@ impl Sockets {
         let mut body = tcp()?;
         let head = b"POST /upload HTTP/1.1\r\nHost: bench\r\nContent-Length: 1000000000000\r\n\r\n";
         transfer(&mut body, head, 1)?;
-        Ok(Self { unix: UnixStream::pair()?, tcp: tcp()?, http: tcp()?, body })
+        Ok(Self { unix: UnixStream::pair()?, tcp: tcp()?, talk: tcp()?, http: tcp()?, body })
     }
 }
 
@@ -82,6 +87,17 @@ fn transfer((one, other): &mut (impl Write, impl Read), message: &[u8], operatio
     for _ in 0..operations {
         one.write_all(message)?;
         other.read_exact(&mut buffer)?;
+    }
+    Ok(())
+}
+
+fn answered((one, other): &mut (TcpStream, TcpStream), message: &[u8], operations: u32) -> Result<()> {
+    let mut buffer = vec![0; message.len()];
+    for _ in 0..operations {
+        one.write_all(message)?;
+        other.read_exact(&mut buffer)?;
+        other.write_all(message)?;
+        one.read_exact(&mut buffer)?;
     }
     Ok(())
 }
