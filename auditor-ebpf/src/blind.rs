@@ -4,9 +4,9 @@ use auditor_ebpf::wire;
 
 use crate::{maps::BLIND, task};
 
-/// Notes one operation of the current process that cannot be read.
+/// Notes operations of the current process that cannot be read.
 #[inline(always)]
-pub fn note(reason: u32, connections: u64, bytes: u64) {
+pub fn note(reason: u32, connections: u64, operations: u64, bytes: u64) {
     let task = task::current();
     let key = wire::BlindKey { tgid: task::ids(task).tgid, reason, start_ns: task::process_start(task) };
     if BLIND.get_ptr(&key).is_none() {
@@ -17,7 +17,7 @@ pub fn note(reason: u32, connections: u64, bytes: u64) {
         // SAFETY: the pointer is to a live map value; a lost update between CPUs is one missed count, not a fault.
         unsafe {
             (*count).connections += connections;
-            (*count).operations += 1;
+            (*count).operations += operations;
             (*count).bytes += bytes;
         }
     }

@@ -1,16 +1,31 @@
-//! TCP connections that speak something else than HTTP, as those to databases and message brokers do: once that is certain
-//! most of their operations are not even looked at.
+//! TCP connections that speak something else than HTTP, as those to databases and message brokers do, or TLS: once that is
+//! certain most of their operations are not even looked at.
+
+use auditor_ebpf::wire;
 
 use crate::{
+    blind,
     capture::{Operation, SEND, count_operation},
     leaf,
     maps::{self, FOREIGN, FOREIGN_SLOTS},
 };
 
-/// In a slot of [`FOREIGN`], below whose it is: which direction was last, …
+/// What is known of one connection.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Slot {
+    /// Whose it is, and [`STATE`]: in one word, so that no other CPU sees the one without the other.
+    word: u64,
+    /// Of a connection with TLS in it, the bytes of those operations that were not looked at since the last that was.
+    bytes: u64,
+}
+
+/// In [`Slot::word`]: which direction was last, …
 const SENT: u64 = 1;
 /// … how often it changed, up to [`ENOUGH`], …
 const CHANGE: u64 = 1 << 1;
+/// … whether there was TLS, …
+const TLS: u64 = 1 << 6;
 /// … and how many operations are not to be looked at before the next that is.
 const PASS: u64 = 1 << 7;
 const STATE: u64 = (1 << 13) - 1;
@@ -21,14 +36,20 @@ const ENOUGH: u64 = 16;
 /// Of so many operations, and one more, one is looked at when there were [`ENOUGH`].
 const PASSES: u64 = 63;
 
-/// The slot of a socket ([`crate::sock::Sock::key`]), and the part of its word that says whose it is: in one word, so that no
-/// other CPU sees the one without the other.
+/// The slot of a socket ([`crate::sock::Sock::key`]), and the part of its word that says whose it is.
 #[inline(always)]
-fn slot(key: u64) -> Option<(*mut u64, u64)> {
+fn slot(key: u64) -> Option<(*mut Slot, u64)> {
     const SHIFT: u32 = u64::BITS - FOREIGN_SLOTS.trailing_zeros();
     let index = (key >> 6).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> SHIFT;
     // A socket is larger than a cache line, and the addresses of all begin with the same bits.
     Some((FOREIGN.get_ptr_mut(index as u32)?, (key << 7) & !STATE))
+}
+
+/// The word of a slot, read or written at once.
+#[inline(always)]
+fn word(slot: *mut Slot) -> *mut u64 {
+    // SAFETY: a field of a live map value.
+    unsafe { &raw mut (*slot).word }
 }
 
 /// Whether an operation that moved so many bytes, or failed, need not be looked at; it is counted then.
@@ -36,35 +57,31 @@ fn slot(key: u64) -> Option<(*mut u64, u64)> {
 pub fn passes(key: u64, moved: i64) -> bool {
     let Some((slot, owner)) = slot(key) else { return false };
     // SAFETY: a live map value, an aligned integer.
-    let word = unsafe { slot.read_volatile() };
-    if word & !STATE != owner || word & STATE < PASS {
+    let known = unsafe { word(slot).read_volatile() };
+    if known & !STATE != owner || known & STATE < PASS {
         return false;
     }
     if moved > 0 {
-        // SAFETY: as above.
-        unsafe { slot.write_volatile(word - PASS) };
+        // SAFETY: as above. An addition that two CPUs do at once is one that is not counted, not a fault.
+        unsafe {
+            word(slot).write_volatile(known - PASS);
+            if known & TLS != 0 {
+                (*slot).bytes += moved as u64;
+            }
+        }
         count_operation(moved as u64);
     }
     true
 }
 
-/// Whether most operations of a socket are not looked at.
-#[inline(always)]
-pub fn is_certain(key: u64) -> bool {
-    let Some((slot, owner)) = slot(key) else { return false };
-    // SAFETY: a live map value, an aligned integer.
-    let word = unsafe { slot.read_volatile() };
-    word & !STATE == owner && changes(word) >= CHANGE * ENOUGH
-}
-
 #[inline(always)]
 fn changes(word: u64) -> u64 {
-    word & (PASS - CHANGE)
+    word & (TLS - CHANGE)
 }
 
-/// The operation was nothing of HTTP, and its TCP socket was never seen to speak it.
+/// The operation was nothing of HTTP but perhaps a TLS record, and its TCP socket was never seen to speak it.
 #[inline(always)]
-pub fn note(operation: &Operation) {
+pub fn note(operation: &Operation, is_tls: bool) {
     // What was not looked at in between may have been a head.
     if maps::PERIOD_MS.load() != 0 || leaf::is_resting(operation) {
         return;
@@ -72,27 +89,36 @@ pub fn note(operation: &Operation) {
     let Some((slot, owner)) = slot(operation.key.get()) else { return };
     let sent = if operation.call.direction.get() == SEND { SENT } else { 0 };
     // SAFETY: a live map value, an aligned integer.
-    let word = unsafe { slot.read_volatile() };
-    let state = if word & !STATE == owner { word & STATE } else { sent };
+    let known = unsafe { word(slot).read_volatile() };
+    let state = if known & !STATE == owner { known & STATE } else { sent };
+    let tls = if is_tls { TLS } else { state & TLS };
     let mut changes = changes(state);
-    if changes < CHANGE * ENOUGH && state & SENT != sent {
+    let was_certain = changes >= CHANGE * ENOUGH;
+    if !was_certain && state & SENT != sent {
         changes += CHANGE;
     }
-    let passes = if changes < CHANGE * ENOUGH { 0 } else { PASS * PASSES };
-    let noted = owner | passes | changes | sent;
-    if noted != word {
+    let is_certain = changes >= CHANGE * ENOUGH;
+    if is_certain {
+        // SAFETY: a live map value.
+        let bytes = unsafe { core::mem::replace(&mut (*slot).bytes, 0) };
+        if was_certain && state & TLS != 0 {
+            blind::note(wire::BLIND_TLS, 0, PASSES, bytes);
+        }
+    }
+    let noted = owner | if is_certain { PASS * PASSES } else { 0 } | tls | changes | sent;
+    if noted != known {
         // SAFETY: as above.
-        unsafe { slot.write_volatile(noted) };
+        unsafe { word(slot).write_volatile(noted) };
     }
 }
 
-/// The socket is closed, or speaks HTTP or TLS.
+/// The socket is closed, or speaks HTTP.
 #[inline(always)]
 pub fn forget(key: u64) {
     let Some((slot, owner)) = slot(key) else { return };
     // SAFETY: a live map value, an aligned integer.
-    if unsafe { slot.read_volatile() } & !STATE == owner {
+    if unsafe { word(slot).read_volatile() } & !STATE == owner {
         // SAFETY: as above.
-        unsafe { slot.write_volatile(0) };
+        unsafe { word(slot).write_volatile(0) };
     }
 }

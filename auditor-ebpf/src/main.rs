@@ -2,7 +2,7 @@
 //! crate, so that nobody needs the BPF toolchain to build the daemon.
 //!
 //! A hook ([`hooks`]) finds out which bytes crossed which socket and hands them to [`capture`], which decides whether
-//! they belong to a message head and ships them. Struct offsets come from the running kernel's BTF ([`kernel`]).
+//! they belong to a message head; [`ship`] does the rest. Struct offsets come from the running kernel's BTF ([`kernel`]).
 #![no_std]
 #![no_main]
 #![feature(asm_experimental_arch)]
@@ -19,6 +19,7 @@ mod leaf;
 mod log;
 mod maps;
 mod memory;
+mod ship;
 mod sock;
 mod syscall;
 mod task;

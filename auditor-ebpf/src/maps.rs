@@ -13,9 +13,9 @@ use aya_ebpf::{
     maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf},
 };
 
-use crate::{capture::Operation, head::Scan, memory::Memory, sock::Common};
+use crate::{capture::Operation, foreign::Slot, head::Scan, memory::Memory, sock::Common};
 
-/// Records for the daemon. Written by [`crate::capture`], read by the daemon; the daemon sets the size before the load.
+/// Records for the daemon. Written by [`crate::ship`], read by the daemon; the daemon sets the size before the load.
 #[map]
 pub static RECORDS: RingBuf = RingBuf::with_byte_size(8 << 20, 0);
 
@@ -157,7 +157,7 @@ pub const FOREIGN_SLOTS: u32 = 1 << 15;
 /// TCP sockets that speak something else than HTTP, as far as [`crate::foreign`] knows, each in the slot that its address
 /// hashes to. Written and read there.
 #[map]
-pub static FOREIGN: Array<u64> = Array::with_max_entries(FOREIGN_SLOTS, 0);
+pub static FOREIGN: Array<Slot> = Array::with_max_entries(FOREIGN_SLOTS, 0);
 
 /// Where a `sendmmsg`/`recvmmsg` call of a thread has got to, for the hook that sees one message at a time.
 #[repr(C)]
@@ -213,8 +213,8 @@ pub struct Scratch {
     pub common: Common,
     /// Input and output of [`crate::head::scan_heads`].
     pub scan: Scan,
-    /// The record's bytes; see [`crate::capture`] for the layout.
-    record: UnsafeCell<[u8; crate::capture::RECORD_ROOM]>,
+    /// The record's bytes; see [`crate::ship`] for the layout.
+    record: UnsafeCell<[u8; crate::ship::RECORD_ROOM]>,
 }
 
 // SAFETY: each CPU has its own, and `busy` gives it to one task at a time.
@@ -230,7 +230,7 @@ impl Scratch {
     /// Where in it the captured bytes are.
     #[inline(always)]
     pub fn bytes(&self) -> *mut u8 {
-        self.record().wrapping_add(crate::capture::BYTES)
+        self.record().wrapping_add(crate::ship::BYTES)
     }
 }
 

@@ -323,6 +323,9 @@ def messages_on_a_connection_of_another_protocol():
     array, data, (buffers, _vectors) = messages()
     other = tcp()
     talk(*other)
+    # The first that is looked at again is to be in the middle of an array.
+    other[0].sendall(b"\x03" * 2)
+    receive(other[1])
     for _ in range(10):
         for buffer in buffers:
             buffer[0] = b"\x03"

@@ -64,6 +64,35 @@ fn tls(hooks: &str) {
     assert!(total(&audit, "tls_not_visible", "bytes") > 1000, "{}", audit.lines.join("\n"));
 }
 
+/// Of a long conversation most is not looked at, but counted.
+fn long_tls(hooks: &str) {
+    let dir = TempDir::new("long-tls");
+    certificate(dir.path());
+    let server = Service::spawn(
+        Command::new("python3")
+            .arg(source("tls.py"))
+            .arg(dir.path().join("certificate.pem"))
+            .arg(dir.path().join("key.pem")),
+    );
+    let auditor = Auditor::run(hooks, &[server.pid()]);
+    let output = Command::new("curl")
+        .args(["-sSk", "-o", "/dev/null", "-w", "%{size_request} %{size_header}\\n"])
+        .arg(format!("https://{}/?[1-300]", server.addr))
+        .output()
+        .expect("curl runs");
+    let sizes = String::from_utf8(output.stdout).expect("numbers");
+    let (requests, bytes) =
+        (sizes.lines().count(), sizes.split_whitespace().filter_map(|size| size.parse::<u64>().ok()));
+    assert_eq!(requests, 300, "{}", String::from_utf8_lossy(&output.stderr));
+    let audit = auditor.stop();
+    assert_eq!(total(&audit, "tls_not_visible", "connections"), 1, "{}", audit.lines.join("\n"));
+    // What was not looked at last is not counted: the connection has ended.
+    let counted = total(&audit, "tls_not_visible", "bytes");
+    assert!(counted > bytes.sum::<u64>() * 9 / 10, "{}", audit.lines.join("\n"));
+    assert!(total(&audit, "tls_not_visible", "operations") > 500, "{}", audit.lines.join("\n"));
+    assert!(audit.stat("kernel", "operations") > 500);
+}
+
 fn http2(hooks: &str) {
     let nginx = Nginx::start_with(&Service::backend().addr, |config| config.replace("@PORT@;", "@PORT@ http2;"));
     let auditor = Auditor::run(hooks, &nginx.pids());
@@ -165,6 +194,7 @@ fn rewritten_below_the_socket(hooks: &str) {
 
 with_both_hooks!(
     tls,
+    long_tls,
     http2,
     io_uring,
     truncated_head,

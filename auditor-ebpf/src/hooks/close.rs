@@ -4,7 +4,7 @@ use auditor_ebpf::wire;
 use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 
 use crate::{
-    capture, foreign, kernel,
+    foreign, kernel, ship,
     sock::{self, Given, Sock as _},
 };
 
@@ -28,7 +28,7 @@ pub fn tcp_state(ctx: BtfTracePointContext) -> i32 {
     let closed = state == TCP_CLOSE || (closing && sock.field::<u8>(&kernel::SOCK_SHUTDOWN) == SHUTDOWN_BOTH);
     // What the program has not read yet it may still read: that read says that the connection is over.
     if closed && !(state == TCP_CLOSE && sock.tcp().is_some_and(sock::has_unread)) {
-        capture::close(sock.address(), wire::CLOSE_LOCAL);
+        ship::close(sock.address(), wire::CLOSE_LOCAL);
     }
     0
 }

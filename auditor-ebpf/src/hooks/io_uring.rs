@@ -34,7 +34,7 @@ pub fn io_uring_submit(ctx: BtfTracePointContext) -> i32 {
         _ => false,
     };
     if moves_bytes && task::selected(task::current()) {
-        blind::note(wire::BLIND_IO_URING, 0, 0);
+        blind::note(wire::BLIND_IO_URING, 0, 1, 0);
     }
     0
 }

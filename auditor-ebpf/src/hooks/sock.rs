@@ -83,10 +83,6 @@ fn completed(scratch: &Scratch, sock: Given, moved: i64) {
         capture::ended(operation, sock.address(), moved);
         return;
     }
-    // Of those that were not looked at nobody counted which of the array's they were.
-    if messages && foreign::is_certain(sock.key()) {
-        return;
-    }
     operation.moved.set(moved as u64);
     if capture::is_foreign(scratch, sock) {
         return;
@@ -102,6 +98,6 @@ fn completed(scratch: &Scratch, sock: Given, moved: i64) {
 #[inline(always)]
 fn unreadable(reason: u32, moved: i64) {
     if moved > 0 {
-        blind::note(reason, 0, moved as u64);
+        blind::note(reason, 0, 1, moved as u64);
     }
 }

@@ -94,7 +94,7 @@ fn compat(regs: u64, nr: u32, result: i64) {
     }
     let fd = syscall::compat_fd(regs, nr);
     if fd.is_none_or(|fd| socket(fd).is_some()) {
-        blind::note(wire::BLIND_COMPAT, 0, result as u64);
+        blind::note(wire::BLIND_COMPAT, 0, 1, result as u64);
     }
 }
 

@@ -32,7 +32,7 @@ struct Operation {
     run: fn(&mut Sockets, u32) -> Result<()>,
 }
 
-const OPERATIONS_MEASURED: [Operation; 9] = [
+const OPERATIONS_MEASURED: [Operation; 10] = [
     Operation { name: "getppid", run: getppid },
     Operation { name: "unix 200 B", run: |sockets, n| transfer(&mut sockets.unix, &[b'.'; 200], n) },
     Operation { name: "unix 16 KB", run: |sockets, n| transfer(&mut sockets.unix, &[b'.'; 16 << 10], n) },
@@ -40,9 +40,17 @@ const OPERATIONS_MEASURED: [Operation; 9] = [
     Operation { name: "tcp 16 KB", run: |sockets, n| transfer(&mut sockets.tcp, &[b'.'; 16 << 10], n) },
     Operation { name: "tcp 200 B, answered", run: |sockets, n| answered(&mut sockets.talk, &[b'.'; 200], n) },
     Operation { name: "tcp 16 KB, answered", run: |sockets, n| answered(&mut sockets.talk, &[b'.'; 16 << 10], n) },
+    Operation { name: "tcp 200 B of TLS, answered", run: |sockets, n| answered(&mut sockets.tls, &TLS_RECORD, n) },
     Operation { name: "tcp request", run: |sockets, n| exchange(&mut sockets.http, n) },
     Operation { name: "tcp 16 KB in a body", run: |sockets, n| transfer(&mut sockets.body, &[b'.'; 16 << 10], n) },
 ];
+
+/// As one looks to who sees only the beginning: application data, TLS 1.2 or 1.3.
+const TLS_RECORD: [u8; 200] = {
+    let mut record = [b'.'; 200];
+    (record[0], record[1], record[2]) = (0x17, 3, 3);
+    record
+};
 
 /// Connections to ourselves.
 struct Sockets {
@@ -51,6 +59,7 @@ struct Sockets {
     tcp: (TcpStream, TcpStream),
     /// To and fro, as other protocols speak.
     talk: (TcpStream, TcpStream),
+    tls: (TcpStream, TcpStream),
     http: (TcpStream, TcpStream),
     /// In a request body that does not end.
     body: (TcpStream, TcpStream),
@@ -61,7 +70,7 @@ impl Sockets {
         let mut body = tcp()?;
         let head = b"POST /upload HTTP/1.1\r\nHost: bench\r\nContent-Length: 1000000000000\r\n\r\n";
         transfer(&mut body, head, 1)?;
-        Ok(Self { unix: UnixStream::pair()?, tcp: tcp()?, talk: tcp()?, http: tcp()?, body })
+        Ok(Self { unix: UnixStream::pair()?, tcp: tcp()?, talk: tcp()?, tls: tcp()?, http: tcp()?, body })
     }
 }
 
