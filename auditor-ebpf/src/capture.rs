@@ -185,6 +185,9 @@ extern "C" fn follow_operation() -> u64 {
     };
     let begins = head::start_of(w0, w1, length);
     let starts = prefix_length > 0 && (begins == start::HEAD || begins == start::MAYBE);
+    if starts {
+        foreign::forget(operation.key.get());
+    }
     if begins == start::HEAD && leaf::is_resting(operation) {
         if head::is_status_line(w0, length) {
             let _ = SOCKETS.remove(&sock);
@@ -199,6 +202,7 @@ extern "C" fn follow_operation() -> u64 {
             // A hello is counted where it is sent: every connection sends one, in one piece.
             blind::note(wire::BLIND_TLS, u64::from(begins == start::TLS_HELLO && sends), 1, moved);
         }
+        // Of TCP, and what its first bytes are is known.
         if prefix_length > 0
             && operation.call.shape.get() != syscall::shape::MESSAGES
             && operation.flags.get() & u64::from(wire::FLAG_COUNTED) == 0
@@ -233,7 +237,6 @@ extern "C" fn follow_operation() -> u64 {
                 maps::next_sequence();
                 return verdict::UNKNOWN;
             }
-            foreign::forget(operation.key.get());
             let Some(entry) = SOCKETS.get_ptr_mut(&sock) else { return verdict::UNKNOWN };
             // SAFETY: a live map value.
             unsafe {

@@ -28,13 +28,13 @@ const CHANGE: u64 = 1 << 1;
 const TLS: u64 = 1 << 6;
 /// … and how many operations are not to be looked at before the next that is.
 const PASS: u64 = 1 << 7;
-const STATE: u64 = (1 << 13) - 1;
+const STATE: u64 = (1 << 12) - 1;
 
-/// Changes of direction without a head between them: a body may be as long as it likes, and may have begun before anybody
-/// looked, but each exchange has a head either way.
+/// Changes of direction without the beginning of a head between them: a body may be as long as it likes, and may have begun
+/// before anybody looked, but each exchange has a head either way.
 const ENOUGH: u64 = 16;
 /// Of so many operations, and one more, one is looked at when there were [`ENOUGH`].
-const PASSES: u64 = 63;
+const PASSES: u64 = 31;
 
 /// The slot of a socket ([`crate::sock::Sock::key`]), and the part of its word that says whose it is.
 #[inline(always)]
@@ -112,7 +112,7 @@ pub fn note(operation: &Operation, is_tls: bool) {
     }
 }
 
-/// The socket is closed, or speaks HTTP.
+/// The connection begins or ends, or something on it began like a head.
 #[inline(always)]
 pub fn forget(key: u64) {
     let Some((slot, owner)) = slot(key) else { return };

@@ -74,12 +74,11 @@ pub extern "C" fn start_of(w0: u64, w1: u64, available: u64) -> u64 {
     let w0 = first_bytes(w0, available);
     let w1 = first_bytes(w1, available.saturating_sub(8));
     let first = w0 as u8;
-    if first == 0x16 && (w0 >> 8) as u8 == 0x03 {
+    // Of a handshake or of application data, TLS 1.0 or later: what was SSL 3.0 is the length of a MySQL packet today.
+    let is_tls = (first == 0x16 || first == 0x17) && (w0 >> 8) as u8 == 0x03 && matches!((w0 >> 16) as u8, 1..=4);
+    if is_tls {
         let handshake = (w0 >> 40) as u8;
-        return if handshake == 1 || handshake == 2 { start::TLS_HELLO } else { start::TLS };
-    }
-    if first == 0x17 && (w0 >> 8) as u8 == 0x03 {
-        return start::TLS;
+        return if first == 0x16 && (handshake == 1 || handshake == 2) { start::TLS_HELLO } else { start::TLS };
     }
     if !first.is_ascii_uppercase() {
         return start::OTHER;

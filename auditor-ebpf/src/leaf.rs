@@ -6,7 +6,7 @@ use aya_ebpf::{bindings::BPF_EXIST, helpers::generated::bpf_get_prandom_u32};
 
 use crate::{
     capture::{NEW_SOCKET, Operation, SEND},
-    head,
+    foreign, head,
     maps::{self, SOCKETS, Socket},
     sock::Sock,
     syscall, task,
@@ -69,6 +69,9 @@ pub fn is_left_alone(operation: &Operation, sock: u64) -> bool {
 pub fn passes<S: Sock>(operation: &Operation, sock: S, first: u8, is_response: bool) -> bool {
     if !is_response && head::may_begin(first) {
         return false;
+    }
+    if is_response {
+        foreign::forget(operation.key.get());
     }
     let (address, number) = (sock.address(), operation.leaf.get() as u32);
     let Some(entry) = SOCKETS.get_ptr_mut(&address) else {

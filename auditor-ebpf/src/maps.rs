@@ -147,8 +147,9 @@ pub struct Socket {
     pub recv: Half,
 }
 
-/// Key: address of the `struct sock`. Written by [`crate::capture`] when a socket first speaks HTTP, deleted on TCP
-/// close by [`crate::hooks::close`], else least recently used first.
+/// Key: address of the `struct sock`. Written by [`crate::capture`] when a socket first speaks HTTP, and by [`crate::leaf`]
+/// when it answers; deleted by these two when it is not what it seemed, by [`crate::ship`] when it is closed, else least
+/// recently used first.
 #[map]
 pub static SOCKETS: LruHashMap<u64, Socket> = LruHashMap::with_max_entries(32_768, 0);
 

@@ -297,8 +297,8 @@ def send_messages(client, server, array, data):
 
 
 def talk(client, server):
-    """Two protocols that are not HTTP: one is told by its first byte, the other begins like a method."""
-    for message in (b"\x03ping", b"\x04pong", b"Q\0\0\0\x05;") * 10:
+    """Protocols that are not HTTP: one is told by its first byte, one begins like a method, a MySQL packet like SSL 3.0."""
+    for message in (b"\x03ping", b"\x16\x03\0\0" + b"x" * 0x316, b"Q\0\0\0\x05;") * 10:
         client.sendall(message)
         receive(server)
         server.sendall(message)

@@ -21,9 +21,9 @@ const SHUTDOWN_BOTH: u8 = 3;
 pub fn tcp_state(ctx: BtfTracePointContext) -> i32 {
     let sock = Given(ctx.arg::<u64>(0));
     let state = ctx.arg::<i32>(2);
-    if state == TCP_CLOSE {
-        foreign::forget(sock.key());
-    }
+    // Whatever it is, it begins or ends. (Not only when it ends: who was interrupted in the middle of an operation may write
+    // again what was known.)
+    foreign::forget(sock.key());
     let closing = state == TCP_FIN_WAIT1 || state == TCP_LAST_ACK;
     let closed = state == TCP_CLOSE || (closing && sock.field::<u8>(&kernel::SOCK_SHUTDOWN) == SHUTDOWN_BOTH);
     // What the program has not read yet it may still read: that read says that the connection is over.

@@ -29,7 +29,7 @@ pub fn sock_recv(ctx: BtfTracePointContext) -> i32 {
 #[inline(always)]
 fn operation(sock: Given, moved: i64, flags: u32, direction: u8) {
     // First of all: most of what crosses sockets is theirs.
-    if foreign::passes(sock.key(), moved) {
+    if u64::from(flags) & syscall::NOT_OF_STREAM == 0 && foreign::passes(sock.key(), moved) {
         return;
     }
     let task = task::current();

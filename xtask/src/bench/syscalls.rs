@@ -147,7 +147,7 @@ pub(super) fn run(rounds: u32, quick: bool, only: &str) -> Result<Table> {
         }
     }
     let mut table = Table::new(
-        "syscalls: ns per operation (send and receive; a request also its response)",
+        "syscalls: ns per operation (send and receive; what is answered, twice)",
         &["operation", "beside", "ns", "to nothing", "to empty probes"],
     );
     for (operation, times) in measured.iter().zip(times) {
