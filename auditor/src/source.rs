@@ -9,6 +9,7 @@ pub mod live;
 pub mod leaves;
 mod looks;
 pub mod node;
+pub mod priority;
 pub mod privilege;
 pub mod process;
 pub mod recording;

@@ -41,6 +41,8 @@ fn systemd_accepts_the_unit() {
     let verify = output(Command::new("systemd-analyze").args(["verify", "--man=no"]).arg(&path));
     let complaints = String::from_utf8_lossy(&verify.stderr);
     assert!(verify.status.success() && !complaints.contains("auditor.service"), "{complaints}");
+    // Of several the last counts.
+    assert_eq!(Unit::shipped().all("CPUWeight").collect::<Vec<_>>(), ["1000"]);
     // Out of 100; 2.4 when this was written, most of it for what an auditor of the node cannot do without.
     said(
         Command::new("systemd-analyze").args(["security", "--offline=yes", "--threshold=25", "--no-pager"]).arg(&path),

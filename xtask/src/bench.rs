@@ -10,10 +10,12 @@ mod load;
 mod peers;
 mod pipeline;
 mod services;
+mod soak;
 mod syscalls;
 mod table;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
@@ -32,7 +34,7 @@ pub(crate) struct Args {
     /// Fewer and shorter cases: shows that it works, and no more
     #[arg(long)]
     quick: bool,
-    /// How many seconds a service is under each load, each time
+    /// How many seconds a service is under each load, each time; a soak takes so many minutes
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..))]
     seconds: u64,
     /// Beside services, also measure these, or all; installs them if it can
@@ -59,6 +61,8 @@ enum Group {
     Programs,
     /// nginx, Node and Python under load (needs root)
     Services,
+    /// The auditor's memory over many minutes (needs root)
+    Soak,
     /// The userspace stages alone, on recordings and generated records
     Pipeline,
     /// The same as connections, processes, bodies and heads grow
@@ -67,7 +71,7 @@ enum Group {
 
 impl Group {
     fn needs_kernel(self) -> bool {
-        matches!(self, Self::Syscalls | Self::Programs | Self::Services)
+        matches!(self, Self::Syscalls | Self::Programs | Self::Services | Self::Soak)
     }
 }
 
@@ -97,6 +101,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
                 let seconds = if args.quick { 1 } else { args.seconds };
                 services::run(args.rounds, seconds, &args.only, &args.peers)?
             }
+            Group::Soak => soak::run(Duration::from_secs(if args.quick { 5 } else { args.seconds * 60 }))?,
             Group::Pipeline => pipeline::run(args.rounds, args.quick, &args.only)?,
             Group::Growth => growth::run(args.rounds, args.quick, &args.only)?,
         });

@@ -89,6 +89,7 @@ pub(super) fn hold(addr: &Addr, path: &str, connections: usize) -> Result<Vec<Tc
         .map(|number| {
             let mut stream = TcpStream::connect(("127.0.0.1", addr.port()))
                 .with_context(|| format!("connection {number} of {connections} (see ulimit -n)"))?;
+            stream.set_nodelay(true)?;
             let context = TraceParent::new();
             write!(stream, "GET {path} HTTP/1.1\r\nHost: bench\r\ntraceparent: {context}\r\n\r\n")?;
             read_answer(&mut stream, &mut answer)?;
@@ -102,22 +103,9 @@ fn fixed(addr: &Addr, path: &str, rate: u32, time: Duration) -> Result<Seen> {
     let begin = Instant::now() + Duration::from_millis(50);
     let gap = Duration::from_secs(1) * CONNECTIONS / rate.max(1);
     let client = |number: u32| -> Result<Vec<f64>> {
-        let mut stream = TcpStream::connect(("127.0.0.1", addr.port()))?;
+        let stream = TcpStream::connect(("127.0.0.1", addr.port()))?;
         stream.set_nodelay(true)?;
-        let (mut answer, mut latencies) = (vec![0; 16 * 1024], Vec::new());
-        let first = begin + gap * number / CONNECTIONS;
-        for turn in 0.. {
-            let due = first + gap * turn;
-            if due > begin + time {
-                break;
-            }
-            std::thread::sleep(due.saturating_duration_since(Instant::now()));
-            let context = TraceParent::new();
-            write!(stream, "GET {path} HTTP/1.1\r\nHost: bench\r\ntraceparent: {context}\r\n\r\n")?;
-            read_answer(&mut stream, &mut answer)?;
-            latencies.push(due.elapsed().as_nanos() as f64 / 1e3);
-        }
-        Ok(latencies)
+        paced(&mut [stream], begin + gap * number / CONNECTIONS, gap, begin + time, |_| path.to_owned())
     };
     let mut latencies = std::thread::scope(|scope| -> Result<Vec<f64>> {
         let clients: Vec<_> = (0..CONNECTIONS).map(|number| scope.spawn(move || client(number))).collect();
@@ -131,6 +119,32 @@ fn fixed(addr: &Addr, path: &str, rate: u32, time: Duration) -> Result<Seen> {
     let quantile = |of: f64| latencies.get((latencies.len() as f64 * of) as usize).copied().unwrap_or(f64::NAN);
     let requests = latencies.len() as u64;
     Ok(Seen { requests, per_second: requests as f64 / time.as_secs_f64(), p50: quantile(0.5), p99: quantile(0.99) })
+}
+
+/// Requests on these connections in turn, one every `gap` from `first` to `end`; how many microseconds after it was due each
+/// was answered.
+pub(super) fn paced(
+    streams: &mut [TcpStream],
+    first: Instant,
+    gap: Duration,
+    end: Instant,
+    path: impl Fn(u32) -> String,
+) -> Result<Vec<f64>> {
+    let (mut answer, mut latencies) = (vec![0; 16 * 1024], Vec::new());
+    for turn in 0.. {
+        let due = first + gap * turn;
+        if due > end {
+            break;
+        }
+        std::thread::sleep(due.saturating_duration_since(Instant::now()));
+        let at = turn as usize % streams.len().max(1);
+        let stream = streams.get_mut(at).context("there is a connection")?;
+        let (path, context) = (path(turn), TraceParent::new());
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: bench\r\ntraceparent: {context}\r\n\r\n")?;
+        read_answer(stream, &mut answer)?;
+        latencies.push(due.elapsed().as_nanos() as f64 / 1e3);
+    }
+    Ok(latencies)
 }
 
 /// Reads a response with `Content-Length` or chunks. As long as nothing else is asked, all that comes belongs to it.
