@@ -9,7 +9,6 @@ pub mod live;
 pub mod leaves;
 mod looks;
 pub mod node;
-pub mod priority;
 pub mod privilege;
 pub mod process;
 pub mod recording;

@@ -84,29 +84,6 @@ fn of_threads(pid: u32, name: &str) -> BTreeSet<String> {
     status.filter_map(line).collect()
 }
 
-/// Nice values of its threads.
-fn nice(pid: u32) -> BTreeSet<i32> {
-    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).expect("it runs");
-    let stat = threads.flatten().filter_map(|thread| std::fs::read_to_string(thread.path().join("stat")).ok());
-    // Behind the name, which may hold anything, it is the 17th.
-    stat.filter_map(|stat| stat.rsplit_once(')')?.1.split_whitespace().nth(16)?.parse().ok()).collect()
-}
-
-/// Of the processors it gets more than one thread of a service, unless somebody says how much.
-#[test]
-fn it_asks_for_what_it_needs_of_the_processors() {
-    let scene = Scene::new();
-    let own = *nice(std::process::id()).first().expect("it has threads");
-    let asked = if own == 0 { -5 } else { own };
-    let mut told = Command::new("nice");
-    told.args(["-n", "3"]);
-    for (command, expected) in [(Command::new("env"), asked), (told, own + 3)] {
-        let auditor = scene.start(command, "auto");
-        assert_eq!(nice(auditor.pid()), BTreeSet::from([expected]));
-        auditor.stop().assert_clean();
-    }
-}
-
 fn capabilities(of: &[u32]) -> BTreeSet<String> {
     BTreeSet::from([format!("{:016x}", of.iter().fold(0u64, |set, number| set | 1 << number))])
 }

@@ -12,7 +12,7 @@ use auditor::report::{Line, Totals};
 use auditor::sink::{self, Full, Outputs, SinkCounters, Spec, Written};
 use auditor::source::kernel::{Hooks, Kernel, Options, Selection};
 use auditor::source::live::{self, Stopped};
-use auditor::source::{cgroup, node, priority, privilege};
+use auditor::source::{cgroup, node, privilege};
 
 use super::manager::Manager;
 use super::reload::Reload;
@@ -56,9 +56,6 @@ pub(crate) fn attach(capture: &Capture, log_level: LogLevel) -> Result<Kernel, F
     })?;
     if let Some((what, without)) = privilege::unreadable(privilege::effective()) {
         log::warn!("without {} this cannot be read of other users' processes: {what}", without.join(" and "));
-    }
-    if let Err(error) = priority::raise() {
-        log::debug!("where services take all processors, records may be lost: no higher priority: {error}");
     }
     if let Err(error) = privilege::give_up() {
         log::warn!("privileges that are not needed any more could not be given up: {error}");
