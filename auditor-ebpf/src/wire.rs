@@ -191,7 +191,7 @@ pub struct BlindCount {
 
 /// Counters the kernel side keeps per CPU; the index is one of `COUNT_*`.
 pub const COUNTERS: usize = 16;
-/// Socket operations of selected processes that reached the capture function.
+/// Socket operations of selected processes, looked at or passed.
 pub const COUNT_OPERATIONS: usize = 0;
 /// Bytes of these operations.
 pub const COUNT_BYTES: usize = 1;

@@ -133,7 +133,9 @@ impl Usage {
             return None;
         }
         let ticks = fields.iter().skip(11).take(2).filter_map(|ticks| ticks.parse::<u64>().ok()).sum();
-        Some(Self { ticks, peak_kib: status_kib(pid, "VmHWM:") })
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.split_whitespace().next()?.parse().ok());
+        Some(Self { ticks, peak_kib: peak.unwrap_or(0) })
     }
 
     fn since(self, before: Self) -> Cost {
@@ -142,18 +144,6 @@ impl Usage {
         let cpu_seconds = self.ticks.saturating_sub(before.ticks) as f64 / per_second;
         Cost { cpu_seconds, peak_kib: self.peak_kib, ..Cost::default() }
     }
-}
-
-/// Memory of a process now.
-pub(super) fn resident_kib(pid: u32) -> u64 {
-    status_kib(pid, "VmRSS:")
-}
-
-/// A line of `/proc/PID/status`; 0 without.
-fn status_kib(pid: u32, name: &str) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let kib = status.lines().find_map(|line| line.strip_prefix(name)?.split_whitespace().next()?.parse().ok());
-    kib.unwrap_or(0)
 }
 
 /// Another tool.

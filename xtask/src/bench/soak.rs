@@ -5,10 +5,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
 use auditor_tests::fleet::Nginx;
+use auditor_tests::kernel::resident_kib;
 use auditor_tests::process::Service;
 use serde_json::json;
 
-use super::contender::{Contender, resident_kib};
+use super::contender::Contender;
 use super::load;
 use super::table::Table;
 
