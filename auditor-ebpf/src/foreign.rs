@@ -25,16 +25,19 @@ const SENT: u64 = 1;
 /// … how often it changed, up to [`ENOUGH`], …
 const CHANGE: u64 = 1 << 1;
 /// … whether there was TLS, …
-const TLS: u64 = 1 << 6;
+const TLS: u64 = 1 << 7;
 /// … and how many operations are not to be looked at before the next that is.
-const PASS: u64 = 1 << 7;
+const PASS: u64 = 1 << 8;
 const STATE: u64 = (1 << 12) - 1;
 
 /// Changes of direction without the beginning of a head between them: a body may be as long as it likes, and may have begun
-/// before anybody looked, but each exchange has a head either way.
-const ENOUGH: u64 = 16;
-/// Of so many operations, and one more, one is looked at when there were [`ENOUGH`].
-const PASSES: u64 = 31;
+/// before anybody looked, but each exchange has a head either way. A protocol that only introduces HTTP is over before.
+const ENOUGH: u64 = 48;
+/// Of so many operations, and one more, one is looked at when there were [`ENOUGH`]. If it is HTTP after all, five requests
+/// are missed then, or up to eight of up to five operations each: fewer than it takes to hold the calls that they make
+/// against others that are open. And one more is a prime number: of exchanges in step with it only bodies might be looked
+/// at, for ever.
+const PASSES: u64 = 10;
 
 /// The slot of a socket ([`crate::sock::Sock::key`]), and the part of its word that says whose it is.
 #[inline(always)]
