@@ -10,6 +10,7 @@ mod example;
 mod filter;
 mod findings;
 mod front;
+mod latest;
 mod lines;
 mod named;
 mod received;

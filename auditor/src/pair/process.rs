@@ -40,7 +40,7 @@ const SAME_TRACE: usize = 16;
 pub(super) const REMEMBERED: BootNs = 60_000_000_000;
 /// Answered requests that are remembered, at the most, while the process was not seen to call anybody: nothing is looked up
 /// in them. At a high rate they are most of the memory that is touched, and the services want the caches.
-const IDLE: usize = 1024;
+const IDLE: usize = 256;
 /// How long a request may go on working after its end: background continuation, or nobody told it that the client left.
 pub(super) const AFTERMATH: BootNs = 1_000_000_000;
 /// How long after its end a request may still make calls that are held against it. Work goes on at once or not at all;

@@ -5,16 +5,15 @@
 
 use std::hash::BuildHasher;
 use std::net::IpAddr;
-use std::num::NonZeroUsize;
 
 use foldhash::quality::RandomState;
-use lru::LruCache;
 
+use super::latest::Latest;
 use crate::exchange::{ExchangeId, Request, Role, Visibility};
 use crate::record::{BootNs, Endpoints, ProcessId};
 
-/// Requests of which one end was seen, and requests whose other end is known.
-const KEPT: NonZeroUsize = NonZeroUsize::MIN.saturating_add(8_191);
+/// Requests of which one end was seen, and requests whose other end is known: so many of either at least.
+const KEPT: usize = 8192;
 /// Both ends are seen within this: a socket is not read for long before its sender's system call has returned.
 pub(super) const APART: BootNs = 1_000_000_000;
 
@@ -30,8 +29,8 @@ struct End {
 /// Finds the other end.
 #[derive(Debug)]
 pub(super) struct Ends {
-    alone: LruCache<u128, End>,
-    peers: LruCache<ExchangeId, ProcessId>,
+    alone: Latest<u128, End>,
+    peers: Latest<ExchangeId, ProcessId>,
     /// What both ends of a request have in common.
     common: Vec<u8>,
     /// Keyed for the run: strangers choose what is hashed.
@@ -40,12 +39,7 @@ pub(super) struct Ends {
 
 impl Ends {
     pub(super) fn new() -> Self {
-        Self {
-            alone: LruCache::sparse(KEPT),
-            peers: LruCache::sparse(KEPT),
-            common: Vec::new(),
-            keys: Default::default(),
-        }
+        Self { alone: Latest::new(KEPT), peers: Latest::new(KEPT), common: Vec::new(), keys: Default::default() }
     }
 
     /// A request crossed one end. Gives the exchange at the other one if it did there, too.
@@ -71,7 +65,7 @@ impl Ends {
 
     /// The process at the other end of an exchange.
     pub(super) fn peer(&self, exchange: ExchangeId) -> Option<ProcessId> {
-        self.peers.peek(&exchange).copied()
+        self.peers.get(&exchange).copied()
     }
 }
 

@@ -222,8 +222,9 @@ fn drain(
             Ok(record) => {
                 if let Record::Data(data) = &record
                     // After an `exec` it is another program.
-                    && known.put(data.process, data.exec_id) != Some(data.exec_id)
+                    && known.get(&data.process) != Some(&data.exec_id)
                 {
+                    known.put(data.process, data.exec_id);
                     let descent = Descent { ancestors: data.ancestors.map(|task| task.tgid), cgroup: data.cgroup };
                     let process = describer.describe(data.process, &data.comm, &descent, data.time);
                     *described += 1;

@@ -76,12 +76,3 @@ fn requests_that_look_the_same_meet_one_by_one() {
         assert_eq!(met, Some(ExchangeId(2 * id)));
     }
 }
-
-#[test]
-fn the_table_is_bounded() {
-    let mut ends = Ends::new();
-    for id in 0..40_000 {
-        ends.meet(&request(id, Role::Server, tcp("10.0.0.1:80", "10.0.0.2:4000"), &format!("/{id}")));
-    }
-    assert_eq!(ends.alone.len(), KEPT.get());
-}
