@@ -79,8 +79,7 @@ pub struct Pipeline {
 
 impl Pipeline {
     /// With these settings.
-    pub fn new(mut settings: Settings) -> Self {
-        settings.back.tell_once &= !settings.filter.selects_ports();
+    pub fn new(settings: Settings) -> Self {
         Self {
             front: Front::new(&settings),
             filter: settings.filter,
@@ -105,17 +104,14 @@ impl Pipeline {
         self.front.finish(&mut self.events, |_| {});
         self.pass_on(out);
         self.share_counters();
-        let before = out.len();
         self.back.finish(out);
-        self.filter.lines(out, before);
     }
 
     /// From now on, what a user may set is as in `settings`; everything that is known is kept. What is readable of heads
     /// and the bounds of tables stay as they are: the selection must name the same headers as before.
     ///
     /// `message` says what has changed; the line about it goes to `out`.
-    pub fn reconfigure(&mut self, mut settings: Settings, message: String, out: &mut Vec<Line>) {
-        settings.back.tell_once &= !settings.filter.selects_ports();
+    pub fn reconfigure(&mut self, settings: Settings, message: String, out: &mut Vec<Line>) {
         self.back.choose(self.filter.replace(settings.filter));
         self.back.reconfigure(settings.back, message, out);
     }
@@ -156,13 +152,11 @@ impl Pipeline {
     }
 
     fn pass_on(&mut self, out: &mut Vec<Line>) {
-        let before = out.len();
         for event in self.events.drain(..) {
             if self.filter.event(&event) {
                 self.back.handle(event, out);
             }
         }
-        self.filter.lines(out, before);
     }
 
     fn share_counters(&mut self) {

@@ -6,22 +6,70 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use crate::exchange::RequestHead;
 
-const HEALTH_PATHS: [&str; 7] = ["/health", "/healthz", "/livez", "/readyz", "/ready", "/live", "/ping"];
+/// Of Kubernetes and the like, Prometheus, ASP.NET, MicroProfile; the last is how clients of Jaeger ask what to sample.
+const HEALTH_PATHS: [&str; 17] = [
+    "/health",
+    "/healthz",
+    "/livez",
+    "/readyz",
+    "/startupz",
+    "/ready",
+    "/live",
+    "/ping",
+    "/healthcheck",
+    "/health/live",
+    "/health/ready",
+    "/health/started",
+    "/health/liveness",
+    "/health/readiness",
+    "/-/healthy",
+    "/-/ready",
+    "/sampling",
+];
+/// Spring Boot and Quarkus: these, and what is below.
+const HEALTH_TREES: [&str; 2] = ["/actuator/health", "/q/health"];
+const METRICS_PATHS: [&str; 4] = ["/metrics", "/actuator/prometheus", "/q/metrics", "/stats/prometheus"];
 const HEALTH_AGENTS: [&str; 3] = ["kube-probe", "ELB-HealthChecker", "GoogleHC"];
-/// OTLP, Zipkin, Jaeger; Prometheus remote write and push, Loki; Elastic APM. Exporters that send a batch with every so
-/// many requests look as if a request had made the call.
-const EXPORT_PATHS: [&str; 8] = [
+/// Exporters that send a batch with every so many requests look as if a request had made the call. OTLP; Zipkin; Jaeger;
+/// SkyWalking; X-Ray; Prometheus remote write, and VictoriaMetrics; Loki; Pyroscope; InfluxDB; Elastic APM; Datadog;
+/// Dynatrace; Splunk.
+const EXPORT_PATHS: [&str; 32] = [
     "/v1/traces",
     "/v1/metrics",
     "/v1/logs",
+    "/v1development/profiles",
+    "/api/v1/spans",
     "/api/v2/spans",
     "/api/traces",
+    "/v3/segment",
+    "/v3/segments",
+    "/SamplingTargets",
+    "/GetSamplingRules",
+    "/TraceSegments",
     "/api/v1/write",
+    "/api/v1/push",
+    "/api/prom/push",
+    "/api/v1/import/prometheus",
     "/loki/api/v1/push",
+    "/push.v1.PusherService/Push",
+    "/api/v2/write",
     "/intake/v2/events",
+    "/intake/v2/rum/events",
+    "/api/v2/series",
+    "/api/v2/logs",
+    "/api/beta/sketches",
+    "/api/v2/apmtelemetry",
+    "/api/v2/metrics/ingest",
+    "/api/v2/logs/ingest",
+    "/services/collector",
+    "/services/collector/event",
+    "/services/collector/event/1.0",
+    "/services/collector/raw",
+    "/services/collector/raw/1.0",
 ];
-/// OpenTelemetry collectors behind a prefix.
-const EXPORT_PREFIXES: [&str; 2] = ["/opentelemetry", "/otlp/"];
+/// Collectors behind a prefix, Prometheus' Pushgateway, Honeycomb.
+const EXPORT_PREFIXES: [&str; 5] =
+    ["/opentelemetry", "/metrics/job/", "/metrics/job@base64/", "/1/batch/", "/1/events/"];
 const METADATA_HOSTS: [&str; 2] = ["169.254.169.254", "metadata.google.internal"];
 const METADATA_ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(169, 254, 169, 254));
 
@@ -35,7 +83,8 @@ pub fn is_ignored(head: &RequestHead, peer: Option<IpAddr>) -> bool {
         return true;
     }
     if method == "GET" || method == "HEAD" {
-        if path == "/metrics" || HEALTH_PATHS.contains(&path) {
+        let tree = |tree: &&str| path.strip_prefix(*tree).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        if METRICS_PATHS.contains(&path) || HEALTH_PATHS.contains(&path) || HEALTH_TREES.iter().any(tree) {
             return true;
         }
         let agent = head.user_agent.as_deref().unwrap_or("");
@@ -54,7 +103,10 @@ fn is_export(path: &str) -> bool {
     let sentry = path.strip_prefix("/api/").and_then(|rest| rest.split_once('/')).is_some_and(|(project, rest)| {
         project.bytes().all(|b| b.is_ascii_digit()) && matches!(rest.trim_end_matches('/'), "envelope" | "store")
     });
-    EXPORT_PATHS.contains(&path) || EXPORT_PREFIXES.iter().any(|prefix| path.starts_with(prefix)) || datadog || sentry
+    // Who receives it may have it below a path of its own.
+    let otlp = path.contains("/otlp/") || path.ends_with("/v1/traces");
+    let listed = EXPORT_PATHS.contains(&path) || EXPORT_PREFIXES.iter().any(|prefix| path.starts_with(prefix));
+    listed || otlp || datadog || sentry
 }
 
 #[cfg(test)]
@@ -77,6 +129,14 @@ mod tests {
             ("POST", "/v1/traces", "", "collector:4318"),
             ("POST", "/api/v2/spans", "", "zipkin"),
             ("POST", "/otlp/v1/traces", "", "a"),
+            ("POST", "/ingest/otlp/v1/logs", "", "a"),
+            ("POST", "/api/default/v1/traces", "", "a"),
+            ("POST", "/api/v1/spans", "", "zipkin"),
+            ("PUT", "/metrics/job/batch/instance/a", "", "pushgateway"),
+            ("POST", "/services/collector/event", "", "splunk"),
+            ("GET", "/actuator/health", "", "a"),
+            ("GET", "/actuator/health/liveness", "", "a"),
+            ("GET", "/-/healthy", "", "prometheus"),
             ("PUT", "/v0.4/traces", "", "agent:8126"),
             ("POST", "/api/42/envelope/", "", "sentry"),
             ("POST", "/api/v1/write", "", "mimir"),
@@ -96,6 +156,9 @@ mod tests {
             ("GET", "/cart"),
             ("POST", "/health"),
             ("GET", "/healthy"),
+            ("GET", "/health/records"),
+            ("GET", "/actuator/healthy"),
+            ("POST", "/metrics/jobs"),
             ("POST", "/api/x/envelope/"),
             ("POST", "/v1/traces/5"),
         ] {

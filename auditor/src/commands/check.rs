@@ -62,7 +62,11 @@ fn judge(
     let found = totals.findings.iter().filter(|((_, severity), _)| *severity >= fail_on);
     let found: u64 = found.map(|(_, count)| count).sum();
     let calls: u64 = totals.hops.values().sum();
-    let seen = format!("{} requests with context, {calls} calls audited", totals.requests_with_context);
+    let suspected = match totals.suspected {
+        0 => String::new(),
+        suspected => format!(", {suspected} of them suspected"),
+    };
+    let seen = format!("{} requests with context, {calls} calls audited{suspected}", totals.requests_with_context);
     if found > 0 {
         return (format!("FAILED: {found} findings of severity {} or above ({seen})", fail_on.as_str()), exit::FOUND);
     }

@@ -22,7 +22,7 @@ pub(crate) fn run(args: &Record, log_level: LogLevel) -> Result<ExitCode, Failur
     if path == "-" {
         return Err(Failure::Usage("--output: a recording is binary: name a file".to_owned()));
     }
-    let filter = session::filter(&args.services, &[])?;
+    let filter = session::filter(&args.services)?;
     let selection = args.headers.selection()?;
     let masking = node::run_masking().map_err(Failure::io("making a key"))?;
     let file =

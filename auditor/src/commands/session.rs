@@ -124,13 +124,14 @@ pub(crate) fn settings(services: &Services, judge: &Judge, headers: &Headers) ->
     settings.back.min_severity = judge.min_severity.severity();
     settings.back.boundaries = judge.boundaries.boundaries();
     settings.back.ignores = judge.boundaries.ignores();
-    settings.filter = filter(services, &judge.port)?;
+    settings.back.ports = judge.port.clone();
+    settings.filter = filter(services)?;
     Ok(settings)
 }
 
 /// The selection of services as the flags say.
-pub(crate) fn filter(services: &Services, ports: &[u16]) -> Result<Filter, Failure> {
-    Filter::new(&services.exe, &services.unit, &services.container, ports)
+pub(crate) fn filter(services: &Services) -> Result<Filter, Failure> {
+    Filter::new(&services.exe, &services.unit, &services.container)
         .map_err(|error| Failure::Usage(format!("--exe {error}")))
 }
 

@@ -80,7 +80,7 @@ fn check(arg: &Arg, text: &str) -> Result<(), String> {
         "formats" => Selection::new(&values().collect::<Vec<_>>(), &[""; 0], Level::default()).err(),
         "header" => Selection::new(&["all"], &values().collect::<Vec<_>>(), Level::default()).err(),
         "exe" => {
-            return Filter::new(&[text.to_owned()], &[], &[], &[]).map(drop).map_err(|error| error.to_string());
+            return Filter::new(&[text.to_owned()], &[], &[]).map(drop).map_err(|error| error.to_string());
         }
         _ => None,
     };

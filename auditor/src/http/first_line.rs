@@ -93,7 +93,7 @@ fn response(rest: &mut [u8]) -> Option<FirstLine> {
     Some(FirstLine::Response { status })
 }
 
-/// What is printed of ASCII, and neither ends a path nor is white space.
+/// What is printed of ASCII, and neither ends a path nor is white space; a segment with parameters is odd.
 fn is_of_path(byte: u8) -> bool {
-    matches!(byte, b'!'..=b'~') && !matches!(byte, b'?' | b'#')
+    matches!(byte, b'!'..=b'~') && !matches!(byte, b'?' | b'#' | b';')
 }

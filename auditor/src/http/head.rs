@@ -169,15 +169,16 @@ fn request<'a>(
     let audited = lines.clone().filter(|line| line.field.audited).take(MOST_FIELDS);
     let text =
         |value: &[u8]| std::str::from_utf8(value).map_or_else(|_| String::from_utf8_lossy(value).into(), Box::from);
+    let path = without_parameters(path);
     let head = RequestHead {
-        path: path.into(),
+        path: (&*path).into(),
         minor_version,
         host: structure.host.as_deref().map(text),
         user_agent: structure.user_agent.as_deref().map(|value| text(value.get(..256).unwrap_or(value))),
         fields: FieldLines::gather(audited.map(|line| (line.name, line.value)), |value| {
             replace::others(value, b'?', is_legal)
         }),
-        affinity: affinity::values(path, query, lines.map(|line| (line.field, line.value))),
+        affinity: affinity::values(&path, query, lines.map(|line| (line.field, line.value))),
         method,
     };
     let upgrade = if head.method == "CONNECT" { Some(Upgrade::Connect) } else { structure.upgrade };
@@ -228,6 +229,15 @@ fn path(target: &str) -> &str {
         Some((scheme, rest)) if !scheme.contains('/') => rest.find('/').and_then(|at| rest.get(at..)).unwrap_or("/"),
         _ => target,
     }
+}
+
+/// Parameters of segments (RFC 3986, 3.3) say as much of who asks as a query does: `;jsessionid=`. They are masked already.
+fn without_parameters(path: &str) -> Cow<'_, str> {
+    if !path.contains(';') {
+        return path.into();
+    }
+    let segments = path.split('/').map(|segment| segment.split(';').next().unwrap_or_default());
+    segments.collect::<Vec<_>>().join("/").into()
 }
 
 /// What the fields say that are needed of any head.

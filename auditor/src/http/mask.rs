@@ -51,6 +51,8 @@ enum Place {
     Scheme(usize),
     Authority,
     Path,
+    /// Of a segment of the path.
+    Parameters,
     Query,
     OddTarget,
     Version(usize),
@@ -194,7 +196,7 @@ impl HeadMask {
         match self.place {
             Place::Before | Place::FirstWord => self.first_word(byte, policy),
             Place::TargetStart => self.target_start(byte, policy),
-            Place::Scheme(_) | Place::Authority | Place::Path | Place::Query | Place::OddTarget => {
+            Place::Scheme(_) | Place::Authority | Place::Path | Place::Parameters | Place::Query | Place::OddTarget => {
                 self.target(byte, policy)
             }
             Place::Version(_) | Place::OddVersion => self.version(byte),
@@ -254,12 +256,13 @@ impl HeadMask {
                 self.place = Place::Version(0);
             }
             (b'\r', _) => self.end_word(),
-            (b'?' | b'#', Place::Path | Place::Authority) => {
+            (b'?' | b'#', Place::Path | Place::Parameters | Place::Authority) => {
                 self.value = ValueMask::new(Treatment::Pairs(b'&'));
                 self.place = Place::Query;
             }
             (_, Place::Query) => self.value_byte(byte, policy),
-            (b'/', Place::Authority) => self.place = Place::Path,
+            (b'/', Place::Authority | Place::Parameters) => self.place = Place::Path,
+            (b';', Place::Path) => self.place = Place::Parameters,
             (_, Place::Path) => {}
             (other, Place::Scheme(at)) => match scheme_step(at, other) {
                 Some(7) => self.place = Place::Authority,

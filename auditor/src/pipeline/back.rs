@@ -365,7 +365,7 @@ impl Back {
         if let Some(parent) = &hop.pairing.parent {
             hop.silence = hop.silence.and(&parent.silence);
         }
-        self.totals.ignored += u64::from(hop.silence.all);
+        self.totals.ignored += u64::from(hop.silence.all && self.wants(hop.edge.local_port));
         let hop = Arc::new(hop);
         self.await_claim(call.id, &hop);
         self.hops.insert(call.id, hop);
@@ -388,7 +388,7 @@ impl Back {
 
     /// A call is done: it is counted, and reported if it is certain.
     fn judged(&mut self, hop: Arc<Hop>, answer: Answer, out: &mut Vec<Line>) {
-        if hop.silence.all {
+        if hop.silence.all || !self.wants(hop.edge.local_port) {
             return;
         }
         let class = hop.pairing.suspect.as_ref().filter(|_| hop.verdict.suspicion.is_some()).map(|(_, class)| class);
@@ -463,6 +463,12 @@ impl Back {
                 }
             }
         }
+    }
+
+    /// Whether what was received on this port, where there is one, is audited.
+    pub(super) fn wants(&self, port: Option<u16>) -> bool {
+        let ports = &self.config.ports;
+        ports.is_empty() || port.is_some_and(|port| ports.contains(&port))
     }
 
     /// What a request is for, as far as the routes of the service, or of where it sends to, are known.

@@ -28,9 +28,9 @@ pub struct Config {
     pub min_confidence: f64,
     /// What is less severe is counted but not written.
     pub min_severity: Severity,
-    /// A fault on the wire is told of who sent it, and not again of who received it. Not where lines are selected by the
-    /// port of the request: that may leave out the one and keep the other.
-    pub tell_once: bool,
+    /// Local ports on which requests are audited; none: on all. The others stay candidates for the calls of their process;
+    /// neither they nor the calls that were made for them, or for none that is known, are counted or written.
+    pub ports: Vec<u16>,
     /// Limits of the pairing's tables.
     pub pairing: pair::Limits,
     /// Limits of what is remembered of services to judge several calls together.
@@ -57,7 +57,7 @@ impl Default for Config {
             ignores: Vec::new(),
             min_confidence: 0.99,
             min_severity: Severity::Info,
-            tell_once: true,
+            ports: Vec::new(),
             pairing: pair::Limits::default(),
             samples: history::Limits::default(),
             max_pending: 65_536,

@@ -1,7 +1,6 @@
-//! Selection that the kernel side does not do: by executable, systemd unit, container, port.
+//! Selection that the kernel side does not do: by executable, systemd unit, container.
 //!
-//! A process that is not selected is left out whole, so that no request of a selected one loses its parent. A port
-//! only decides what is written: every request of the process stays a candidate for its calls.
+//! A process that is not selected is left out whole, so that no request of a selected one loses its parent.
 
 use std::collections::{BTreeSet, HashSet};
 use std::num::NonZeroUsize;
@@ -13,7 +12,6 @@ use lru::LruCache;
 
 use crate::exchange::Event;
 use crate::record::{Process, ProcessId, Record};
-use crate::report::Line;
 
 /// Left-out processes that are remembered; beyond that the oldest knowledge is dropped as a whole.
 const KNOWN: usize = 65_536;
@@ -21,13 +19,12 @@ const KNOWN: usize = 65_536;
 /// Processes that can be asked about again when other ones are wanted; as many as the live source describes once.
 const DESCRIBED: NonZeroUsize = NonZeroUsize::new(8192).unwrap();
 
-/// Which processes and lines are wanted; empty lists want everything.
+/// Which processes are wanted; empty lists want everything.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
     executables: Option<GlobSet>,
     units: Vec<String>,
     containers: Vec<String>,
-    ports: Vec<u16>,
     unwanted: HashSet<ProcessId>,
     described: Described,
 }
@@ -55,12 +52,7 @@ impl Filter {
     ///
     /// # Errors
     /// Says which executable pattern is none.
-    pub fn new(
-        executables: &[String],
-        units: &[String],
-        containers: &[String],
-        ports: &[u16],
-    ) -> Result<Self, globset::Error> {
+    pub fn new(executables: &[String], units: &[String], containers: &[String]) -> Result<Self, globset::Error> {
         let mut globs = GlobSetBuilder::new();
         for pattern in executables {
             globs.add(Glob::new(pattern)?);
@@ -69,7 +61,6 @@ impl Filter {
             executables: if executables.is_empty() { None } else { Some(globs.build()?) },
             units: units.iter().map(|unit| unit.trim_end_matches(".service").to_owned()).collect(),
             containers: containers.to_vec(),
-            ports: ports.to_vec(),
             unwanted: HashSet::new(),
             described: Described::default(),
         })
@@ -77,9 +68,9 @@ impl Filter {
 
     /// From now on, what another one wants.
     pub(super) fn replace(&mut self, by: Self) -> Changed {
-        let Self { executables, units, containers, ports, .. } = by;
+        let Self { executables, units, containers, .. } = by;
         let before = std::mem::take(&mut self.unwanted);
-        (self.executables, self.units, self.containers, self.ports) = (executables, units, containers, ports);
+        (self.executables, self.units, self.containers) = (executables, units, containers);
         let described = std::mem::take(&mut self.described);
         for (_, process) in described.0.iter().rev() {
             self.learn(process);
@@ -95,11 +86,6 @@ impl Filter {
             }
         }
         changed
-    }
-
-    /// Whether lines about some requests of a process are left out.
-    pub(super) fn selects_ports(&self) -> bool {
-        !self.ports.is_empty()
     }
 
     /// Whether the event belongs to a wanted process (or to none).
@@ -139,18 +125,6 @@ impl Filter {
         wanted
     }
 
-    /// Removes the lines about other ports from `lines[from..]`.
-    pub(super) fn lines(&self, lines: &mut Vec<Line>, from: usize) {
-        if self.ports.is_empty() {
-            return;
-        }
-        let tail = lines.split_off(from.min(lines.len()));
-        lines.extend(tail.into_iter().filter(|line| match line.inbound_port() {
-            None => true,
-            Some(port) => port.is_some_and(|port| self.ports.contains(&port)),
-        }));
-    }
-
     fn wants(&self, process: &Process) -> bool {
         let any = |list: &[String], matches: &dyn Fn(&str) -> bool| list.is_empty() || list.iter().any(|v| matches(v));
         self.executables.as_ref().is_none_or(|globs| globs.is_match(&process.executable))
@@ -185,26 +159,26 @@ mod tests {
         let list = |items: &[&str]| items.iter().map(|item| (*item).to_owned()).collect::<Vec<_>>();
         let all = Filter::default();
         assert!(all.wants(&process("nginx", "/", None)));
-        let filter = Filter::new(&list(&["ngin?", "py*"]), &list(&["web.service"]), &[], &[]).expect("globs");
+        let filter = Filter::new(&list(&["ngin?", "py*"]), &list(&["web.service"]), &[]).expect("globs");
         assert!(filter.wants(&process("nginx", "/system.slice/web.service", None)));
         assert!(filter.wants(&process("python3", "/system.slice/web.service/sub", None)));
         assert!(!filter.wants(&process("node", "/system.slice/web.service", None)));
         assert!(!filter.wants(&process("nginx", "/system.slice/other.service", None)));
-        let container = Filter::new(&[], &[], &list(&["0123"]), &[]).expect("globs");
+        let container = Filter::new(&[], &[], &list(&["0123"])).expect("globs");
         assert!(container.wants(&process("x", "/", Some("0123456789"))));
         assert!(!container.wants(&process("x", "/", Some("9123456789"))));
         assert!(!container.wants(&process("x", "/", None)));
         let mut named = process("x", "/", Some("9123456789"));
         named.workload.container_name = Some("0123".into());
         assert!(container.wants(&named));
-        assert!(Filter::new(&list(&["["]), &[], &[], &[]).is_err());
+        assert!(Filter::new(&list(&["["]), &[], &[]).is_err());
     }
 
     #[test]
     fn other_processes_are_wanted_from_now_on() {
         let exe = |names: &[&str]| {
             let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
-            Filter::new(&names, &[], &[], &[]).expect("globs")
+            Filter::new(&names, &[], &[]).expect("globs")
         };
         let of = |tgid, name| {
             let id = ProcessId { tgid, start_ns: 1 };

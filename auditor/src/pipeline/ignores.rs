@@ -30,6 +30,31 @@ fn counts(ran: &Ran) -> (u64, u64, u64, u64) {
 }
 
 #[test]
+fn what_comes_in_on_other_ports_is_neither_counted_nor_told() {
+    let mut script = Script::default();
+    for n in 0..100 {
+        let time = n * 20 * MS + n * 7919 % 13 * MS / 4;
+        let (port, drops) = if n % 2 == 0 { (8001, true) } else { (8002, false) };
+        let request = Say::new(1, 10, "GET /cart").between(port, 40_000).with(context(n, 0));
+        script.receive(time, 10 * MS, request);
+        let call = Say::new(1, 10, "POST /charge");
+        script.call(time + 2 * MS, if drops { call } else { call.with(context(n, 1)) });
+    }
+    for (ports, requests, dropped, continued) in
+        [(vec![], 100, 50, 50), (vec![8001], 50, 50, 0), (vec![8002], 50, 0, 50), (vec![1], 0, 0, 0)]
+    {
+        let ran = script.run_with(Config { ports, ..Config::default() });
+        let totals = ran.back.totals();
+        assert_eq!((totals.requests, totals.requests_with_context), (requests, requests));
+        assert_eq!((ran.hops("dropped"), ran.hops("continued")), (dropped, continued));
+        assert_eq!(totals.findings.values().sum::<u64>(), dropped);
+        assert_eq!(ran.count("traceparent_dropped"), dropped);
+        let told = ran.lines.iter().filter(|line| matches!(line, Line::Finding(_) | Line::Summary(_))).count();
+        assert_eq!(told > 0, requests > 0);
+    }
+}
+
+#[test]
 fn calls_and_requests_are_ignored_by_what_describes_them() {
     let script = drops("GET /internal/cart", "payments:8080");
     for (entry, ignored) in [

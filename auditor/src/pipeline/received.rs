@@ -40,8 +40,9 @@ impl Back {
         let subject = Subject { service: &known.process.service, head: &request.head, towards: None };
         let silence = Silence::of(&subject, &self.config.ignores);
         let exempt = is_ignored(&request.head, None);
-        let ignored = exempt || silence.all;
-        self.totals.ignored += u64::from(ignored);
+        let wanted = self.wants(lines::local_port(&request.endpoints));
+        let ignored = exempt || silence.all || !wanted;
+        self.totals.ignored += u64::from(ignored && wanted);
         self.totals.requests += u64::from(!ignored);
         self.totals.requests_with_context += u64::from(!ignored && carried.presence == Presence::Valid);
         let target = self.target(request, &known.service, None);
@@ -101,7 +102,8 @@ impl Back {
         let Held { request, known, target, carried, found, silence, seen } = held;
         let peer = self.peer(request.id);
         for found in found {
-            if self.config.tell_once && elsewhere.iter().any(|other| other.is_like(&found)) {
+            // Of who sent it. Where a port is wanted that may be left out, and this is not.
+            if self.config.ports.is_empty() && elsewhere.iter().any(|other| other.is_like(&found)) {
                 continue;
             }
             let code = Code(found.fault.rule);

@@ -125,7 +125,7 @@ fn restarts_are_found_unless_they_are_mandatory() {
     assert_eq!((ran.codes(), ran.count("trace_restarted")), (vec!["trace_restarted"], 50));
     let ran = served(50, |n, say| say.with(context(1000 + n, 1)), |_, say| say.with("00-bad")).run();
     assert_eq!(ran.codes(), ["traceparent_malformed"]);
-    assert_eq!(ran.hops("restarted"), 50);
+    assert_eq!(ran.hops("started"), 50);
     assert!(ran.findings("traceparent_malformed").iter().all(|f| f.finding.direction == "inbound"));
 }
 

@@ -41,17 +41,6 @@ impl Line {
         fit(serde_json::to_value(self).unwrap_or_default(), LINE_CAP)
     }
 
-    /// Local port of the request that a finding or summary is about: `None` for lines about no request,
-    /// `Some(None)` when the port is not known.
-    pub fn inbound_port(&self) -> Option<Option<u16>> {
-        match self {
-            Self::Finding(line) if line.finding.direction == "inbound" => Some(line.attributes.local_port),
-            Self::Finding(line) => Some(line.finding.inbound.as_ref().and_then(|inbound| inbound.local_port)),
-            Self::Summary(line) => Some(line.inbound.as_ref().and_then(|inbound| inbound.local_port)),
-            Self::BlindSpot(_) | Self::Stats(_) | Self::Lifecycle(_) => None,
-        }
-    }
-
     /// JSON Schema (draft 2020-12) of every record.
     pub fn schema() -> serde_json::Value {
         schemars::schema_for!(Self).to_value()

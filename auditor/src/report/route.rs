@@ -10,7 +10,7 @@
 //! reported as one of `/users/{id}`, with a fingerprint of its own. A place that is variable never becomes words again,
 //! unless its tree was full and forgot it, so that happens once.
 //!
-//! Routes decide how findings and evidence are grouped, never what is found.
+//! Routes decide how findings and evidence are grouped: while every call has a route of its own, none has enough of it.
 
 use std::hash::Hasher;
 use std::num::NonZeroUsize;
@@ -109,8 +109,13 @@ pub fn space(service: &str, destination: Option<&Destination>) -> u64 {
     hasher.finish()
 }
 
-/// Digits, UUIDs, hex with a digit from 8 characters, and long tokens that mix digits and letters.
+/// Whether a segment is an id, or names one thing among many by what is in it.
 pub(crate) fn is_variable(segment: &str) -> bool {
+    is_id(segment) || segment.bytes().any(|byte| matches!(byte, b'.' | b':' | b',' | b'(' | b'@')) && has_id(segment)
+}
+
+/// Digits, UUIDs, hex with a digit from 8 characters, and long tokens that mix digits and letters.
+fn is_id(segment: &str) -> bool {
     let bytes = segment.as_bytes();
     let digits = bytes.iter().filter(|b| b.is_ascii_digit()).count();
     if digits == 0 {
@@ -119,6 +124,16 @@ pub(crate) fn is_variable(segment: &str) -> bool {
     let hex_or_dash = bytes.iter().all(|b| b.is_ascii_hexdigit() || *b == b'-');
     let token = bytes.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'~' | b'%' | b'='));
     digits == bytes.len() || (hex_or_dash && bytes.len() >= 8) || (token && bytes.len() >= 24)
+}
+
+/// `17.json`, but neither `v1.2` nor `2.0`; `17:confirm` and `17,18`; `Orders(17)` and `Orders('a')`; `a@example.com`.
+fn has_id(segment: &str) -> bool {
+    let file = segment.split_once('.').is_some_and(|(name, rest)| is_id(name) && rest.starts_with(char::is_alphabetic));
+    let listed = segment.contains([':', ',']) && segment.split([':', ',']).any(is_id);
+    let key = segment.split_once('(').and_then(|(_, key)| key.strip_suffix(')'));
+    let keyed = key.is_some_and(|key| key.contains(|c: char| c.is_ascii_digit() || c == '\''));
+    let address = segment.split_once('@').is_some_and(|(who, host)| !who.is_empty() && host.contains('.'));
+    file || listed || keyed || address
 }
 
 /// The paths of one space.

@@ -146,4 +146,5 @@ fn targets() {
     assert_eq!(&*path("http://xxx/a/b?x"), "/a/b");
     assert_eq!(&*path("http://xxx"), "/");
     assert_eq!(&*path("/a://b/c"), "/a://b/c");
+    assert_eq!(&*path("/a;xxx/b;x;x/;x?x"), "/a/b/");
 }

@@ -67,6 +67,18 @@ fn only_listed_values_stay() {
 }
 
 #[test]
+fn parameters_of_a_path_do_not_stay() {
+    for (target, masked) in [
+        ("/do;jsessionid=SECRET", "/do;xxxxxxxxxxxxxxxxx"),
+        ("/a;b/c;d=1;e/f?g", "/a;x/c;xxxxx/f?x"),
+        ("http://shop/a;b=c/d", "http://xxxx/a;xxx/d"),
+    ] {
+        let head = |target: &str| format!("GET {target} HTTP/1.1\r\nHost: h\r\n\r\n");
+        masks_to(&head(target), &head(masked), Verdict::Complete);
+    }
+}
+
+#[test]
 fn every_format_stays_readable() {
     for field in crate::context::FORMATS.iter().flat_map(|format| format.fields()) {
         let head = format!("GET / HTTP/1.1\r\n{field}: Jane-1; a=b, c\r\n\r\n");

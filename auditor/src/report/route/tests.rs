@@ -52,6 +52,18 @@ fn what_looks_like_an_id_is_replaced_at_once() {
         ("/k/eyJhbGciOiJIUzI1NiIsInR5cCI6", "/k/{id}"),
         ("/a-very-long-but-readable-name-of-a-page", "/a-very-long-but-readable-name-of-a-page"),
         ("/static/app.3f2a9c1b.js", "/static/app.3f2a9c1b.js"),
+        ("/orders/17.json", "/orders/{id}"),
+        ("/img/deadbeef01.tar.gz", "/img/{id}"),
+        ("/orders/17:confirm", "/orders/{id}"),
+        ("/orders/17,18", "/orders/{id}"),
+        ("/Orders(17)/Items", "/{id}/Items"),
+        ("/Orders('a')", "/{id}"),
+        ("/u/jane@example.com", "/u/{id}"),
+        ("/api/v1.2/cart", "/api/v1.2/cart"),
+        ("/lib/jquery-3.6.0.min.js", "/lib/jquery-3.6.0.min.js"),
+        ("/2.0/cart.json", "/2.0/cart.json"),
+        ("/@scope/name", "/@scope/name"),
+        ("/a(b)/c:d,e", "/a(b)/c:d,e"),
         ("/search/%E4%BD%A0%E5%A5%BD%E4%BD%A0%E5%A5%BD", "/search/{id}"),
     ] {
         assert_eq!(&*routes.route(0, path), expected);
