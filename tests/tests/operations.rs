@@ -189,7 +189,14 @@ fn another_pid_namespace_is_warned_of() {
 #[test]
 fn selections_that_select_nothing_are_told() {
     require_root();
-    for args in [["--pid", "0"], ["--comm", ""], ["--cgroup", ".."], ["--cgroup", "a/../../../../proc"]] {
+    for args in [
+        ["--pid", "0"],
+        ["--comm", ""],
+        ["--container", ""],
+        ["--port", "0"],
+        ["--cgroup", ".."],
+        ["--cgroup", "a/../../../../proc"],
+    ] {
         let (code, _, said) = output(auditor(&[&["run", "--duration", "1s"], &args[..]].concat()));
         assert_eq!(code, Some(64), "{args:?}: {said}");
     }

@@ -100,6 +100,8 @@ fn what_is_wrong_is_told_with_its_place_and_what_was_meant() {
         ("exe = [\"[\"]", "1:8: exe: "),
         ("output = []", "1:10: output: names none: leave the key out"),
         ("output = [\"kafka://x\"]", "1:11: output: "),
+        ("unit = [\"a\", \"\"]", "1:14: unit: \"\" is empty"),
+        ("port = [0]", "1:9: port: 0 is not in 1..=65535"),
         ("[[output]]\nto = \"a\"\nfromat = \"text\"", "3:1: output: unknown key `fromat`"),
         ("[[output]]\nfromat = \"text\"\nto = \"a\"", "did you mean `format`?"),
         ("[[ignore]]\nservce = \"a\"", "2:1: ignore: unknown key `servce`"),
@@ -166,7 +168,7 @@ fn every_option_has_a_variable() {
 proptest! {
     #[test]
     fn what_is_dumped_reads_as_it_was(values in prop::collection::vec("\\PC{1,8}|-?[0-9.e]{1,9}|[{}=\" a\n]{1,6}|inf|nan", 1..4)) {
-        let text = format!("unit = {}\n", value("unit", &values, true).unwrap());
+        let text = format!("comm = {}\n", value("comm", &values, true).unwrap());
         let read = parse(&text).unwrap_or_else(|problems| panic!("{text} {problems:?}"));
         prop_assert_eq!(&read[0].values, &values);
     }
