@@ -202,6 +202,7 @@ pub(crate) struct Output {
         short = 'o',
         allow_hyphen_values = true,
         env = "AUDITOR_OUTPUT",
+        hide_env_values = true,
         default_value = "-",
         value_name = "OUTPUT",
         value_delimiter = ','
@@ -448,7 +449,6 @@ impl SeverityArg {
     }
 }
 
-fn probability(text: &str) -> Result<f64, String> {
 /// What is to be selected by it: nothing is called nothing, and everything begins with it.
 fn name(text: &str) -> Result<String, String> {
     match text.trim().trim_end_matches(".service") {
@@ -457,6 +457,7 @@ fn name(text: &str) -> Result<String, String> {
     }
 }
 
+fn probability(text: &str) -> Result<f64, String> {
     match text.parse() {
         Ok(p) if (0.0..=1.0).contains(&p) => Ok(p),
         _ => Err(format!("{text:?} is not a number from 0 to 1")),

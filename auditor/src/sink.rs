@@ -30,5 +30,5 @@ mod worker;
 pub use outputs::{Full, Monitor, Outputs, OutputsError, Written};
 pub use signals::reopen_on_sigusr1;
 pub use spec::{Facility, Format, Protocol, Spec, SpecError};
-pub use target::Target;
+pub use target::{Target, without_credentials};
 pub use worker::{SinkCounters, Tell};

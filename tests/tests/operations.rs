@@ -1,5 +1,6 @@
 //! What operators meet: readers that stand still or go away, full disks, namespaces, selections that select nothing.
 
+use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -7,7 +8,7 @@ use std::time::{Duration, Instant};
 use auditor_tests::auditor::{auditor_command, auditor_path};
 use auditor_tests::client::Load;
 use auditor_tests::kernel::require_root;
-use auditor_tests::process::{Service, eventually};
+use auditor_tests::process::{Service, TempDir, eventually};
 
 /// A line for every event: whatever reads them has something to do.
 const TALKATIVE: [&str; 2] = ["--stats-interval", "0.000001ms"];
@@ -204,4 +205,34 @@ fn selections_that_select_nothing_are_told() {
     let (code, _, said) = output(auditor(&["run", "--duration", "1s", "--pid", "4194305"]));
     assert_eq!(code, Some(0), "{said}");
     assert!(said.contains("--pid 4194305: there is no such process"), "{said}");
+}
+
+#[test]
+fn credentials_in_an_output_are_told_nobody() {
+    let url = "otlp+http://u:SECRET@127.0.0.1:1/";
+    let dir = TempDir::new("credentials");
+    let (config, table) = (dir.path().join("list.toml"), dir.path().join("table.toml"));
+    fs::write(&config, format!("output = [\"{url}\"]\n")).expect("a file");
+    fs::write(&table, format!("[[output]]\nto = \"{url}\"\n")).expect("a file");
+    let [config, table] = [config, table].map(|path| path.display().to_string());
+    let files = [["config", "check", &config], ["config", "check", &table], ["run", "--config", &config]];
+    for (args, set, expected) in [
+        (&["run"][..], true, 64),
+        (&["run", "--help"], true, 0),
+        (&["man", "run"], true, 0),
+        (&["run", "--output", url], false, 64),
+        (&["replay", "x.rec", "--output", url], false, 64),
+        (&["replay", "x.rec", url], false, 64),
+        (&files[0], false, 78),
+        (&files[1], false, 78),
+        (&files[2], false, 78),
+    ] {
+        let mut command = auditor(args);
+        if set {
+            command.env("AUDITOR_OUTPUT", url);
+        }
+        let (code, lines, said) = output(command);
+        assert_eq!(code, Some(expected), "{args:?}: {said}");
+        assert!(!lines.contains("SECRET") && !said.contains("SECRET"), "{args:?}: {lines}{said}");
+    }
 }
