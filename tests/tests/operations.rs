@@ -236,3 +236,20 @@ fn credentials_in_an_output_are_told_nobody() {
         assert!(!lines.contains("SECRET") && !said.contains("SECRET"), "{args:?}: {lines}{said}");
     }
 }
+
+#[test]
+fn a_pipe_that_nobody_reads_holds_up_no_other_output() {
+    require_root();
+    let dir = TempDir::new("fifo");
+    assert!(Command::new("mkfifo").arg(dir.path().join("pipe")).status().is_ok_and(|status| status.success()));
+    let mut command = auditor(&["run", "--duration", "1s", "--output", "pipe", "--output", "-"]);
+    command.current_dir(dir.path());
+    let mut running = Running::start(command);
+    let mut lines = String::new();
+    first_line(&mut running).read_to_string(&mut lines).expect("UTF-8");
+    let mut said = String::new();
+    assert_eq!(running.ends().code(), Some(74));
+    running.0.stderr.take().expect("piped").read_to_string(&mut said).expect("UTF-8");
+    assert!(lines.contains("auditor.stopped"), "{lines}");
+    assert_eq!(said.matches("auditor: pipe: nobody reads this pipe; trying again").count(), 1, "{said}");
+}

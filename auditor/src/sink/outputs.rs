@@ -426,6 +426,40 @@ mod tests {
     }
 
     #[test]
+    fn a_pipe_that_nobody_reads_holds_up_nobody() {
+        use rustix::fs::{CWD, Mode, mkfifoat};
+        let dir = Dir::new("fifo");
+        mkfifoat(CWD, dir.0.join("pipe"), Mode::from_raw_mode(0o600)).unwrap();
+        let specs = [dir.spec("pipe"), dir.spec("a")];
+        let (done, opened) = std::sync::mpsc::channel();
+        thread::spawn(move || done.send(Outputs::open(&specs, Full::Drop, |_| {})));
+        let mut outputs = opened.recv_timeout(Duration::from_secs(10)).expect("it waits for no reader").unwrap();
+        let monitor = outputs.monitor();
+        outputs.write(&[line("1")]);
+        let until = Instant::now() + Duration::from_secs(10);
+        let name = dir.0.join("pipe").display().to_string();
+        let is_down = |down| {
+            while monitor.down().contains(&name) != down && Instant::now() < until {
+                thread::sleep(Duration::from_millis(5));
+            }
+            monitor.down().contains(&name) == down
+        };
+        assert!(is_down(true));
+        outputs.replace(&[dir.spec("pipe"), dir.spec("b")]).unwrap();
+        // Whoever comes late gets what waits.
+        let pipe = dir.0.join("pipe");
+        let reader = thread::spawn(move || std::fs::read_to_string(pipe).unwrap());
+        assert!(is_down(false));
+        outputs.write(&[line("2")]);
+        outputs.finish().unwrap();
+        let read: Vec<_> = reader.join().unwrap().lines().map(str::to_owned).collect();
+        assert_eq!(
+            (messages(&read), messages(&dir.lines("a")), messages(&dir.lines("b"))),
+            ("12".into(), "1".into(), "2".into())
+        );
+    }
+
+    #[test]
     fn a_receiver_that_is_not_there_costs_its_lines_and_nothing_else() {
         let dir = Dir::new("absent");
         let nobody: Spec = format!("syslog+unix:{}/nobody?queue=2", dir.0.display()).parse().unwrap();
