@@ -253,3 +253,22 @@ fn a_pipe_that_nobody_reads_holds_up_no_other_output() {
     assert!(lines.contains("auditor.stopped"), "{lines}");
     assert_eq!(said.matches("auditor: pipe: nobody reads this pipe; trying again").count(), 1, "{said}");
 }
+
+#[test]
+fn what_is_replayed_is_not_written_to() {
+    let dir = TempDir::new("replayed");
+    let recording = dir.path().join("x.rec");
+    fs::write(&recording, "a recording").expect("a file");
+    for (read, written) in [("x.rec", "x.rec"), ("x.rec", "./x.rec?format=text"), ("-", "x.rec"), ("x.rec", "-")] {
+        let mut command = auditor(&["replay", read, "--output", written]);
+        let open = || fs::OpenOptions::new().append(true).read(true).open(&recording).expect("it is there");
+        command.current_dir(dir.path()).stdin(open());
+        if written == "-" {
+            command.stdout(open());
+        }
+        let (code, _, said) = output(command);
+        assert_eq!(code, Some(64), "{read} {written}: {said}");
+        assert!(said.contains("is the file that is read"), "{said}");
+        assert_eq!(fs::read_to_string(&recording).expect("it is there"), "a recording");
+    }
+}
