@@ -202,6 +202,7 @@ pub(crate) struct Output {
         short = 'o',
         allow_hyphen_values = true,
         env = "AUDITOR_OUTPUT",
+        hide_env_values = true,
         default_value = "-",
         value_name = "OUTPUT",
         value_delimiter = ','
@@ -298,7 +299,7 @@ pub(crate) struct Capture {
     #[arg(long, env = "AUDITOR_COMM", value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub(crate) comm: Vec<String>,
     /// Only processes in this cgroup (v2) or below. Repeatable.
-    #[arg(long, env = "AUDITOR_CGROUP", value_name = "PATH")]
+    #[arg(long, env = "AUDITOR_CGROUP", value_name = "PATH", value_parser = name)]
     pub(crate) cgroup: Vec<String>,
     /// Look at each process for a part of every period only, each at a time of its own: 10s/1m is ten seconds of every
     /// minute. For nodes where all of it costs too much; what goes on meanwhile is not seen.
@@ -343,13 +344,13 @@ pub(crate) enum HooksArg {
 #[command(next_help_heading = "Selection of services")]
 pub(crate) struct Services {
     /// Only processes whose executable name matches (`*` and `?` match any characters and any one). Repeatable.
-    #[arg(long, env = "AUDITOR_EXE", value_name = "GLOB")]
+    #[arg(long, env = "AUDITOR_EXE", value_name = "GLOB", value_parser = name)]
     pub(crate) exe: Vec<String>,
     /// Only processes of this systemd unit. Repeatable.
-    #[arg(long, env = "AUDITOR_UNIT", value_delimiter = ',', value_name = "NAME")]
+    #[arg(long, env = "AUDITOR_UNIT", value_delimiter = ',', value_name = "NAME", value_parser = name)]
     pub(crate) unit: Vec<String>,
     /// Only processes in this container (name, id or its beginning). Repeatable.
-    #[arg(long, env = "AUDITOR_CONTAINER", value_delimiter = ',', value_name = "ID")]
+    #[arg(long, env = "AUDITOR_CONTAINER", value_delimiter = ',', value_name = "ID", value_parser = name)]
     pub(crate) container: Vec<String>,
 }
 
@@ -401,7 +402,7 @@ pub(crate) struct Judge {
     #[arg(long, env = "AUDITOR_MAX_FINDINGS_PER_SECOND", default_value = "20", value_name = "N")]
     pub(crate) max_findings_per_second: u32,
     /// Only hops whose request came in on this local port. Repeatable.
-    #[arg(long, env = "AUDITOR_PORT", value_delimiter = ',', value_name = "PORT")]
+    #[arg(long, env = "AUDITOR_PORT", value_delimiter = ',', value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) port: Vec<u16>,
     #[command(flatten)]
     pub(crate) boundaries: BoundaryArgs,
@@ -448,6 +449,14 @@ impl SeverityArg {
     }
 }
 
+/// What is to be selected by it: nothing is called nothing, and everything begins with it.
+fn name(text: &str) -> Result<String, String> {
+    match text.trim().trim_end_matches(".service") {
+        "" => Err(format!("{text:?} is empty: it selects nothing")),
+        _ => Ok(text.to_owned()),
+    }
+}
+
 fn probability(text: &str) -> Result<f64, String> {
     match text.parse() {
         Ok(p) if (0.0..=1.0).contains(&p) => Ok(p),
@@ -467,7 +476,18 @@ mod tests {
 
     #[test]
     fn selections_that_select_nothing_are_refused() {
-        for wrong in [["--pid", "0"], ["--pid", "-1"], ["--comm", ""]] {
+        for wrong in [
+            ["--pid", "0"],
+            ["--pid", "-1"],
+            ["--comm", ""],
+            ["--cgroup", ""],
+            ["--exe", ""],
+            ["--unit", ""],
+            ["--unit", "a,"],
+            ["--unit", ".service"],
+            ["--container", " "],
+            ["--port", "0"],
+        ] {
             assert!(Cli::try_parse_from(["auditor", "run"].into_iter().chain(wrong)).is_err(), "{wrong:?}");
         }
         assert!(Cli::try_parse_from(["auditor", "run", "--pid", "1", "--comm", "nginx"]).is_ok());

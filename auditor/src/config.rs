@@ -13,6 +13,8 @@ mod value;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use auditor::sink::without_credentials;
+use clap::error::ContextValue;
 use clap::{Arg, ArgMatches, Command, CommandFactory, FromArgMatches};
 
 pub(crate) use dump::{dump, example};
@@ -50,14 +52,25 @@ pub(crate) struct Loaded {
 
 /// Reads everything. `source`: how files may be read.
 pub(crate) fn load(args: &[OsString], source: Source) -> Result<Loaded, Stop> {
-    let matches = Cli::command().try_get_matches_from(args).map_err(Stop::Usage)?;
+    let matches = Cli::command().try_get_matches_from(args).map_err(usage)?;
     let file = named_file(&matches);
     let settings = match &file {
         Some(path) => file::read(path, source).map_err(|wrong| Stop::Config(Failure::Config(wrong)))?,
         None => Vec::new(),
     };
-    let matches = with_defaults(Cli::command(), &settings).try_get_matches_from(args).map_err(Stop::Usage)?;
-    Ok(Loaded { cli: Cli::from_arg_matches(&matches).map_err(Stop::Usage)?, effective: effective(&matches), file })
+    let matches = with_defaults(Cli::command(), &settings).try_get_matches_from(args).map_err(usage)?;
+    Ok(Loaded { cli: Cli::from_arg_matches(&matches).map_err(usage)?, effective: effective(&matches), file })
+}
+
+/// What is wrong, without the credentials that somebody may have put into an output.
+fn usage(mut error: clap::Error) -> Stop {
+    let said: Vec<_> = error.context().map(|(kind, value)| (kind, value.clone())).collect();
+    for (kind, value) in said {
+        if let ContextValue::String(text) = value {
+            error.insert(kind, ContextValue::String(without_credentials(&text)));
+        }
+    }
+    Stop::Usage(error)
 }
 
 /// Whether a file can be used.

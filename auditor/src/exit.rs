@@ -89,7 +89,7 @@ impl Failure {
             Self::Attach(AttachError::Privilege { .. }) | Self::UserNamespace => NO_PERMISSION,
             Self::Attach(AttachError::Selection(_)) | Self::Selection(_) | Self::Usage(_) => USAGE,
             Self::Config(_) => CONFIG,
-            Self::Outputs(OutputsError::Twice(_)) => USAGE,
+            Self::Outputs(OutputsError::Twice(_) | OutputsError::Read(_)) => USAGE,
             Self::Attach(_) => UNAVAILABLE,
             Self::Recording { .. } | Self::Input(_) | Self::Outputs(_) | Self::Io { .. } => IO,
         }

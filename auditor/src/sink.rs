@@ -19,6 +19,7 @@ mod format;
 mod journald;
 mod otlp;
 mod outputs;
+mod place;
 mod queue;
 mod signals;
 mod spec;
@@ -28,7 +29,8 @@ mod target;
 mod worker;
 
 pub use outputs::{Full, Monitor, Outputs, OutputsError, Written};
+pub use place::not_read;
 pub use signals::reopen_on_sigusr1;
 pub use spec::{Facility, Format, Protocol, Spec, SpecError};
-pub use target::Target;
+pub use target::{Target, without_credentials};
 pub use worker::{SinkCounters, Tell};

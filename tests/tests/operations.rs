@@ -1,5 +1,6 @@
 //! What operators meet: readers that stand still or go away, full disks, namespaces, selections that select nothing.
 
+use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -7,7 +8,7 @@ use std::time::{Duration, Instant};
 use auditor_tests::auditor::{auditor_command, auditor_path};
 use auditor_tests::client::Load;
 use auditor_tests::kernel::require_root;
-use auditor_tests::process::{Service, eventually};
+use auditor_tests::process::{Service, TempDir, eventually};
 
 /// A line for every event: whatever reads them has something to do.
 const TALKATIVE: [&str; 2] = ["--stats-interval", "0.000001ms"];
@@ -189,7 +190,14 @@ fn another_pid_namespace_is_warned_of() {
 #[test]
 fn selections_that_select_nothing_are_told() {
     require_root();
-    for args in [["--pid", "0"], ["--comm", ""], ["--cgroup", ".."], ["--cgroup", "a/../../../../proc"]] {
+    for args in [
+        ["--pid", "0"],
+        ["--comm", ""],
+        ["--container", ""],
+        ["--port", "0"],
+        ["--cgroup", ".."],
+        ["--cgroup", "a/../../../../proc"],
+    ] {
         let (code, _, said) = output(auditor(&[&["run", "--duration", "1s"], &args[..]].concat()));
         assert_eq!(code, Some(64), "{args:?}: {said}");
     }
@@ -197,4 +205,108 @@ fn selections_that_select_nothing_are_told() {
     let (code, _, said) = output(auditor(&["run", "--duration", "1s", "--pid", "4194305"]));
     assert_eq!(code, Some(0), "{said}");
     assert!(said.contains("--pid 4194305: there is no such process"), "{said}");
+}
+
+#[test]
+fn credentials_in_an_output_are_told_nobody() {
+    let url = "otlp+http://u:SECRET@127.0.0.1:1/";
+    let dir = TempDir::new("credentials");
+    let (config, table) = (dir.path().join("list.toml"), dir.path().join("table.toml"));
+    fs::write(&config, format!("output = [\"{url}\"]\n")).expect("a file");
+    fs::write(&table, format!("[[output]]\nto = \"{url}\"\n")).expect("a file");
+    let [config, table] = [config, table].map(|path| path.display().to_string());
+    let files = [["config", "check", &config], ["config", "check", &table], ["run", "--config", &config]];
+    for (args, set, expected) in [
+        (&["run"][..], true, 64),
+        (&["run", "--help"], true, 0),
+        (&["man", "run"], true, 0),
+        (&["run", "--output", url], false, 64),
+        (&["replay", "x.rec", "--output", url], false, 64),
+        (&["replay", "x.rec", url], false, 64),
+        (&files[0], false, 78),
+        (&files[1], false, 78),
+        (&files[2], false, 78),
+    ] {
+        let mut command = auditor(args);
+        if set {
+            command.env("AUDITOR_OUTPUT", url);
+        }
+        let (code, lines, said) = output(command);
+        assert_eq!(code, Some(expected), "{args:?}: {said}");
+        assert!(!lines.contains("SECRET") && !said.contains("SECRET"), "{args:?}: {lines}{said}");
+    }
+}
+
+#[test]
+fn a_pipe_that_nobody_reads_holds_up_no_other_output() {
+    require_root();
+    let dir = TempDir::new("fifo");
+    assert!(Command::new("mkfifo").arg(dir.path().join("pipe")).status().is_ok_and(|status| status.success()));
+    let mut command = auditor(&["run", "--duration", "1s", "--output", "pipe", "--output", "-"]);
+    command.current_dir(dir.path());
+    let mut running = Running::start(command);
+    let mut lines = String::new();
+    first_line(&mut running).read_to_string(&mut lines).expect("UTF-8");
+    let mut said = String::new();
+    assert_eq!(running.ends().code(), Some(74));
+    running.0.stderr.take().expect("piped").read_to_string(&mut said).expect("UTF-8");
+    assert!(lines.contains("auditor.stopped"), "{lines}");
+    assert_eq!(said.matches("auditor: pipe: nobody reads this pipe; trying again").count(), 1, "{said}");
+}
+
+#[test]
+fn what_is_replayed_is_not_written_to() {
+    let dir = TempDir::new("replayed");
+    let recording = dir.path().join("x.rec");
+    fs::write(&recording, "a recording").expect("a file");
+    for (read, written) in [("x.rec", "x.rec"), ("x.rec", "./x.rec?format=text"), ("-", "x.rec"), ("x.rec", "-")] {
+        let mut command = auditor(&["replay", read, "--output", written]);
+        let open = || fs::OpenOptions::new().append(true).read(true).open(&recording).expect("it is there");
+        command.current_dir(dir.path()).stdin(open());
+        if written == "-" {
+            command.stdout(open());
+        }
+        let (code, _, said) = output(command);
+        assert_eq!(code, Some(64), "{read} {written}: {said}");
+        assert!(said.contains("is the file that is read"), "{said}");
+        assert_eq!(fs::read_to_string(&recording).expect("it is there"), "a recording");
+    }
+}
+
+/// Ends a recording at once, so that what it has is not written by chance.
+fn hung_up(ignored: bool) -> (Option<i32>, String, bool) {
+    let dir = TempDir::new("hangup");
+    let recording = dir.path().join("x.rec");
+    let mut command = Command::new("sh");
+    let trap = if ignored { "trap '' HUP; " } else { "" };
+    command
+        .arg("-c")
+        .arg(format!("{trap}exec \"$0\" record --output \"$1\" --duration 3s"))
+        .arg(auditor_path())
+        .arg(&recording);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let begun = Instant::now();
+    let mut running = Running::start(command);
+    let mut reader = BufReader::new(running.0.stderr.take().expect("piped"));
+    let mut said = String::new();
+    while !said.contains("recording to") {
+        assert!(reader.read_line(&mut said).is_ok_and(|bytes| bytes > 0), "{said}");
+    }
+    let pid = running.0.id().to_string();
+    assert!(Command::new("kill").args(["-HUP", &pid]).status().is_ok_and(|status| status.success()));
+    let code = running.ends().code();
+    reader.read_to_string(&mut said).expect("UTF-8");
+    let (replayed, _, wrong) = output(auditor(&["replay", &recording.display().to_string()]));
+    assert_eq!(replayed, Some(0), "{wrong}");
+    (code, said, begun.elapsed() < Duration::from_secs(3))
+}
+
+#[test]
+fn a_recording_ends_in_order_when_the_terminal_goes_away() {
+    require_root();
+    let (code, said, early) = hung_up(false);
+    assert_eq!((code, early), (Some(0), true), "{said}");
+    assert!(said.contains("records written"), "{said}");
+    let (code, said, early) = hung_up(true);
+    assert_eq!((code, early), (Some(0), false), "under nohup it goes on: {said}");
 }

@@ -145,7 +145,7 @@ impl Gate {
         let of = |outcome| summary.edge.get(outcome).copied().unwrap_or(0);
         let hop = self.hops.entry(name).or_default();
         hop.calls += of("calls");
-        hop.kept += of("continued") + of("passed_through");
+        hop.kept += of("continued") + of("passed_through") + of("translated");
         hop.broken += of("dropped") + of("restarted");
     }
 
@@ -216,5 +216,27 @@ mod tests {
         }
         let (text, code) = verdict(0, &[(Outcome::Started, 3)], &[]);
         assert_eq!((text.as_str(), code), ("INCONCLUSIVE: no request with trace context was seen", 3));
+    }
+
+    #[test]
+    fn translated_calls_are_forwarded() {
+        use auditor::report::{Attributes, Resource, SCHEMA_VERSION};
+        let outputs = Outputs::open(&[], Full::Drop, |_| {}).expect("none");
+        let mut gate = Gate { outputs, hops: BTreeMap::new(), records: 0, blind: BTreeSet::new() };
+        gate.count(&SummaryLine {
+            schema_version: SCHEMA_VERSION,
+            timestamp: String::new(),
+            event_name: "auditor.summary",
+            interval_start: String::new(),
+            edge: [("calls", 4), ("translated", 3), ("dropped", 1)].into(),
+            duration_seconds: None,
+            formats: None,
+            coverage: None,
+            audited_share: None,
+            inbound: None,
+            attributes: Attributes::default(),
+            resource: Resource::default(),
+        });
+        assert!(gate.table().starts_with(" 75.0% forwarded"), "{}", gate.table());
     }
 }

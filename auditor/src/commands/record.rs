@@ -51,7 +51,7 @@ pub(crate) fn run(args: &Record, log_level: LogLevel) -> Result<ExitCode, Failur
     runtime
         .block_on(live::run(
             kernel,
-            args.duration,
+            live::Ends { after: args.duration, on_hangup: true },
             session::node(&args.capture, Duration::ZERO),
             |_| {},
             |record| {

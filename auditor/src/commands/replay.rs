@@ -5,7 +5,7 @@ use std::io::{self, BufReader, Read};
 use std::process::ExitCode;
 
 use auditor::pipeline::Pipeline;
-use auditor::sink::{Full, Written};
+use auditor::sink::{self, Full, Written};
 use auditor::source::recording::Reader;
 
 use super::session;
@@ -14,8 +14,14 @@ use crate::exit::Failure;
 
 pub(crate) fn run(args: &Replay) -> Result<ExitCode, Failure> {
     let path = args.file.display().to_string();
-    let input: Box<dyn Read> =
-        if path == "-" { Box::new(io::stdin()) } else { Box::new(File::open(&args.file).map_err(Failure::io(&path))?) };
+    let input: Box<dyn Read> = if path == "-" {
+        sink::not_read(&args.output.specs, io::stdin())?;
+        Box::new(io::stdin())
+    } else {
+        let file = File::open(&args.file).map_err(Failure::io(&path))?;
+        sink::not_read(&args.output.specs, &file)?;
+        Box::new(file)
+    };
     let damaged = |error| Failure::Recording { path: path.clone(), error };
     let mut reader = Reader::new(BufReader::new(input)).map_err(damaged)?;
     let settings = session::settings(&args.services, &args.judge, &args.headers)?;

@@ -11,7 +11,7 @@ use auditor::record::Record;
 use auditor::report::{Line, Totals};
 use auditor::sink::{self, Full, Outputs, SinkCounters, Spec, Written};
 use auditor::source::kernel::{Hooks, Kernel, Options, Selection};
-use auditor::source::live::{self, Stopped};
+use auditor::source::live::{self, Ends, Stopped};
 use auditor::source::{cgroup, node, privilege};
 
 use super::manager::Manager;
@@ -199,7 +199,7 @@ pub(crate) fn audit(audit: Audit<'_>, sink: &mut impl Take) -> Result<(Pipeline,
     let mut leaves = kernel.take_leaves();
     let busy = |time| board.iter().for_each(|board| board.was_busy(time));
     let stopped = runtime
-        .block_on(live::run(kernel, duration, node, busy, |record| {
+        .block_on(live::run(kernel, Ends { after: duration, on_hangup: false }, node, busy, |record| {
             let tick = matches!(record, Record::Tick(_)).then(|| record.time());
             if let Record::Clock(clock) = &record {
                 manager.ready(&format!("attached with {} hooks", clock.hooks));

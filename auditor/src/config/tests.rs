@@ -71,6 +71,19 @@ fn commands_take_the_keys_that_they_have() {
     );
 }
 
+#[test]
+fn credentials_in_an_output_are_shown_nowhere() {
+    let url = "otlp+http://u:SECRET@127.0.0.1:1/";
+    let option = format!("--output={url}");
+    let misspelt = format!("--outptu={url}");
+    for args in [&["run", "--output", url][..], &["run", &option], &["run", &misspelt], &["replay", "x", url], &[url]] {
+        let args: Vec<_> = ["auditor"].iter().chain(args).map(OsString::from).collect();
+        let Err(Stop::Usage(error)) = load(&args, Source::Regular) else { panic!("{args:?}") };
+        let told = error.to_string();
+        assert!(!told.contains("SECRET") && !error.render().ansi().to_string().contains("SECRET"), "{told}");
+    }
+}
+
 fn problems(text: &str) -> Vec<String> {
     parse(text).expect_err(text).iter().map(ToString::to_string).collect()
 }
@@ -100,6 +113,11 @@ fn what_is_wrong_is_told_with_its_place_and_what_was_meant() {
         ("exe = [\"[\"]", "1:8: exe: "),
         ("output = []", "1:10: output: names none: leave the key out"),
         ("output = [\"kafka://x\"]", "1:11: output: "),
+        ("output = [\"otlp+http://u:SECRET@h\"]", "1:11: output: \"otlp+http://***@h\" must not hold credentials"),
+        ("output = \"otlp+http://h?key=SECRET\"", "1:10: output: \"otlp+http://h?key=***\": key: is no option"),
+        ("[[output]]\nto = \"otlp+http://u:SECRET@h\"", "\"otlp+http://***@h\" must not hold credentials"),
+        ("unit = [\"a\", \"\"]", "1:14: unit: \"\" is empty"),
+        ("port = [0]", "1:9: port: 0 is not in 1..=65535"),
         ("[[output]]\nto = \"a\"\nfromat = \"text\"", "3:1: output: unknown key `fromat`"),
         ("[[output]]\nfromat = \"text\"\nto = \"a\"", "did you mean `format`?"),
         ("[[ignore]]\nservce = \"a\"", "2:1: ignore: unknown key `servce`"),
@@ -113,7 +131,7 @@ fn what_is_wrong_is_told_with_its_place_and_what_was_meant() {
         ("= 1", "1:1: "),
     ] {
         let told = problems(text);
-        assert!(told.len() == 1 && told[0].contains(expected), "{text:?}: {told:?}");
+        assert!(told.len() == 1 && told[0].contains(expected) && !told[0].contains("SECRET"), "{text:?}: {told:?}");
     }
     assert_eq!(problems("a = 1\nbuffer = 0\npid = [0, 0]").len(), 4);
     assert!(parse("").unwrap().is_empty() && parse("# nothing\n").unwrap().is_empty());
@@ -166,7 +184,7 @@ fn every_option_has_a_variable() {
 proptest! {
     #[test]
     fn what_is_dumped_reads_as_it_was(values in prop::collection::vec("\\PC{1,8}|-?[0-9.e]{1,9}|[{}=\" a\n]{1,6}|inf|nan", 1..4)) {
-        let text = format!("unit = {}\n", value("unit", &values, true).unwrap());
+        let text = format!("comm = {}\n", value("comm", &values, true).unwrap());
         let read = parse(&text).unwrap_or_else(|problems| panic!("{text} {problems:?}"));
         prop_assert_eq!(&read[0].values, &values);
     }

@@ -8,7 +8,7 @@ use auditor::audit::boundary::Trust;
 use auditor::context::Selection;
 use auditor::context::format::Level;
 use auditor::pipeline::Filter;
-use auditor::sink::Spec;
+use auditor::sink::{Spec, without_credentials};
 use clap::builder::Resettable;
 use clap::error::{ContextKind, ContextValue};
 use clap::{Arg, ArgAction, Command};
@@ -91,6 +91,7 @@ fn check(arg: &Arg, text: &str) -> Result<(), String> {
 
 /// What the parser of the command line says of a value, and what it would take.
 fn why(text: &str, error: &clap::Error) -> String {
+    let text = &*without_credentials(text);
     if let Some(source) = error.source() {
         let why = with_suggestion(&source.to_string());
         return if why.contains(text) { why } else { format!("{text:?}: {why}") };

@@ -2,10 +2,13 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
+
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+use rustix::io::Errno;
 
 use super::bytes::{self, Bytes};
 use super::format::render;
@@ -41,9 +44,12 @@ struct Open {
 }
 
 impl Appended {
-    /// Opens it, or makes it.
+    /// Opens it, or makes it. A named pipe that nobody reads is opened when somebody does.
     pub(super) fn open(path: &Path, spec: &Spec) -> io::Result<Self> {
-        let open = Some(Open::at(path)?);
+        let open = match Open::at(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotConnected => None,
+            opened => Some(opened?),
+        };
         let Spec { format, rotate_size, rotate_age, keep, .. } = *spec;
         let (path, looked) = (path.to_owned(), Instant::now());
         Ok(Self { path, format, rotate_size, rotate_age, keep, open, looked, rotate_after: None })
@@ -88,9 +94,23 @@ impl Appended {
 
 impl Open {
     /// Findings name internals of the audited services: for the owner's eyes only.
+    ///
+    /// It waits for nobody: a named pipe without a reader is not connected.
     fn at(path: &Path) -> io::Result<Self> {
-        let file = OpenOptions::new().append(true).create(true).mode(0o600).open(path)?;
+        let waits_not = OFlags::NONBLOCK.bits().cast_signed();
+        let file = OpenOptions::new().append(true).create(true).mode(0o600).custom_flags(waits_not).open(path);
+        let file = file.map_err(|error| match fs::metadata(path) {
+            // Of what is no pipe it says that there is nothing behind it.
+            Ok(there) if error.raw_os_error() == Some(Errno::NXIO.raw_os_error()) && there.file_type().is_fifo() => {
+                io::Error::new(io::ErrorKind::NotConnected, "nobody reads this pipe")
+            }
+            _ => error,
+        })?;
         let metadata = file.metadata()?;
+        if !metadata.is_file() {
+            // A pipe takes half a line and never gives it back: its thread waits for the rest.
+            fcntl_setfl(&file, fcntl_getfl(&file)? - OFlags::NONBLOCK)?;
+        }
         let begun = metadata.created().unwrap_or_else(|_| SystemTime::now());
         let torn = metadata.is_file() && ends_torn(path);
         Ok(Self { file, regular: metadata.is_file(), size: metadata.len(), begun, torn })

@@ -1,7 +1,6 @@
 //! Several outputs at once: each has a thread of its own behind a bounded queue, so that one that stands still stops
 //! neither the capture nor the others.
 
-use std::collections::HashSet;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -10,6 +9,7 @@ use std::time::{Duration, Instant};
 use super::file::Appended;
 use super::journald::Journald;
 use super::otlp::Otlp;
+use super::place;
 use super::queue::Offered;
 use super::spec::Spec;
 use super::stdout::Stdout;
@@ -52,6 +52,9 @@ pub enum OutputsError {
     /// Two would write into the same place.
     #[error("output {0} is there twice")]
     Twice(String),
+    /// One would write into what is read.
+    #[error("output {0} is the file that is read")]
+    Read(String),
     /// One cannot be opened.
     #[error("{name}: {error}")]
     Open {
@@ -165,10 +168,7 @@ impl Outputs {
     /// # Errors
     /// As [`Outputs::open`]; then all stays as it was.
     pub fn replace(&mut self, specs: &[Spec]) -> Result<(), OutputsError> {
-        let mut places = HashSet::new();
-        if let Some(twice) = specs.iter().find(|spec| !places.insert(&spec.to)) {
-            return Err(OutputsError::Twice(twice.to.to_string()));
-        }
+        place::distinct(specs)?;
         let alive = |output: &Output| !output.shared.queue.has_ended();
         let new = specs.iter().filter(|spec| !self.outputs.iter().any(|output| output.spec == **spec && alive(output)));
         let new = new.map(|spec| Ok((spec.clone(), open(spec)?))).collect::<Result<Vec<_>, OutputsError>>()?;
@@ -346,6 +346,7 @@ fn offer(shared: &Shared, line: &Arc<str>, full: Full, deadline: Option<Instant>
 mod tests {
     use std::path::PathBuf;
 
+    use super::place::not_read;
     use super::*;
     use crate::report::{LifecycleLine, SCHEMA_VERSION};
 
@@ -423,6 +424,63 @@ mod tests {
         outputs.write(&[line("1")]);
         outputs.finish().unwrap();
         assert_eq!(messages(&dir.lines("a")), "1");
+    }
+
+    #[test]
+    fn a_pipe_that_nobody_reads_holds_up_nobody() {
+        use rustix::fs::{CWD, Mode, mkfifoat};
+        let dir = Dir::new("fifo");
+        mkfifoat(CWD, dir.0.join("pipe"), Mode::from_raw_mode(0o600)).unwrap();
+        let specs = [dir.spec("pipe"), dir.spec("a")];
+        let (done, opened) = std::sync::mpsc::channel();
+        thread::spawn(move || done.send(Outputs::open(&specs, Full::Drop, |_| {})));
+        let mut outputs = opened.recv_timeout(Duration::from_secs(10)).expect("it waits for no reader").unwrap();
+        let monitor = outputs.monitor();
+        outputs.write(&[line("1")]);
+        let until = Instant::now() + Duration::from_secs(10);
+        let name = dir.0.join("pipe").display().to_string();
+        let is_down = |down| {
+            while monitor.down().contains(&name) != down && Instant::now() < until {
+                thread::sleep(Duration::from_millis(5));
+            }
+            monitor.down().contains(&name) == down
+        };
+        assert!(is_down(true));
+        outputs.replace(&[dir.spec("pipe"), dir.spec("b")]).unwrap();
+        // Whoever comes late gets what waits.
+        let pipe = dir.0.join("pipe");
+        let reader = thread::spawn(move || std::fs::read_to_string(pipe).unwrap());
+        assert!(is_down(false));
+        outputs.write(&[line("2")]);
+        outputs.finish().unwrap();
+        let read: Vec<_> = reader.join().unwrap().lines().map(str::to_owned).collect();
+        assert_eq!(
+            (messages(&read), messages(&dir.lines("a")), messages(&dir.lines("b"))),
+            ("12".into(), "1".into(), "2".into())
+        );
+    }
+
+    #[test]
+    fn one_place_is_one_however_it_is_spelled() {
+        let dir = Dir::new("spelled");
+        let open = |names: [&str; 2]| Outputs::open(&names.map(|name| dir.spec(name)), Full::Drop, |_| {});
+        std::fs::create_dir(dir.0.join("sub")).unwrap();
+        let twice = [["new", "./new"], ["sub/../new", "new"]];
+        for names in twice {
+            assert!(matches!(open(names), Err(OutputsError::Twice(_))), "{names:?}");
+            assert!(!dir.0.join("new").exists());
+        }
+        std::fs::write(dir.0.join("old"), "").unwrap();
+        std::fs::hard_link(dir.0.join("old"), dir.0.join("hard")).unwrap();
+        std::os::unix::fs::symlink("old", dir.0.join("soft")).unwrap();
+        for names in [["old", "hard"], ["soft", "old"], ["soft", "hard"], ["./old", "old"]] {
+            assert!(matches!(open(names), Err(OutputsError::Twice(_))), "{names:?}");
+        }
+        open(["sub/new", "new"]).unwrap().finish().unwrap();
+        let input = std::fs::File::open(dir.0.join("old")).unwrap();
+        for (name, refused) in [("old", true), ("hard", true), ("./soft", true), ("new", false), ("newer", false)] {
+            assert_eq!(not_read(&[dir.spec("sub/new"), dir.spec(name)], &input).is_err(), refused, "{name}");
+        }
     }
 
     #[test]

@@ -11,6 +11,10 @@ use super::spec::SpecError;
 pub(super) const JOURNALD: &str = "/run/systemd/journal/socket";
 /// Kinds of outputs by their schemes, for error messages.
 const SCHEMES: &str = "file:, syslog+unix:, syslog+udp://, syslog+tcp://, journald:, otlp+http://";
+/// What may come behind a `?`, and holds no secret.
+const OPTIONS: [&str; 8] = ["format", "rotate", "rotate-size", "rotate-age", "keep", "queue", "facility", "protocol"];
+/// Stands for what may be a secret.
+const MASK: &str = "***";
 /// Where OTLP/HTTP has its logs.
 const OTLP_LOGS: &str = "/v1/logs";
 
@@ -39,7 +43,7 @@ impl Target {
     /// # Errors
     /// What is wrong with it.
     pub fn parse(text: &str) -> Result<Self, SpecError> {
-        let wrong = |why: &str| SpecError::Target { text: text.to_owned(), why: why.to_owned() };
+        let wrong = |why: &str| SpecError::Target { text: without_credentials(text), why: why.to_owned() };
         if text.is_empty() {
             return Err(wrong("is empty"));
         }
@@ -90,10 +94,41 @@ impl Display for Target {
     }
 }
 
+/// An output as a message may show it, also one that is none: nobody knows where in it a secret is.
+pub fn without_credentials(text: &str) -> String {
+    let Some((scheme, rest)) = scheme(text) else { return text.to_owned() };
+    let (slashes, rest) = rest.split_at(rest.len() - rest.trim_start_matches('/').len());
+    let shown = match rest.rsplit_once('@') {
+        Some((before, _)) if before.contains('?') => MASK.to_owned(),
+        Some((_, host)) => format!("{MASK}@{}", without_options(host)),
+        None => without_options(&without_password(rest)),
+    };
+    format!("{scheme}:{slashes}{shown}")
+}
+
+/// `user:password` is what is left of a password with a comma in it: that ends an output.
+fn without_password(rest: &str) -> String {
+    let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    match authority.split_once(':') {
+        Some((user, port)) if !user.starts_with('[') && port.parse::<u16>().is_err() => format!("{user}:{MASK}{path}"),
+        _ => rest.to_owned(),
+    }
+}
+
+/// A key or a token in a query is none of ours.
+fn without_options(place: &str) -> String {
+    let Some((place, options)) = place.split_once('?') else { return place.to_owned() };
+    let options = options.split('&').map(|option| match option.split_once('=') {
+        Some((name, _)) if !OPTIONS.contains(&name) => format!("{name}={MASK}"),
+        _ => option.to_owned(),
+    });
+    format!("{place}?{}", options.collect::<Vec<_>>().join("&"))
+}
+
 /// What looks like the scheme of an URL, and the rest. A path with a colon in it is written `./a:b`.
 fn scheme(text: &str) -> Option<(&str, &str)> {
     let (scheme, rest) = text.split_once(':')?;
-    let fits = |c: char| c.is_ascii_alphanumeric() || c == '+';
+    let fits = |c: char| c.is_ascii_alphanumeric() || c == '+' || rest.starts_with("//") && "-._".contains(c);
     (scheme.starts_with(|c: char| c.is_ascii_alphabetic()) && scheme.chars().all(fits)).then_some((scheme, rest))
 }
 
@@ -186,6 +221,37 @@ mod tests {
             "sylog+udp://127.0.0.1",
         ] {
             assert!(Target::parse(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn what_is_refused_is_shown_without_credentials() {
+        for wrong in [
+            "otlp+http://u:SECRET@127.0.0.1:1/",
+            "otlp+http://SECRET@h/",
+            "otlp+https://u:SECRET@h/",
+            "otlp+http://u:SEC/SECRET@h/",
+            "otlp+http:/u:SECRET@h/",
+            "otlp-http://u:SECRET@h",
+            "http_x://u:SECRET@h",
+            "syslog+tcp://u:SECRET@h:1",
+            // A comma ends an output: the rest of the password is another one.
+            "otlp+http://u:SECRET",
+            "u:SECRET@h",
+            "kafka://h/x?key=SECRET",
+        ] {
+            let error = Target::parse(wrong).unwrap_err().to_string();
+            assert!(!error.contains("SECRET"), "{wrong}: {error}");
+        }
+        for (wrong, shown) in [
+            ("otlp+http://u:SECRET@127.0.0.1:1/x", "otlp+http://***@127.0.0.1:1/x"),
+            ("syslog+udp://host:0", "syslog+udp://host:0"),
+            ("syslog+tcp://[::1:601", "syslog+tcp://[::1:601"),
+            ("kafka:x", "kafka:x"),
+            ("/var/log/a@b", "/var/log/a@b"),
+            ("otlp+http://h?format=text&key=SECRET", "otlp+http://h?format=text&key=***"),
+        ] {
+            assert_eq!(without_credentials(wrong), shown);
         }
     }
 }

@@ -33,7 +33,8 @@ const WORDS: &[&str] = &[
 /// A long option with any of these in its name may take a secret.
 const NAMES: &[&str] = &[
     "auth", "bearer", "body", "conn", "cookie", "cred", "data", "dsn", "env", "eval", "form", "header", "jwt", "key",
-    "login", "pass", "pin", "private", "proxy", "pw", "salt", "secret", "session", "sign", "token", "user",
+    "licence", "license", "login", "pass", "pin", "private", "proxy", "pw", "salt", "secret", "session", "sign",
+    "token", "user",
 ];
 
 /// The arguments without secrets, the program first. A process that renames itself has all of them in the first.
@@ -224,6 +225,7 @@ mod tests {
             ("mysql|-phunter2|--password=hunter2|shop", "mysql -p*** --password=*** shop"),
             ("app|--token=hunter2|--api-key|hunter2|--port=80", "app --token=*** --api-key *** --port=***"),
             ("app|-password|hunter2|-token|hunter2", "app -password *** -token ***"),
+            ("app|--license|hunter2|-licence-key|hunter2", "app --license *** -licence-key ***"),
             ("app|--password|-hunter2|--verbose", "app --password *** --verbose"),
             // An option may take no value.
             ("app|-e|--token|hunter2|end", "app -e *** *** end"),

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use lru::LruCache;
 use tokio::io::unix::AsyncFd;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::kernel::Kernel;
@@ -38,12 +39,21 @@ const LOOK_APART: Duration = Duration::from_millis(1);
 /// Why a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stopped {
-    /// SIGINT or SIGTERM.
+    /// SIGINT or SIGTERM, or SIGHUP where that is to end it.
     Signal,
     /// `--duration` is over.
     Duration,
     /// Whoever takes the records wants no more (closed output).
     Consumer,
+}
+
+/// What ends a run beside SIGINT, SIGTERM and whoever takes the records.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Ends {
+    /// So much time.
+    pub after: Option<Duration>,
+    /// SIGHUP: the terminal is gone.
+    pub on_hangup: bool,
 }
 
 /// What the source is to know of the node.
@@ -59,7 +69,7 @@ pub struct Node {
     pub leaf_rest: Duration,
 }
 
-/// Passes records to `take` until it breaks, a signal comes, or `duration` is over.
+/// Passes records to `take` until it breaks, or what ends it comes.
 ///
 /// The first record is the clock's: when it comes, everything is attached. At the end of the run everything is
 /// detached; then what the ring buffer still holds is delivered, and a last tick with the final counters. `busy` hears how
@@ -69,7 +79,7 @@ pub struct Node {
 /// When the ring buffer or signals cannot be waited for.
 pub async fn run(
     kernel: Kernel,
-    duration: Option<Duration>,
+    ends: Ends,
     node: Node,
     mut busy: impl FnMut(Duration),
     mut take: impl FnMut(Record) -> ControlFlow<()>,
@@ -84,12 +94,15 @@ pub async fn run(
         rewriters: Rewriters::default(),
         ticks: 0,
     };
-    let mut interrupt = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt())?;
-    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    // Under nohup it goes on.
+    let hangs_up = ends.on_hangup && !node::ignores_hangup();
+    let mut hangup = hangs_up.then(|| signal(SignalKind::hangup())).transpose()?;
     let mut tick = tokio::time::interval_at(Instant::now() + TICK, TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     // Without a duration: a moment that does not come.
-    let end = Instant::now() + duration.unwrap_or(Duration::from_secs(60 * 60 * 24 * 365 * 30));
+    let end = Instant::now() + ends.after.unwrap_or(Duration::from_secs(60 * 60 * 24 * 365 * 30));
     let (hooks, duty_cycle) = (live.kernel.get_ref().hooks().as_str(), live.kernel.get_ref().duty_cycle());
     let leaf_rest_ns = u64::try_from(node.leaf_rest.as_nanos()).unwrap_or(u64::MAX);
     if take(Record::Clock(node::clock_record(hooks, node.name, duty_cycle, leaf_rest_ns))).is_break() {
@@ -102,6 +115,7 @@ pub async fn run(
             biased;
             _ = interrupt.recv() => break Stopped::Signal,
             _ = terminate.recv() => break Stopped::Signal,
+            () = received(hangup.as_mut()) => break Stopped::Signal,
             () = tokio::time::sleep_until(end) => break Stopped::Duration,
             _ = tick.tick() => {
                 let began = Instant::now();
@@ -149,6 +163,14 @@ pub async fn run(
     }
     let _ = live.tick(&mut take);
     Ok(stopped)
+}
+
+/// Waits for a signal; if it is none that ends anything, for ever.
+async fn received(signal: Option<&mut Signal>) {
+    match signal {
+        Some(signal) => _ = signal.recv().await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Waits until `moment`, and unless it `polls` until the ring buffer has something.

@@ -64,6 +64,14 @@ pub fn sees_host_processes() -> bool {
     first.or_else(|_| in_initial_pid_namespace()).unwrap_or(true)
 }
 
+/// Whether SIGHUP is ignored, as `nohup` has it.
+pub fn ignores_hangup() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    // SIGHUP is the first.
+    ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 != 0)
+}
+
 fn is_initial(link: &std::path::Path) -> bool {
     // It has a fixed inode number (PROC_PID_INIT_INO).
     link.as_os_str() == "pid:[4026531836]"
