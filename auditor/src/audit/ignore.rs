@@ -6,8 +6,8 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use crate::exchange::RequestHead;
 
-/// Of Kubernetes and the like, Prometheus, ASP.NET, MicroProfile; the last is how clients of Jaeger ask what to sample.
-const HEALTH_PATHS: [&str; 17] = [
+/// Of Kubernetes and the like, Prometheus, ASP.NET, MicroProfile.
+const HEALTH_PATHS: [&str; 16] = [
     "/health",
     "/healthz",
     "/livez",
@@ -24,11 +24,11 @@ const HEALTH_PATHS: [&str; 17] = [
     "/health/readiness",
     "/-/healthy",
     "/-/ready",
-    "/sampling",
 ];
 /// Spring Boot and Quarkus: these, and what is below.
 const HEALTH_TREES: [&str; 2] = ["/actuator/health", "/q/health"];
-const METRICS_PATHS: [&str; 4] = ["/metrics", "/actuator/prometheus", "/q/metrics", "/stats/prometheus"];
+/// Metrics, and what clients of Jaeger ask how much to sample.
+const TELEMETRY_PATHS: [&str; 5] = ["/metrics", "/actuator/prometheus", "/q/metrics", "/stats/prometheus", "/sampling"];
 const HEALTH_AGENTS: [&str; 3] = ["kube-probe", "ELB-HealthChecker", "GoogleHC"];
 /// Exporters that send a batch with every so many requests look as if a request had made the call. OTLP; Zipkin; Jaeger;
 /// SkyWalking; X-Ray; Prometheus remote write, and VictoriaMetrics; Loki; Pyroscope; InfluxDB; Elastic APM; Datadog;
@@ -84,7 +84,7 @@ pub fn is_ignored(head: &RequestHead, peer: Option<IpAddr>) -> bool {
     }
     if method == "GET" || method == "HEAD" {
         let tree = |tree: &&str| path.strip_prefix(*tree).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-        if METRICS_PATHS.contains(&path) || HEALTH_PATHS.contains(&path) || HEALTH_TREES.iter().any(tree) {
+        if TELEMETRY_PATHS.contains(&path) || HEALTH_PATHS.contains(&path) || HEALTH_TREES.iter().any(tree) {
             return true;
         }
         let agent = head.user_agent.as_deref().unwrap_or("");
@@ -137,6 +137,8 @@ mod tests {
             ("GET", "/actuator/health", "", "a"),
             ("GET", "/actuator/health/liveness", "", "a"),
             ("GET", "/-/healthy", "", "prometheus"),
+            ("GET", "/sampling", "", "jaeger:5778"),
+            ("GET", "/actuator/prometheus", "", "a"),
             ("PUT", "/v0.4/traces", "", "agent:8126"),
             ("POST", "/api/42/envelope/", "", "sentry"),
             ("POST", "/api/v1/write", "", "mimir"),

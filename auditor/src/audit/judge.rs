@@ -79,10 +79,8 @@ pub fn judge(pairing: &Pairing, sent: &Carried, selection: &Selection) -> Verdic
         (Parents::None, _) => Outcome::Absent,
         (Parents::Absent, _) if sends => Outcome::Started,
         // To start anew after an invalid context is what the specification asks for: no trace ends there.
-        (Parents::Unclear, Some(p)) if is_invalid(p) && sends => Outcome::Started,
-        (Parents::Unclear, Some(p)) if is_invalid(p) => Outcome::Absent,
-        (Parents::Unclear, Some(p)) if none(p) && sends => Outcome::Started,
-        (Parents::Unclear, Some(p)) if none(p) => Outcome::Absent,
+        (Parents::Unclear, Some(p)) if (is_invalid(p) || none(p)) && sends => Outcome::Started,
+        (Parents::Unclear, Some(p)) if is_invalid(p) || none(p) => Outcome::Absent,
         _ => Outcome::Unknown,
     };
     Verdict { formats, findings, ..Verdict::plain(outcome) }

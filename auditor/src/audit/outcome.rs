@@ -16,7 +16,7 @@ pub enum Outcome {
     Restarted,
     /// Valid in, nothing out.
     Dropped,
-    /// Nothing in, valid out.
+    /// Nothing in, or nothing valid, and valid out.
     Started,
     /// Nothing in, nothing out.
     Absent,

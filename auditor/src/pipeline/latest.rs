@@ -6,7 +6,7 @@ use std::hash::Hash;
 
 use foldhash::quality::RandomState;
 
-/// The latest `half` entries at least, and fewer than twice as many.
+/// The latest `half` entries at least, and at most twice as many.
 #[derive(Debug)]
 pub(super) struct Latest<K, V> {
     half: usize,

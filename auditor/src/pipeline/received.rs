@@ -41,13 +41,14 @@ impl Back {
         let silence = Silence::of(&subject, &self.config.ignores);
         let exempt = is_ignored(&request.head, None);
         let wanted = self.wants(lines::local_port(&request.endpoints));
-        let ignored = exempt || silence.all || !wanted;
-        self.totals.ignored += u64::from(ignored && wanted);
-        self.totals.requests += u64::from(!ignored);
-        self.totals.requests_with_context += u64::from(!ignored && carried.presence == Presence::Valid);
+        let ignored = exempt || silence.all;
+        let audited = wanted && !ignored;
+        self.totals.ignored += u64::from(wanted && ignored);
+        self.totals.requests += u64::from(audited);
+        self.totals.requests_with_context += u64::from(audited && carried.presence == Presence::Valid);
         let target = self.target(request, &known.service, None);
         let client = self.ends.meet(request);
-        let found = if ignored { Vec::new() } else { judge_inbound(&carried, &self.config.selection) };
+        let found = if audited { judge_inbound(&carried, &self.config.selection) } else { Vec::new() };
         if !found.is_empty() {
             let (target, carried, silence) = (target.clone(), carried.clone(), silence.clone());
             let (request, known, seen) = (request.clone(), known.clone(), self.now);
