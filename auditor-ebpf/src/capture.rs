@@ -198,7 +198,8 @@ extern "C" fn follow_operation() -> u64 {
 
     let known = SOCKETS.get_ptr_mut(&sock);
     if known.is_none() && !starts {
-        if begins == start::TLS || begins == start::TLS_HELLO {
+        let is_tls = begins == start::TLS || begins == start::TLS_HELLO;
+        if is_tls {
             // A hello is counted where it is sent: every connection sends one, in one piece.
             blind::note(wire::BLIND_TLS, u64::from(begins == start::TLS_HELLO && sends), 1, moved);
         }
@@ -207,7 +208,14 @@ extern "C" fn follow_operation() -> u64 {
             && operation.call.shape.get() != syscall::shape::MESSAGES
             && operation.flags.get() & u64::from(wire::FLAG_COUNTED) == 0
         {
-            foreign::note(operation, begins != start::OTHER);
+            foreign::note(operation, is_tls);
+            // Anybody can say hello.
+            let speaks = begins == start::TLS || is_tls && sends;
+            if speaks && blind::serves_tls(sock, operation.call.direction.get()) {
+                flag(operation, wire::FLAG_SERVES_TLS);
+                operation.captured.set(0);
+                return verdict::SHIP;
+            }
         }
         return verdict::UNKNOWN;
     }

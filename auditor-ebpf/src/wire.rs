@@ -43,6 +43,9 @@ pub const FLAG_COUNTED: u16 = 1 << 3;
 pub const FLAG_FRESH: u16 = 1 << 4;
 /// The bytes could not be read (page not present, unreadable message array): `captured` is 0, the head is lost.
 pub const FLAG_UNREADABLE: u16 = 1 << 5;
+/// Nothing of a head: TLS crosses a connection that the process accepted, so it receives requests that nobody can read.
+/// `captured` is 0. Of such operations of a process, in each direction, the first is shipped, the second, the fourth, ….
+pub const FLAG_SERVES_TLS: u16 = 1 << 6;
 
 /// [`Close::reason`]: the peer finished sending (a read returned 0).
 pub const CLOSE_EOF: u32 = 1;
@@ -176,6 +179,8 @@ pub const BLIND_HTTP2: u32 = 2;
 pub const BLIND_IO_URING: u32 = 3;
 /// The task is a 32-bit one ([`BlindKey::reason`]).
 pub const BLIND_COMPAT: u32 = 4;
+/// …on accepted connections; that and the `DIRECTION_*` ([`BlindKey::reason`]).
+pub const BLIND_SERVES_TLS: u32 = 5;
 
 /// Cumulative counts per [`BlindKey`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]

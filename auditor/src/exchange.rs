@@ -122,6 +122,19 @@ pub enum End {
     Tunnel,
 }
 
+/// How a process receives requests that nobody can see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unseen {
+    /// In TLS, from now on: how many connections there are is not known.
+    Tls,
+    /// What looks like TLS was received. Whoever connects can send that.
+    PerhapsTls,
+    /// On one more connection with HTTP/2, …
+    Http2,
+    /// … or on one less.
+    Http2Over,
+}
+
 /// What the exchange stage tells the pairing stage, in order of time.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
@@ -160,6 +173,15 @@ pub enum Event {
     /// A process speaks something that cannot be seen (found in userspace: HTTP/2 preface, `Upgrade: h2c`; or counted
     /// in the kernel).
     Blind(Blind),
+    /// A process receives requests which nobody can see.
+    Unseen {
+        /// Which.
+        process: ProcessId,
+        /// When that was noticed.
+        time: BootNs,
+        /// How.
+        how: Unseen,
+    },
     /// The run begins.
     Clock(Arc<Clock>),
     /// A process is described.

@@ -32,6 +32,7 @@ mod rhythm;
 mod scope;
 mod suspect;
 mod turns;
+mod unseen;
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -58,6 +59,7 @@ use replicas::Replicas;
 use requests::Requests;
 use suspect::{Call, Chosen, Named, Suspect};
 use turns::Turns;
+use unseen::Hidden;
 
 /// Keyed for the run, as those of the tables that forget: strangers choose what is looked up.
 type HashMap<K, V> = std::collections::HashMap<K, V, foldhash::fast::RandomState>;
@@ -100,6 +102,7 @@ pub struct Pairer {
     joint: bool,
     turns: Option<Turns>,
     leaves: Option<Leaves>,
+    hidden: Hidden,
     /// Processes whose delays may have told something new.
     touched: Vec<ProcessId>,
     counters: Counters,
@@ -126,6 +129,7 @@ impl Pairer {
             joint: false,
             turns: None,
             leaves: None,
+            hidden: Hidden::new(size),
             touched: Vec::new(),
             counters: Counters::default(),
         }
@@ -333,15 +337,17 @@ impl Pairer {
             return pairing;
         }
         let request = outbound.request;
-        let Some((pid, execution, child)) = self.actor(request) else { return self.unpaired(request) };
+        let Some((pid, execution, child)) = self.actor(request) else { return self.unpaired(now, request) };
+        let hidden = self.may_be_hidden(now, request, Some(pid));
         let (losses, seq, room) = (self.losses > 0, self.next_class, self.room.clone());
         let Some(process) = self.process(pid) else { return Pairing::unpaired(request.process) };
         process.linger(now);
-        let call = Call { now, execution, outbound };
+        let unseen = hidden || process.turn.is_some();
+        let call = Call { now, execution, outbound, unseen };
         let candidates = process.candidates(now, execution, child);
         let candidates = process.narrowed(candidates, &request.head.affinity);
         let forgotten = outbound.carries_trace() && process.may_have_forgotten(now);
-        if forgotten || process.may_be_unseen(&candidates) {
+        if forgotten || unseen && process.may_be_unseen(&candidates) {
             return Pairing { candidates: candidates.count, ..Pairing::unpaired(pid).unseen() };
         }
         let seen = process.suspect(&call, &candidates, losses, seq);
@@ -440,9 +446,11 @@ impl Pairer {
         }
         let (request, sent) = (outbound.request, outbound.sent);
         for (pid, execution) in callers {
+            let hidden = self.may_be_hidden(now, request, Some(pid));
             let Some(process) = self.process(pid) else { continue };
             let Some(ByTrace { parent, others, count, may_copy }) = process.by_trace(sent, execution) else { continue };
-            let unseen = process.may_share_trace(now) || process.may_have_forgotten(now);
+            let hidden = hidden && !process.is_at(&parent, execution);
+            let unseen = hidden || process.may_share_trace(now) || process.may_have_forgotten(now);
             let may_copy = may_copy || unseen;
             process.linger(now);
             process.called(execution, parent.execution);

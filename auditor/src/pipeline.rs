@@ -199,4 +199,6 @@ mod tests;
 #[cfg(test)]
 mod turns;
 #[cfg(test)]
+mod unseen;
+#[cfg(test)]
 mod worlds;

@@ -24,6 +24,7 @@ fn lines(events: &[Event]) -> Vec<String> {
         Event::End { id, end, .. } => format!("{} {end:?}", id.0),
         Event::Lost { count, .. } => format!("lost {count}"),
         Event::Blind(blind) => format!("blind {:?}", blind.reason),
+        Event::Unseen { how, .. } => format!("unseen {how:?}"),
         other => format!("{other:?}"),
     };
     events.iter().map(line).collect()
@@ -226,7 +227,10 @@ fn tunnels_and_http2() {
     s.recv(1, upgrade("websocket")).send(1, switch).recv(1, GET).send(1, OK).close(1);
     s.recv(2, "CONNECT h:1 HTTP/1.1\r\n\r\n").send(2, "HTTP/1.1 200 OK\r\n\r\n").recv(2, GET);
     s.recv(3, upgrade("h2c")).send(3, switch);
-    s.recv(4, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").recv(4, GET);
+    s.recv(4, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").recv(4, GET).close(4);
+    s.send(7, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").close(7);
+    s.data(8, Direction::Recv, wire::FLAG_SERVES_TLS, b"", 300);
+    s.data(8, Direction::Send, wire::FLAG_SERVES_TLS, b"", 500);
     s.recv(5, "CONNECT h:1 HTTP/1.1\r\n\r\n").send(5, "HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n").recv(5, GET);
     s.recv(6, upgrade("h2c")).send(6, OK).recv(6, GET);
     gives(
@@ -242,7 +246,13 @@ fn tunnels_and_http2() {
             "3 101",
             "3 Tunnel",
             "blind Http2",
+            "unseen Http2",
             "blind Http2",
+            "unseen Http2",
+            "unseen Http2Over",
+            "blind Http2",
+            "unseen PerhapsTls",
+            "unseen Tls",
             "4 Server Whole CONNECT *",
             "4 403",
             "4 Complete",

@@ -83,6 +83,37 @@ pub fn judge(audit: &Audit, pid: Option<u32>, backend: &Service, treatment: Trea
     }
 }
 
+/// A certificate for a server with TLS, and its key, in a directory of their own.
+#[derive(Debug)]
+pub struct Certificate(TempDir);
+
+impl Certificate {
+    /// Makes them.
+    ///
+    /// # Panics
+    /// When openssl is missing.
+    pub fn new(name: &str) -> Self {
+        let new = Self(TempDir::new(name));
+        let output = Command::new("openssl")
+            .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"])
+            .args(["-keyout", &new.key(), "-out", &new.path()])
+            .output()
+            .unwrap_or_else(|error| panic!("cannot start openssl: {error}"));
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        new
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> String {
+        self.0.path().join("certificate.pem").display().to_string()
+    }
+
+    /// Where its key is.
+    pub fn key(&self) -> String {
+        self.0.path().join("key.pem").display().to_string()
+    }
+}
+
 /// nginx as a reverse proxy, with a directory of its own.
 #[derive(Debug)]
 pub struct Nginx {

@@ -1,15 +1,14 @@
 //! What cannot be seen is said, per process, and accuses nobody.
 
 use auditor_tests::with_both_hooks;
-use std::path::Path;
 use std::process::Command;
 
 use auditor_tests::audit::Audit;
 use auditor_tests::auditor::{Auditor, auditor_command};
 use auditor_tests::client::Load;
-use auditor_tests::fleet::{Nginx, source};
+use auditor_tests::fleet::{Certificate, Nginx, source};
 use auditor_tests::http::{Connection, ReadStyle, TraceParent, WriteStyle};
-use auditor_tests::process::{Service, TempDir, eventually, sibling};
+use auditor_tests::process::{Service, eventually, sibling};
 use auditor_tests::socket::Stream;
 use auditor_tests::sys::pass_all_messages;
 use serde_json::Value;
@@ -36,20 +35,13 @@ fn run(command: &mut Command) {
     assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
-fn tls_server(dir: &Path) -> Service {
-    let (key, certificate) = (dir.join("key.pem"), dir.join("certificate.pem"));
-    run(Command::new("openssl")
-        .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"])
-        .arg("-keyout")
-        .arg(&key)
-        .arg("-out")
-        .arg(&certificate));
-    Service::spawn(Command::new("python3").arg(source("tls.py")).arg(certificate).arg(key))
+fn tls_server(certificate: &Certificate) -> Service {
+    Service::spawn(Command::new("python3").arg(source("tls.py")).args([certificate.path(), certificate.key()]))
 }
 
 fn tls(hooks: &str) {
-    let dir = TempDir::new("tls");
-    let server = tls_server(dir.path());
+    let certificate = Certificate::new("tls");
+    let server = tls_server(&certificate);
     let auditor = Auditor::run(hooks, &[server.pid()]);
     for _ in 0..3 {
         run(Command::new("curl").args(["-sSk", "-o", "/dev/null", &format!("https://{}/", server.addr)]));
@@ -62,8 +54,8 @@ fn tls(hooks: &str) {
 
 /// Of a long conversation most is not looked at, but counted.
 fn long_tls(hooks: &str) {
-    let dir = TempDir::new("long-tls");
-    let server = tls_server(dir.path());
+    let certificate = Certificate::new("long-tls");
+    let server = tls_server(&certificate);
     let auditor = Auditor::run(hooks, &[server.pid()]);
     let output = Command::new("curl")
         .args(["-sSk", "-o", "/dev/null", "-w", "%{size_request} %{size_header}\\n"])

@@ -1,17 +1,17 @@
 //! Kernel tests that need no foreign runtime: they run on this machine and on every kernel of `cargo xtask vm`.
 
 use auditor_tests::with_both_hooks;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use auditor_tests::audit::{Dropped, To};
 use auditor_tests::auditor::{Auditor, auditor_command, auditor_path};
 use auditor_tests::client::{Body, Load};
-use auditor_tests::http::{HeaderStyle, WriteStyle};
+use auditor_tests::http::{Connection, HeaderStyle, ReadStyle, TraceParent, WriteStyle};
 use auditor_tests::kernel::{best_hooks, bpf_program_ids, is_small, programs_of, require_root};
 use auditor_tests::process::{PATIENCE, Service, TempDir, eventually};
-use auditor_tests::socket::Addr;
+use auditor_tests::socket::{Addr, Listener, Stream};
 
 with_both_hooks!(
     dropping_service_is_found,
@@ -33,6 +33,7 @@ with_both_hooks!(
     reused_descriptors_are_told_apart,
     open_connections_are_audited_at_once,
     background_calls_are_no_drops,
+    who_serves_tls_may_pass_on_what_it_was_sent,
     killed_service_is_not_accused,
     killed_auditor_leaves_nothing_in_the_kernel,
     signals_flush,
@@ -40,6 +41,41 @@ with_both_hooks!(
     closed_stdout_ends_quietly,
     replay_agrees_with_the_live_run,
 );
+
+/// What a process sends that receives nothing which can be seen is its own, broken headers included: unless it was sent
+/// something in TLS. Here that is this process.
+fn who_serves_tls_may_pass_on_what_it_was_sent(hooks: &str) {
+    const RECORD: &[u8] = b"\x17\x03\x03\x00\x05tls..";
+    let backend = Service::backend();
+    let call = || {
+        let mut connection =
+            Connection::new(Stream::connect(&backend.addr).expect("it listens"), ReadStyle::Plain, WriteStyle::Whole);
+        let broken = TraceParent::new().to_string().to_uppercase();
+        let head = format!("GET /cart HTTP/1.1\r\nHost: {}\r\ntraceparent: {broken}\r\n\r\n", backend.addr);
+        connection.write_message(head.as_bytes()).expect("it reads");
+        connection.read_head().expect("it answers").expect("it answers");
+    };
+    let (listener, address) = Listener::bind(&"127.0.0.1:0".parse().expect("an address")).expect("a port is free");
+    for serves in [false, true] {
+        let mut client = Stream::connect(if serves { &address } else { &backend.addr }).expect("it listens");
+        let server = serves.then(|| listener.accept().expect("somebody connects"));
+        let auditor = Auditor::run(hooks, &[std::process::id()]);
+        client.write_all(RECORD).expect("it is read");
+        if let Some(mut server) = server {
+            server.read_exact(&mut [0; RECORD.len()]).expect("it was sent");
+            call();
+            server.write_all(RECORD).expect("it is read");
+        }
+        call();
+        let audit = auditor.stop();
+        let port = backend.addr.port();
+        let findings = audit.findings("traceparent_malformed");
+        let accused = findings.iter().any(|finding| finding["attributes"]["server.port"] == port);
+        assert_eq!(accused, !serves, "{}", audit.explain());
+        let calls = audit.calls_to_port(std::process::id(), port);
+        assert_eq!(calls["calls"], if serves { 2 } else { 1 }, "{}", audit.explain());
+    }
+}
 
 /// A backend, a service in front of it that treats trace context as `mode` says, and their one call.
 struct Pair {

@@ -4,9 +4,9 @@ use auditor_ebpf::wire;
 
 use super::open::{Completion, Open, Queue};
 use super::table::Counters;
-use super::{End, Event, ExchangeId, Request, RequestHead, Role, Visibility};
+use super::{End, Event, ExchangeId, Request, RequestHead, Role, Unseen, Visibility};
 use crate::http::{Arrival, Framer, Kind, Noted, Policy, Step};
-use crate::record::{BootNs, Data, Direction, Endpoints};
+use crate::record::{BootNs, Data, Direction, Endpoints, ProcessId};
 
 /// From this length on an operation that starts like a head starts with a whole first word, and not only with a letter
 /// of one. The length is all that is left of a body's bytes in a recording.
@@ -66,6 +66,8 @@ pub(super) struct Connection {
     pub(super) open: Queue,
     pub(super) orphan: Option<Orphan>,
     pub(super) opaque: bool,
+    /// Whose it is, if requests are received on it over HTTP/2.
+    pub(super) serves_http2: Option<ProcessId>,
     /// A received head is under way: the request it becomes should the connection close now.
     partial: Option<Box<Request>>,
 }
@@ -83,6 +85,7 @@ impl Connection {
             open: Queue::default(),
             orphan: None,
             opaque: false,
+            serves_http2: None,
             partial: None,
         }
     }
@@ -324,6 +327,14 @@ impl Connection {
         }
         self.give_up_partial(time, context);
         self.end_closed(time, context);
+        self.is_gone(time, context);
+    }
+
+    /// No requests are received on it any more.
+    pub(super) fn is_gone(&mut self, time: BootNs, context: &mut Context<'_>) {
+        if let Some(process) = self.serves_http2.take() {
+            context.events.push(Event::Unseen { process, time, how: Unseen::Http2Over });
+        }
     }
 
     fn end_closed(&mut self, time: BootNs, context: &mut Context<'_>) {

@@ -2,7 +2,7 @@
 
 use super::connection::{Connection, Context, Orphan, request, request_direction, request_role, send};
 use super::open::{Completion, Open};
-use super::{End, Event, RequestHead, Role, Visibility};
+use super::{End, Event, RequestHead, Role, Unseen, Visibility};
 use crate::http::{Body, Framing, Kind, ParsedRequest, ParsedResponse, Upgrade, parse_request, parse_response};
 use crate::record::{Blind, BlindReason, BootNs, Data};
 
@@ -147,6 +147,10 @@ impl Connection {
     fn http2(&mut self, data: &Data, context: &mut Context<'_>) {
         let (process, time, reason) = (data.process, data.time, BlindReason::Http2);
         context.events.push(Event::Blind(Blind { process, time, reason, connections: 1, operations: 0, bytes: 0 }));
+        if self.role == Some(Role::Server) {
+            context.events.push(Event::Unseen { process, time, how: Unseen::Http2 });
+            self.serves_http2 = Some(process);
+        }
         self.close_off(context);
     }
 

@@ -30,6 +30,8 @@ pub(super) struct Call<'a> {
     /// What made it, or what forked the child that did.
     pub(super) execution: Execution,
     pub(super) outbound: &'a Outbound<'a>,
+    /// A request that nobody saw may be at work.
+    pub(super) unseen: bool,
 }
 
 /// The requests that could have made a call.
@@ -235,7 +237,7 @@ impl Process {
         for suspicion in Suspicion::of(call.outbound.sent).iter().copied() {
             let want = suspicion.wants();
             // Another trace may be that of a request that nobody saw.
-            let may_go_on = suspicion == Suspicion::Restarted && self.turn.is_some();
+            let may_go_on = suspicion == Suspicion::Restarted && call.unseen;
             if !self.kinds.contains(&want) || may_go_on {
                 continue;
             }

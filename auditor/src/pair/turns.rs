@@ -13,6 +13,7 @@ use lru::LruCache;
 
 use super::Pairer;
 use super::discipline::Discipline;
+use super::inbound::{Execution, Inbound};
 use super::pairing::{Pairing, Parents};
 use super::process::{AFTERMATH, Process};
 use super::suspect::Candidates;
@@ -86,10 +87,11 @@ impl Pairer {
     }
 
     /// A call for which there is no request that was seen.
-    pub(super) fn unpaired(&self, request: &Request) -> Pairing {
+    pub(super) fn unpaired(&self, now: BootNs, request: &Request) -> Pairing {
         let unpaired = Pairing::unpaired(request.process);
-        // Who knows what its process, or one above, received between its turns.
-        if self.turns.is_some() { unpaired.unseen() } else { unpaired }
+        // Who knows what its process, or one above, received between its turns, or where nobody sees it.
+        let unseen = self.turns.is_some() || self.may_be_hidden(now, request, None);
+        if unseen { unpaired.unseen() } else { unpaired }
     }
 }
 
@@ -101,10 +103,15 @@ impl Pairing {
 }
 
 impl Process {
-    /// Whether a request that nobody saw may have made a call rather than one of the candidates.
+    /// Whether a request that nobody saw, if there may be one, may have made a call rather than one of the candidates.
     pub(super) fn may_be_unseen(&self, candidates: &Candidates) -> bool {
         let own = candidates.is_of_thread() && self.discipline.is_proven();
-        self.turn.is_some() && !own && !candidates.is_named()
+        !own && !candidates.is_named()
+    }
+
+    /// Whether a call there is certainly this request's.
+    pub(super) fn is_at(&self, inbound: &Inbound, execution: Execution) -> bool {
+        inbound.execution == execution && self.open.ids.contains(&inbound.id) && self.discipline.is_proven()
     }
 
     /// Whether that is so of a call with the trace of one that was seen.

@@ -172,6 +172,10 @@ impl Back {
                 }
                 self.unseen(&blind, out);
             }
+            Event::Unseen { process, time, how } => {
+                self.advance(time, out);
+                self.pairer.receives_unseen(self.now, process, how);
+            }
             Event::Clock(clock) => self.begin(clock, out),
             Event::Process(process) => {
                 self.processes.put(process.id, Known::new(process));

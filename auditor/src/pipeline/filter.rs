@@ -11,7 +11,7 @@ use globset::{Glob, GlobSet, GlobSetBuilder};
 use lru::LruCache;
 
 use crate::exchange::Event;
-use crate::record::{Process, ProcessId, Record};
+use crate::record::{Blind, Process, ProcessId, Record};
 
 /// Left-out processes that are remembered; beyond that the oldest knowledge is dropped as a whole.
 const KNOWN: usize = 65_536;
@@ -96,7 +96,7 @@ impl Filter {
                 self.learn(process)
             }
             Event::Request(request) => !self.unwanted.contains(&request.process),
-            Event::Blind(blind) => !self.unwanted.contains(&blind.process),
+            Event::Blind(Blind { process, .. }) | Event::Unseen { process, .. } => !self.unwanted.contains(process),
             // Of an exchange that was left out: the stages behind do not know it.
             _ => true,
         }

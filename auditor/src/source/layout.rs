@@ -42,6 +42,7 @@ const FIELDS: &[(&str, &str, bool)] = &[
     ("SOCK_SHUTDOWN", "sock.sk_shutdown", true),
     ("SOCK_SOCKET", "sock.sk_socket", true),
     ("SOCK_PEER_PID", "sock.sk_peer_pid", true),
+    ("SOCK_MAX_ACK_BACKLOG", "sock.sk_max_ack_backlog", true),
     ("NET_INUM", "net.ns.inum", true),
     ("TCP_WRITE_SEQ", "tcp_sock.write_seq", true),
     ("TCP_COPIED_SEQ", "tcp_sock.copied_seq", true),

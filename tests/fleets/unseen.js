@@ -1,0 +1,91 @@
+// A service that answers HTTP/1, HTTP/1 in TLS and HTTP/2 on one port, in one event loop, and its clients.
+//
+// unseen.js serve BACKEND_PORT CERTIFICATE KEY
+//     Prints "listening ADDR" and ends when its standard input does. GET /page takes a while; for GET /session the backend
+//     is called, with the context that came with it, if any, unchanged.
+// unseen.js ask PORT {tls|http2} {none|own|broken} ROUNDS
+//     A connection with TLS is there before it prints "listening 127.0.0.1:0"; what comes then begins with a line on its
+//     standard input. Every round is a request for /page, with a trace, and while that is open one for /session on the
+//     other connection, with such a context. It says "listening" once more at the end.
+const crypto = require("crypto");
+const fs = require("fs");
+const http = require("http");
+const http2 = require("http2");
+const https = require("https");
+const net = require("net");
+const { once } = require("events");
+
+const [mode, port, ...options] = process.argv.slice(2);
+const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+const traceparent = () => `00-${crypto.randomBytes(16).toString("hex")}-${crypto.randomBytes(8).toString("hex")}-01`;
+
+function serve(certificate, key) {
+  const agent = new http.Agent({ keepAlive: true });
+  const answer = async (request, response) => {
+    if (request.url === "/page") {
+      await pause(30);
+    } else {
+      const context = request.headers.traceparent;
+      const headers = context ? { traceparent: context } : {};
+      const call = http.get({ port, path: "/feed", agent, headers });
+      const [answered] = await once(call, "response");
+      await once(answered.resume(), "end");
+    }
+    response.end("ok\n");
+  };
+  const tls = https.createServer({ cert: fs.readFileSync(certificate), key: fs.readFileSync(key) }, answer);
+  const servers = { 0x16: tls, [Buffer.from("P")[0]]: http2.createServer(answer) };
+  const plain = http.createServer(answer);
+  const server = net.createServer((socket) => {
+    socket.once("data", (first) => {
+      socket.pause();
+      socket.unshift(first);
+      (servers[first[0]] ?? plain).emit("connection", socket);
+      process.nextTick(() => socket.resume());
+    });
+  });
+  server.listen(0, "127.0.0.1", () => console.log(`listening 127.0.0.1:${server.address().port}`));
+  process.stdin.on("end", () => process.exit()).resume();
+}
+
+function secure() {
+  const agent = new https.Agent({ keepAlive: true, rejectUnauthorized: false });
+  return async (headers) => {
+    const [response] = await once(https.get({ port, path: "/session", agent, headers }), "response");
+    await once(response.resume(), "end");
+  };
+}
+
+function multiplexed() {
+  const session = http2.connect(`http://127.0.0.1:${port}`);
+  return async (headers) => {
+    const stream = session.request({ ":path": "/session", ...headers });
+    await once(stream.resume(), "end");
+  };
+}
+
+async function ask(protocol, context, rounds) {
+  const agent = new http.Agent({ keepAlive: true });
+  const contexts = {
+    none: () => ({}),
+    own: () => ({ traceparent: traceparent() }),
+    broken: () => ({ traceparent: traceparent().toUpperCase() }),
+  };
+  let session = protocol === "tls" ? secure() : undefined;
+  await session?.({});
+  console.log("listening 127.0.0.1:0");
+  await once(process.stdin, "data");
+  session ??= multiplexed();
+  for (let round = 0; round < rounds; round += 1) {
+    const page = http.get({ port, path: "/page", agent, headers: { traceparent: traceparent() } });
+    await pause(5);
+    await session(contexts[context]());
+    const [response] = await once(page, "response");
+    await once(response.resume(), "end");
+    await pause(10 + Math.random() * 30);
+  }
+  console.log("listening 127.0.0.1:0");
+}
+
+if (mode === "serve") serve(...options);
+else ask(options[0], options[1], Number(options[2]));
