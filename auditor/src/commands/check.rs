@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use auditor::audit::{Outcome, Severity};
+use auditor::context::Selection;
 use auditor::record::DutyCycle;
 use auditor::report::{Line, SummaryLine, Totals};
 use auditor::sink::{Full, Outputs, Spec, Written};
@@ -30,6 +31,7 @@ pub(crate) fn run(args: &Check, log_level: LogLevel) -> Result<ExitCode, Failure
     let mut settings = session::settings(&args.services, &args.judge, &args.headers)?;
     // What makes it fail is shown.
     settings.back.min_severity = settings.back.min_severity.min(args.fail_on.severity());
+    let selection = settings.back.selection.clone();
     let kernel = session::attach(&args.capture, log_level)?;
     let mut gate = Gate {
         outputs: session::outputs(&[Spec::stdout()], Full::Drop)?,
@@ -42,7 +44,7 @@ pub(crate) fn run(args: &Check, log_level: LogLevel) -> Result<ExitCode, Failure
     let (pipeline, stopped) = session::audit(audit, &mut gate)?;
     let totals = pipeline.totals();
     let duty_cycle = args.capture.duty_cycle.map(|cycle| (cycle, args.duration));
-    let verdict = judge(totals, gate.records, &gate.blind, args.fail_on.severity(), stopped, duty_cycle);
+    let verdict = judge(totals, gate.records, &gate.blind, args.fail_on.severity(), stopped, duty_cycle, &selection);
     let mut text = gate.table();
     text.push_str(&verdict.0);
     exit::stderr(text);
@@ -58,6 +60,7 @@ fn judge(
     fail_on: Severity,
     stopped: Stopped,
     duty_cycle: Option<(DutyCycle, Duration)>,
+    selection: &Selection,
 ) -> (String, u8) {
     let found = totals.findings.iter().filter(|((_, severity), _)| *severity >= fail_on);
     let found: u64 = found.map(|(_, count)| count).sum();
@@ -88,9 +91,13 @@ fn judge(
     if totals.lost as f64 > records.max(1) as f64 * TOLERATED_LOSS {
         return inconclusive(format!("{} of {records} records were lost; try a larger --buffer", totals.lost));
     }
-    if JUDGED.iter().all(|outcome| totals.hops.get(outcome).is_none_or(|calls| *calls == 0)) {
+    let judged = totals.settled.keys().filter(|(outcome, _)| JUDGED.contains(outcome)).map(|(_, format)| *format);
+    if !judged.clone().any(|format| selection.is_about(format)) {
+        let others: BTreeSet<_> = judged.collect();
+        let others =
+            if others.is_empty() { String::new() } else { format!(" but in {}", Vec::from_iter(others).join(", ")) };
         return inconclusive(format!(
-            "{} requests with context were seen, but no call that could be judged ({calls} calls)",
+            "{} requests with context were seen, but no call that could be judged{others} ({calls} calls)",
             totals.requests_with_context
         ));
     }
@@ -168,31 +175,30 @@ impl Gate {
 #[cfg(test)]
 mod tests {
     use auditor::audit::Code;
+    use auditor::context::format::Level;
 
     use super::*;
 
+    fn totals(requests_with_context: u64, hops: &[(Outcome, u64)]) -> Totals {
+        let settled = hops.iter().filter(|(outcome, _)| *outcome != Outcome::Unknown);
+        let settled = settled.map(|(outcome, calls)| ((*outcome, "w3c"), *calls)).collect();
+        Totals { requests_with_context, hops: hops.iter().copied().collect(), settled, ..Totals::default() }
+    }
+
     fn verdict(with_context: u64, hops: &[(Outcome, u64)], blind: &[&'static str]) -> (String, u8) {
-        let totals = Totals {
-            requests: with_context,
-            requests_with_context: with_context,
-            hops: hops.iter().copied().collect(),
-            ..Totals::default()
-        };
-        judge(&totals, 1000, &blind.iter().copied().collect(), Severity::Error, Stopped::Duration, None)
+        let (totals, blind) = (totals(with_context, hops), blind.iter().copied().collect());
+        judge(&totals, 1000, &blind, Severity::Error, Stopped::Duration, None, &Selection::default())
     }
 
     #[test]
     fn what_is_intended_does_not_fail_the_check() {
         for (severity, code) in [(Severity::Error, exit::FOUND), (Severity::Info, 0)] {
             let dropped = "traceparent_dropped".parse::<Code>().expect("a code");
-            let totals = Totals {
-                requests_with_context: 9,
-                hops: [(Outcome::Dropped, 9)].into(),
-                findings: [((dropped, severity), 9)].into(),
-                ..Totals::default()
-            };
-            let fail_on = Severity::Warning;
-            assert_eq!(judge(&totals, 1000, &BTreeSet::new(), fail_on, Stopped::Duration, None).1, code);
+            let findings = [((dropped, severity), 9)].into();
+            let totals = Totals { findings, ..totals(9, &[(Outcome::Dropped, 9)]) };
+            let (blind, selection) = (BTreeSet::new(), Selection::default());
+            let verdict = judge(&totals, 1000, &blind, Severity::Warning, Stopped::Duration, None, &selection);
+            assert_eq!(verdict.1, code);
         }
     }
 
@@ -207,15 +213,29 @@ mod tests {
             assert!(text.contains("no call that could be judged"), "{text}");
             assert!(text.ends_with("; blind spots: http2_not_visible, tls_not_visible"), "{text}");
         }
-        let totals = Totals { requests_with_context: 9, hops: [(Outcome::Continued, 9)].into(), ..Totals::default() };
+        let totals = totals(9, &[(Outcome::Continued, 9)]);
+        let (blind, all) = (BTreeSet::new(), Selection::default());
         for (duration, expected) in [(90, exit::INCONCLUSIVE), (200, 0)] {
             let turns = Some(("10s/1m".parse().unwrap(), Duration::from_secs(duration)));
-            let (text, code) = judge(&totals, 9, &BTreeSet::new(), Severity::Error, Stopped::Duration, turns);
+            let (text, code) = judge(&totals, 9, &blind, Severity::Error, Stopped::Duration, turns, &all);
             assert_eq!(code, expected, "{text}");
             assert!(text.contains("10s/1m"), "{text}");
         }
         let (text, code) = verdict(0, &[(Outcome::Started, 3)], &[]);
         assert_eq!((text.as_str(), code), ("INCONCLUSIVE: no request with trace context was seen", 3));
+    }
+
+    #[test]
+    fn green_takes_a_call_in_a_format_that_is_asked_for() {
+        let totals = totals(9, &[(Outcome::Continued, 9)]);
+        for (formats, expected) in
+            [(&["w3c"][..], 0), (&["b3", "w3c"], 0), (&["b3"], exit::INCONCLUSIVE), (&["baggage"], 0)]
+        {
+            let selection = Selection::new(formats, &[""; 0], Level::Two).expect("formats");
+            let verdict = judge(&totals, 9, &BTreeSet::new(), Severity::Error, Stopped::Duration, None, &selection);
+            assert_eq!(verdict.1, expected, "{formats:?}: {}", verdict.0);
+            assert_eq!(verdict.0.contains("but in w3c"), expected != 0, "{}", verdict.0);
+        }
     }
 
     #[test]
