@@ -9,6 +9,7 @@ use crate::{
     kernel, leaf, log,
     maps::{self, Half, SOCKETS, Scratch, Socket, Word, carried, count, count_all},
     memory::{self, PREFIX, read_memory},
+    proxied,
     ship::{close, ship_record},
     sock::{self, AF_UNIX, Sock},
     syscall, task,
@@ -176,7 +177,18 @@ extern "C" fn follow_operation() -> u64 {
         _ => PREFIX,
     };
     // SAFETY: the buffer starts aligned and is longer than 16 bytes.
-    let (w0, w1) = unsafe { (bytes.cast::<u64>().read(), bytes.add(8).cast::<u64>().read()) };
+    let (mut w0, mut w1) = unsafe { (bytes.cast::<u64>().read(), bytes.add(8).cast::<u64>().read()) };
+    let (mut prefix_length, mut skipped) = (prefix_length, 0);
+    if prefix_length == PREFIX && proxied::begins(w0, w1) {
+        skipped = kernel::clamp(proxied::header_length(w0, w1, moved), proxied::LONGEST);
+        let rest = moved.wrapping_sub(skipped);
+        prefix_length = if rest < PREFIX { rest } else { PREFIX };
+        // SAFETY: the buffer is longer by far.
+        (w0, w1) = unsafe {
+            let behind = bytes.add(skipped as usize).cast::<u64>();
+            (behind.read_unaligned(), behind.add(1).read_unaligned())
+        };
+    }
     // An empty line before a request is to be ignored (RFC 9112 section 2.2); some clients end a body with one.
     let (w0, w1, length) = if prefix_length > 2 && w0 & 0xffff == 0x0a0d {
         ((w0 >> 16) | (w1 << 48), w1 >> 16, prefix_length - 2)
@@ -292,6 +304,9 @@ extern "C" fn follow_operation() -> u64 {
     }
     let scan = &scratch.scan;
     scan.start(half.newlines, half.returns);
+    if skipped > 0 && !continues {
+        scan.skip(skipped);
+    }
     // SAFETY: captured <= CAP, and the buffer has room behind it.
     let pending =
         if carried(&operation.captured) == moved && ends_empty(unsafe { bytes.add(captured as usize) }, captured) {

@@ -50,7 +50,7 @@ fn upper(word: u64) -> u64 {
 
 /// Index of the lowest byte marked with 0x80; 8 when there is none.
 #[inline(always)]
-fn lowest(mask: u64) -> u32 {
+pub fn lowest(mask: u64) -> u32 {
     if mask == 0 {
         return 8;
     }
@@ -116,7 +116,7 @@ pub fn may_begin(first: u8) -> bool {
 
 /// 0x80 in every byte that equals `wanted`.
 #[inline(always)]
-fn equal(word: u64, wanted: u8) -> u64 {
+pub fn equal(word: u64, wanted: u8) -> u64 {
     let difference = word ^ (ONES * wanted as u64);
     !(((difference & !HIGH) + !HIGH) | difference | !HIGH)
 }
@@ -149,6 +149,13 @@ impl Scan {
             // SAFETY: live map memory, and nobody holds a reference into a cell.
             maps::clear(unsafe { &mut *word.as_ptr() });
         }
+    }
+
+    /// Lets the walk begin where the first head does. Up to seven bytes of it are passed over, and no line ends there.
+    #[inline(always)]
+    pub fn skip(&self, begin: u64) {
+        self.begin.set(begin);
+        self.word.set((begin + 7) / 8);
     }
 }
 

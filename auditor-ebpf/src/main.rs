@@ -19,6 +19,7 @@ mod leaf;
 mod log;
 mod maps;
 mod memory;
+mod proxied;
 mod ship;
 mod sock;
 mod syscall;

@@ -19,6 +19,7 @@ mod mask;
 pub mod masking;
 mod method;
 mod policy;
+pub(crate) mod proxied;
 mod replace;
 mod trie;
 

@@ -11,7 +11,7 @@ use bytes::BytesMut;
 
 use crate::context::Selection;
 use crate::exchange::{Event, ExchangeId, Exchanges, Limits, Request, RequestHead, Role, Visibility};
-use crate::http::{Key, Masking, Policy};
+use crate::http::{Key, Masking, Policy, proxied};
 use crate::record::{BootNs, Close, Data, Direction, Endpoints, ProcessId, Record, SocketId, Tick};
 use crate::stream::{self, Stream};
 
@@ -111,12 +111,14 @@ impl Script {
     /// One operation on connection `n`, shipped or not.
     pub fn op(&mut self, n: u64, direction: Direction, bytes: impl AsRef<[u8]>) -> &mut Self {
         let bytes = bytes.as_ref();
+        let proxied = proxied::mask(&mut bytes.to_vec());
+        let of_head = &bytes[proxied..];
         let side = self.side(n, direction);
         let flags = match &mut side.head {
             // What was followed may have been part of a body all along.
-            Some(_) if begins_a_head(bytes) => wire::FLAG_CONTINUES | wire::FLAG_START,
+            Some(_) if begins_a_head(of_head) => wire::FLAG_CONTINUES | wire::FLAG_START,
             Some(_) => wire::FLAG_CONTINUES,
-            None if starts_like_a_head(bytes) => {
+            None if starts_like_a_head(of_head) => {
                 side.head = Some(Vec::new());
                 wire::FLAG_START
             }
@@ -129,7 +131,7 @@ impl Script {
         let mut truncated = 0;
         if let Some(head) = &mut side.head {
             let room = wire::HEAD_CAP - head.len();
-            head.extend_from_slice(bytes);
+            head.extend_from_slice(of_head);
             if ends_a_head(head) {
                 side.head = None;
             } else if head.len() >= wire::HEAD_CAP {

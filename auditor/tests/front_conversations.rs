@@ -270,6 +270,43 @@ fn tunnels_and_http2() {
     );
 }
 
+/// Whatever is in front of the first request of a connection, of which no byte is a head's.
+#[test]
+fn behind_a_load_balancer() {
+    let second = [b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c", &[10; 12][..]].concat();
+    for header in [b"PROXY TCP4 10.1.2.3 10.1.2.4 5 80\r\n", &second[..]] {
+        let with = |request: &str| [header, request.as_bytes()].concat();
+        let mut s = Script::new();
+        s.recv(1, with(GET)).send(1, OK).recv(1, GET).send(1, OK).close(1);
+        s.recv(2, with("GET /b HTTP/1.1\r\nHo")).recv(2, "st: h\r\n\r\n").send(2, OK).recv(2, GET).send(2, OK);
+        let post = "POST /c HTTP/1.1\r\nContent-Length: 5\r\n\r\n12345";
+        s.recv(3, with(post)).send(3, OK).recv(3, with(GET));
+        gives(
+            &s,
+            &[
+                "1 Server Whole GET /a",
+                "1 200",
+                "1 Complete",
+                "2 Server Whole GET /a",
+                "2 200",
+                "2 Complete",
+                "3 Server Whole GET /b",
+                "3 200",
+                "3 Complete",
+                "4 Server Whole GET /a",
+                "4 200",
+                "4 Complete",
+                "5 Server Whole POST /c",
+                "5 200",
+                "5 Complete",
+                // Only the first one.
+                "6 Server Lost  ",
+                "6 OutOfSight",
+            ],
+        );
+    }
+}
+
 #[test]
 fn a_lost_request_is_a_candidate_and_the_next_ones_work() {
     let post = "POST /lost HTTP/1.1\r\nContent-Length: 28\r\n\r\n";

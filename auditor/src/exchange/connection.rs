@@ -5,7 +5,7 @@ use auditor_ebpf::wire;
 use super::open::{Completion, Open, Queue};
 use super::table::Counters;
 use super::{End, Event, ExchangeId, Request, RequestHead, Role, Unseen, Visibility};
-use crate::http::{Arrival, Framer, Kind, Noted, Policy, Step};
+use crate::http::{Arrival, Framer, Kind, Noted, Policy, Step, proxied};
 use crate::record::{BootNs, Data, Direction, Endpoints, ProcessId};
 
 /// From this length on an operation that starts like a head starts with a whole first word, and not only with a letter
@@ -128,7 +128,9 @@ impl Connection {
 
         // The bytes are masked in place while the record's other fields are read.
         let mut bytes = std::mem::take(&mut data.bytes);
-        self.walk(&mut bytes, data, context);
+        let begin = if arrival == Arrival::First { proxied::mask(&mut bytes) } else { 0 };
+        self.side(direction).framer.pass(begin);
+        self.walk(bytes.get_mut(begin..).unwrap_or_default(), data, context);
         data.bytes = bytes;
 
         if !self.opaque {

@@ -179,6 +179,11 @@ impl Framer {
         ahead.then_some(distance64)
     }
 
+    /// The record at hand begins with so many bytes that are no message.
+    pub fn pass(&mut self, count: usize) {
+        self.next = self.next.map(|next| next.wrapping_add(count as u64));
+    }
+
     /// Bytes crossed that were not shipped.
     pub fn skip(&mut self, count: u64) -> Arrival {
         if count == 0 {
