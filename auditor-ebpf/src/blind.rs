@@ -24,11 +24,11 @@ pub fn note(reason: u32, connections: u64, operations: u64, bytes: u64) -> u64 {
     }
 }
 
-/// Whether to ship that this process serves TLS: when the first of it crosses, that way, a connection that the process
-/// accepted, and ever more rarely, for what is shipped may be lost.
+/// Whether to ship that requests are received which nobody can read: when the first of them crosses a connection that the
+/// process accepted, and ever more rarely, for what is shipped may be lost.
 #[inline(always)]
-pub fn serves_tls(sock: u64, direction: u64) -> bool {
-    // A socket that was accepted has it of the one that listens; one that connects has none.
-    let accepted = kernel::read::<u32>(sock, &kernel::SOCK_MAX_ACK_BACKLOG).unwrap_or(0) != 0;
-    accepted && (note(wire::BLIND_SERVES_TLS + direction as u32, 0, 1, 0) + 1).is_power_of_two()
+pub fn serves(sock: u64, unix: bool, reason: u32) -> bool {
+    // A socket that was accepted has it of the one that listens; one that connects has none. With AF_UNIX all have some.
+    let accepted = unix || kernel::read::<u32>(sock, &kernel::SOCK_MAX_ACK_BACKLOG).unwrap_or(0) != 0;
+    accepted && (note(reason, 0, 1, 0) + 1).is_power_of_two()
 }

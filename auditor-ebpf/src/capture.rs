@@ -82,6 +82,8 @@ pub fn is_foreign<S: Sock>(scratch: &Scratch, sock: S) -> bool {
         if pending != 0 || sock::is_closed(sock) || !sock.tcp().is_some_and(sock::counts_bytes) {
             return false;
         }
+    } else if operation.call.direction.get() != SEND && head::may_be_http2_request(word, prefix) {
+        return false;
     } else if sock::is_tcp(sock) {
         foreign::note(operation, false);
     }
@@ -221,13 +223,20 @@ extern "C" fn follow_operation() -> u64 {
             && operation.flags.get() & u64::from(wire::FLAG_COUNTED) == 0
         {
             foreign::note(operation, is_tls);
+        }
+        let (serves, reason) = match (is_tls, sends) {
+            (true, true) => (wire::FLAG_SERVES_TLS, wire::BLIND_SENDS_TLS),
             // Anybody can say hello.
-            let speaks = begins == start::TLS || is_tls && sends;
-            if speaks && blind::serves_tls(sock, operation.call.direction.get()) {
-                flag(operation, wire::FLAG_SERVES_TLS);
-                operation.captured.set(0);
-                return verdict::SHIP;
+            (true, false) if begins == start::TLS => (wire::FLAG_SERVES_TLS, wire::BLIND_RECEIVES_TLS),
+            (false, false) if head::is_http2_request(w0, w1, length, moved) => {
+                (wire::FLAG_SERVES_HTTP2, wire::BLIND_RECEIVES_HTTP2)
             }
+            _ => return verdict::UNKNOWN,
+        };
+        if blind::serves(sock, unix, reason) {
+            flag(operation, serves);
+            operation.captured.set(0);
+            return verdict::SHIP;
         }
         return verdict::UNKNOWN;
     }

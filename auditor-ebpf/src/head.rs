@@ -24,6 +24,8 @@ pub mod start {
 
 const HIGH: u64 = 0x8080_8080_8080_8080;
 const ONES: u64 = 0x0101_0101_0101_0101;
+/// Longest fragment of a TLS record, encrypted (RFC 5246, 6.2.3).
+const TLS_LONGEST: u16 = (1 << 14) + 2048;
 /// "HTTP/1." as the low seven bytes of a little-endian word.
 const STATUS_LINE: u64 = u64::from_le_bytes(*b"HTTP/1.\0");
 
@@ -31,6 +33,26 @@ const STATUS_LINE: u64 = u64::from_le_bytes(*b"HTTP/1.\0");
 #[inline(always)]
 pub fn is_status_line(word: u64, available: u64) -> bool {
     available >= 7 && first_bytes(word, 7) == STATUS_LINE
+}
+
+/// Whether an operation that begins with this word, of `available` bytes, may begin with the head of a request in HTTP/2: a
+/// frame that is not longer than a peer must take (RFC 9113, 4.2), of the type HEADERS, with no flags but its own and the one
+/// that says that all of it is there (6.2).
+#[inline(always)]
+pub fn may_be_http2_request(word: u64, available: u64) -> bool {
+    const TYPE: u64 = 3 * 8;
+    const FLAGS: u64 = 4 * 8;
+    const STREAM: u64 = 5 * 8;
+    const END_HEADERS: u64 = 0x4;
+    const OTHERS: u64 = 0xff & !(0x1 | 0x8 | 0x20);
+    available > 8 && word & (0xff | 0xff << TYPE | OTHERS << FLAGS | 0x80 << STREAM) == 1 << TYPE | END_HEADERS << FLAGS
+}
+
+/// The same of the whole operation: the frame ends within it, and clients' streams have odd numbers (5.1.1).
+#[inline(always)]
+pub fn is_http2_request(w0: u64, w1: u64, available: u64, moved: u64) -> bool {
+    let length = u64::from(((w0 >> 8) as u16).swap_bytes());
+    may_be_http2_request(w0, available) && w1 & 1 != 0 && length <= 16_384 && 9 + length <= moved
 }
 
 /// Keeps the first `n` (at most 8) bytes of a little-endian word.
@@ -75,7 +97,10 @@ pub extern "C" fn start_of(w0: u64, w1: u64, available: u64) -> u64 {
     let w1 = first_bytes(w1, available.saturating_sub(8));
     let first = w0 as u8;
     // Of a handshake or of application data, TLS 1.0 or later: what was SSL 3.0 is the length of a MySQL packet today.
-    let is_tls = (first == 0x16 || first == 0x17) && (w0 >> 8) as u8 == 0x03 && matches!((w0 >> 16) as u8, 1..=4);
+    let is_tls = (first == 0x16 || first == 0x17)
+        && (w0 >> 8) as u8 == 0x03
+        && matches!((w0 >> 16) as u8, 1..=4)
+        && ((w0 >> 24) as u16).swap_bytes() <= TLS_LONGEST;
     if is_tls {
         let handshake = (w0 >> 40) as u8;
         return if first == 0x16 && (handshake == 1 || handshake == 2) { start::TLS_HELLO } else { start::TLS };

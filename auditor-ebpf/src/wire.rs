@@ -46,6 +46,8 @@ pub const FLAG_UNREADABLE: u16 = 1 << 5;
 /// Nothing of a head: TLS crosses a connection that the process accepted, so it receives requests that nobody can read.
 /// `captured` is 0. Of such operations of a process, in each direction, the first is shipped, the second, the fourth, ….
 pub const FLAG_SERVES_TLS: u16 = 1 << 6;
+/// The same for what looks like a request of HTTP/2, on a connection that was not looked at when it began.
+pub const FLAG_SERVES_HTTP2: u16 = 1 << 7;
 
 /// [`Close::reason`]: the peer finished sending (a read returned 0).
 pub const CLOSE_EOF: u32 = 1;
@@ -179,8 +181,12 @@ pub const BLIND_HTTP2: u32 = 2;
 pub const BLIND_IO_URING: u32 = 3;
 /// The task is a 32-bit one ([`BlindKey::reason`]).
 pub const BLIND_COMPAT: u32 = 4;
-/// …on accepted connections; that and the `DIRECTION_*` ([`BlindKey::reason`]).
-pub const BLIND_SERVES_TLS: u32 = 5;
+/// …sent on connections that the process accepted ([`BlindKey::reason`]).
+pub const BLIND_SENDS_TLS: u32 = 5;
+/// …received on such ([`BlindKey::reason`]).
+pub const BLIND_RECEIVES_TLS: u32 = 6;
+/// What is shipped with [`FLAG_SERVES_HTTP2`] ([`BlindKey::reason`]).
+pub const BLIND_RECEIVES_HTTP2: u32 = 7;
 
 /// Cumulative counts per [`BlindKey`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]

@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 use auditor_ebpf::wire;
 
-use crate::record::{Blind, BootNs, Clock, Endpoints, Process, ProcessId, SocketId, Tick};
+use crate::record::{Blind, BootNs, Clock, Direction, Endpoints, Process, ProcessId, SocketId, Tick};
 
 pub use field_lines::FieldLines;
 pub use table::{Counters, Exchanges, Limits};
@@ -122,17 +122,23 @@ pub enum End {
     Tunnel,
 }
 
-/// How a process receives requests that nobody can see.
+/// What tells that a process receives requests which nobody can see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unseen {
-    /// In TLS, from now on: how many connections there are is not known.
-    Tls,
-    /// What looks like TLS was received. Whoever connects can send that.
-    PerhapsTls,
-    /// On one more connection with HTTP/2, …
+    /// TLS crossed a connection that it accepted, this way.
+    Tls(Direction),
+    /// What looks like a request of HTTP/2 was received on a connection that was not seen from its beginning on.
     Http2,
-    /// … or on one less.
-    Http2Over,
+    /// It reads or writes sockets through io_uring.
+    IoUring,
+    /// A connection on which it received requests became one on which they cross so: HTTP/2, a WebSocket, another tunnel.
+    Opened,
+    /// One on which it sent requests became a tunnel: whoever passes a tunnel on has one of each.
+    PassedOn,
+    /// One that was opened is over.
+    Closed,
+    /// One that was passed on is.
+    PassedOnClosed,
 }
 
 /// What the exchange stage tells the pairing stage, in order of time.
@@ -179,8 +185,8 @@ pub enum Event {
         process: ProcessId,
         /// When that was noticed.
         time: BootNs,
-        /// How.
-        how: Unseen,
+        /// What tells.
+        what: Unseen,
     },
     /// The run begins.
     Clock(Arc<Clock>),

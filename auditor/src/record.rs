@@ -291,6 +291,11 @@ impl Data {
         self.flags & flag != 0
     }
 
+    /// Whether it is no bytes of a message, but tells of a process that it receives requests which nobody can see.
+    pub fn says_unseen(&self) -> bool {
+        self.has(wire::FLAG_SERVES_TLS | wire::FLAG_SERVES_HTTP2)
+    }
+
     fn from_wire(header: &wire::Data, rest: &[u8]) -> Result<Self, DecodeError> {
         let unix = i32::from(header.family) == libc::AF_UNIX;
         let slot = if unix { wire::UNIX_PATH_SLOT } else { 0 };

@@ -1,10 +1,11 @@
-// A service that answers HTTP/1, HTTP/1 in TLS and HTTP/2 on one port, in one event loop, and its clients.
+// A service that answers HTTP/1, HTTP/1 in TLS, HTTP/2 and messages on what was HTTP/1 before, as WebSockets are, on one
+// port, in one event loop, and its clients.
 //
 // unseen.js serve BACKEND_PORT CERTIFICATE KEY
 //     Prints "listening ADDR" and ends when its standard input does. GET /page takes a while; for GET /session the backend
 //     is called, with the context that came with it, if any, unchanged.
-// unseen.js ask PORT {tls|http2} {none|own|broken} ROUNDS
-//     A connection with TLS is there before it prints "listening 127.0.0.1:0"; what comes then begins with a line on its
+// unseen.js ask PORT {tls|http2|http2-later|messages-later} {none|own|broken} ROUNDS
+//     The connection is there before it prints "listening 127.0.0.1:0", or later; what comes then begins with a line on its
 //     standard input. Every round is a request for /page, with a trace, and while that is open one for /session on the
 //     other connection, with such a context. It says "listening" once more at the end.
 const crypto = require("crypto");
@@ -21,21 +22,25 @@ const traceparent = () => `00-${crypto.randomBytes(16).toString("hex")}-${crypto
 
 function serve(certificate, key) {
   const agent = new http.Agent({ keepAlive: true });
+  const feed = async (context) => {
+    const headers = context ? { traceparent: context } : {};
+    const call = http.get({ port, path: "/feed", agent, headers });
+    const [answered] = await once(call, "response");
+    await once(answered.resume(), "end");
+  };
   const answer = async (request, response) => {
-    if (request.url === "/page") {
-      await pause(30);
-    } else {
-      const context = request.headers.traceparent;
-      const headers = context ? { traceparent: context } : {};
-      const call = http.get({ port, path: "/feed", agent, headers });
-      const [answered] = await once(call, "response");
-      await once(answered.resume(), "end");
-    }
+    await (request.url === "/page" ? pause(30) : feed(request.headers.traceparent));
     response.end("ok\n");
   };
   const tls = https.createServer({ cert: fs.readFileSync(certificate), key: fs.readFileSync(key) }, answer);
   const servers = { 0x16: tls, [Buffer.from("P")[0]]: http2.createServer(answer) };
-  const plain = http.createServer(answer);
+  const plain = http.createServer(answer).on("upgrade", (_request, socket) => {
+    socket.write("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: messages\r\n\r\n");
+    socket.on("data", async (message) => {
+      await feed(message.subarray(1).toString());
+      socket.write("ok");
+    });
+  });
   const server = net.createServer((socket) => {
     socket.once("data", (first) => {
       socket.pause();
@@ -64,6 +69,16 @@ function multiplexed() {
   };
 }
 
+function messages() {
+  const request = http.get({ port, headers: { connection: "upgrade", upgrade: "messages" } });
+  const upgraded = once(request, "upgrade");
+  return async (headers) => {
+    const [, socket] = await upgraded;
+    socket.write(`m${headers.traceparent ?? ""}`);
+    await once(socket, "data");
+  };
+}
+
 async function ask(protocol, context, rounds) {
   const agent = new http.Agent({ keepAlive: true });
   const contexts = {
@@ -71,11 +86,13 @@ async function ask(protocol, context, rounds) {
     own: () => ({ traceparent: traceparent() }),
     broken: () => ({ traceparent: traceparent().toUpperCase() }),
   };
-  let session = protocol === "tls" ? secure() : undefined;
+  const [name] = protocol.split("-");
+  const connect = { tls: secure, http2: multiplexed, messages }[name];
+  let session = protocol.endsWith("later") ? undefined : connect();
   await session?.({});
   console.log("listening 127.0.0.1:0");
   await once(process.stdin, "data");
-  session ??= multiplexed();
+  session ??= connect();
   for (let round = 0; round < rounds; round += 1) {
     const page = http.get({ port, path: "/page", agent, headers: { traceparent: traceparent() } });
     await pause(5);
@@ -85,6 +102,7 @@ async function ask(protocol, context, rounds) {
     await pause(10 + Math.random() * 30);
   }
   console.log("listening 127.0.0.1:0");
+  process.stdin.on("end", () => process.exit()).resume();
 }
 
 if (mode === "serve") serve(...options);

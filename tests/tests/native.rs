@@ -55,25 +55,31 @@ fn who_serves_tls_may_pass_on_what_it_was_sent(hooks: &str) {
         connection.write_message(head.as_bytes()).expect("it reads");
         connection.read_head().expect("it answers").expect("it answers");
     };
-    let (listener, address) = Listener::bind(&"127.0.0.1:0".parse().expect("an address")).expect("a port is free");
-    for serves in [false, true] {
-        let mut client = Stream::connect(if serves { &address } else { &backend.addr }).expect("it listens");
-        let server = serves.then(|| listener.accept().expect("somebody connects"));
-        let auditor = Auditor::run(hooks, &[std::process::id()]);
-        client.write_all(RECORD).expect("it is read");
-        if let Some(mut server) = server {
-            server.read_exact(&mut [0; RECORD.len()]).expect("it was sent");
+    let dir = TempDir::new("tls-unix");
+    let unix = format!("unix:{}/server", dir.path().display());
+    for listen in ["127.0.0.1:0", &unix] {
+        let (listener, address) = Listener::bind(&listen.parse().expect("an address")).expect("it is free");
+        for (server_sends, client_sends) in [(false, false), (true, false), (false, true)] {
+            let serves = server_sends || client_sends;
+            let mut client = Stream::connect(if serves { &address } else { &backend.addr }).expect("it listens");
+            let server = serves.then(|| listener.accept().expect("somebody connects"));
+            let auditor = Auditor::run(hooks, &[std::process::id()]);
+            if let Some(mut server) = server {
+                let (from, to) = if server_sends { (&mut server, &mut client) } else { (&mut client, &mut server) };
+                from.write_all(RECORD).expect("it is read");
+                to.read_exact(&mut [0; RECORD.len()]).expect("it was sent");
+            } else {
+                client.write_all(RECORD).expect("it is read");
+            }
             call();
-            server.write_all(RECORD).expect("it is read");
+            let audit = auditor.stop();
+            let port = backend.addr.port();
+            let findings = audit.findings("traceparent_malformed");
+            let accused = findings.iter().any(|finding| finding["attributes"]["server.port"] == port);
+            assert_eq!(accused, !serves, "{listen}: {}", audit.explain());
+            let calls = audit.calls_to_port(std::process::id(), port);
+            assert_eq!(calls["calls"], 1, "{listen}: {}", audit.explain());
         }
-        call();
-        let audit = auditor.stop();
-        let port = backend.addr.port();
-        let findings = audit.findings("traceparent_malformed");
-        let accused = findings.iter().any(|finding| finding["attributes"]["server.port"] == port);
-        assert_eq!(accused, !serves, "{}", audit.explain());
-        let calls = audit.calls_to_port(std::process::id(), port);
-        assert_eq!(calls["calls"], if serves { 2 } else { 1 }, "{}", audit.explain());
     }
 }
 

@@ -66,8 +66,8 @@ pub(super) struct Connection {
     pub(super) open: Queue,
     pub(super) orphan: Option<Orphan>,
     pub(super) opaque: bool,
-    /// Whose it is, if requests are received on it over HTTP/2.
-    pub(super) serves_http2: Option<ProcessId>,
+    /// Whose it is, and what, if requests may cross it that nobody can see.
+    pub(super) hides: Option<(ProcessId, Unseen)>,
     /// A received head is under way: the request it becomes should the connection close now.
     partial: Option<Box<Request>>,
 }
@@ -85,7 +85,7 @@ impl Connection {
             open: Queue::default(),
             orphan: None,
             opaque: false,
-            serves_http2: None,
+            hides: None,
             partial: None,
         }
     }
@@ -319,6 +319,7 @@ impl Connection {
         self.give_up_partial(time, context);
         if self.unix {
             self.end_closed(time, context);
+            self.reveal(time, context);
         }
     }
 
@@ -329,13 +330,14 @@ impl Connection {
         }
         self.give_up_partial(time, context);
         self.end_closed(time, context);
-        self.is_gone(time, context);
+        self.reveal(time, context);
     }
 
-    /// No requests are received on it any more.
-    pub(super) fn is_gone(&mut self, time: BootNs, context: &mut Context<'_>) {
-        if let Some(process) = self.serves_http2.take() {
-            context.events.push(Event::Unseen { process, time, how: Unseen::Http2Over });
+    /// Nothing crosses it any more.
+    pub(super) fn reveal(&mut self, time: BootNs, context: &mut Context<'_>) {
+        if let Some((process, what)) = self.hides.take() {
+            let what = if what == Unseen::PassedOn { Unseen::PassedOnClosed } else { Unseen::Closed };
+            context.events.push(Event::Unseen { process, time, what });
         }
     }
 

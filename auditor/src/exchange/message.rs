@@ -113,7 +113,7 @@ impl Connection {
             if status == Some(101) && upgrade == Some(Upgrade::Http2) {
                 return self.http2(data, context);
             }
-            return self.close_off(context);
+            return self.tunnel(data, context);
         }
         let body = parsed.map_or(Body::Unknown, |parsed| parsed.body(to_head));
         open.answer = Some(match (body, parsed.map(|parsed| parsed.framing)) {
@@ -135,7 +135,7 @@ impl Connection {
         let asked = self.role.map(request_direction).unwrap_or(data.direction.opposite());
         if let Some(parsed) = parsed {
             if parsed.status == 101 {
-                return self.close_off(context);
+                return self.tunnel(data, context);
             }
             if self.side(asked).framer.is_positioned() {
                 self.orphan =
@@ -147,11 +147,21 @@ impl Connection {
     fn http2(&mut self, data: &Data, context: &mut Context<'_>) {
         let (process, time, reason) = (data.process, data.time, BlindReason::Http2);
         context.events.push(Event::Blind(Blind { process, time, reason, connections: 1, operations: 0, bytes: 0 }));
-        if self.role == Some(Role::Server) {
-            context.events.push(Event::Unseen { process, time, how: Unseen::Http2 });
-            self.serves_http2 = Some(process);
-        }
         self.close_off(context);
+        if self.role == Some(Role::Server) {
+            self.hides(Unseen::Opened, data, context);
+        }
+    }
+
+    fn tunnel(&mut self, data: &Data, context: &mut Context<'_>) {
+        self.close_off(context);
+        let serves = self.role.unwrap_or(Role::Server) == Role::Server;
+        self.hides(if serves { Unseen::Opened } else { Unseen::PassedOn }, data, context);
+    }
+
+    fn hides(&mut self, what: Unseen, data: &Data, context: &mut Context<'_>) {
+        context.events.push(Event::Unseen { process: data.process, time: data.time, what });
+        self.hides = Some((data.process, what));
     }
 
     /// From here on the connection's bytes are none of our business.

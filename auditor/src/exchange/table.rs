@@ -8,7 +8,7 @@ use lru::LruCache;
 use super::connection::{Connection, Context};
 use super::{End, Event, Unseen};
 use crate::http::{Noted, Policy};
-use crate::record::{BootNs, Close, Data, Direction, Record, SocketId};
+use crate::record::{BootNs, Close, Data, Record, SocketId};
 use crate::stream::Ordered;
 
 /// Bounds of the table.
@@ -142,9 +142,10 @@ impl Exchanges {
     }
 
     fn data(&mut self, data: &mut Data, events: &mut Vec<Event>) {
-        if data.has(wire::FLAG_SERVES_TLS) {
-            let how = if data.direction == Direction::Send { Unseen::Tls } else { Unseen::PerhapsTls };
-            return events.push(Event::Unseen { process: data.process, time: data.time, how });
+        if data.says_unseen() {
+            let tls = data.has(wire::FLAG_SERVES_TLS);
+            let what = if tls { Unseen::Tls(data.direction) } else { Unseen::Http2 };
+            return events.push(Event::Unseen { process: data.process, time: data.time, what });
         }
         let fresh = data.has(wire::FLAG_FRESH);
         if fresh && let Some(mut before) = self.connections.pop(&data.socket) {
@@ -152,7 +153,7 @@ impl Exchanges {
             self.held = self.held.saturating_sub(before.weight());
             let mut context = self.state.context(events);
             before.end_all(End::OutOfSight, data.time, &mut context);
-            before.is_gone(data.time, &mut context);
+            before.reveal(data.time, &mut context);
         }
         let mut context = self.state.context(events);
         let mut created = false;

@@ -87,7 +87,7 @@ impl Pairer {
     }
 
     /// A call for which there is no request that was seen.
-    pub(super) fn unpaired(&self, now: BootNs, request: &Request) -> Pairing {
+    pub(super) fn unpaired(&mut self, now: BootNs, request: &Request) -> Pairing {
         let unpaired = Pairing::unpaired(request.process);
         // Who knows what its process, or one above, received between its turns, or where nobody sees it.
         let unseen = self.turns.is_some() || self.may_be_hidden(now, request, None);
@@ -105,7 +105,8 @@ impl Pairing {
 impl Process {
     /// Whether a request that nobody saw, if there may be one, may have made a call rather than one of the candidates.
     pub(super) fn may_be_unseen(&self, candidates: &Candidates) -> bool {
-        let own = candidates.is_of_thread() && self.discipline.is_proven();
+        // After a response the thread may have received the next one.
+        let own = candidates.is_of_thread() && !candidates.late && self.discipline.is_proven();
         !own && !candidates.is_named()
     }
 

@@ -1,8 +1,12 @@
-//! Processes that receive requests which nobody can see: in TLS, or over HTTP/2.
+//! Processes that receive requests which nobody can see: in TLS, over HTTP/2, on a WebSocket,
+//! through io_uring.
 //!
 //! Such a request may be at work at any time, with a context or none, and what it brought may be passed on. So whose a call
 //! is, is only said where that does not matter, as after a time in which a process was not looked at
 //! ([`super::Process::may_be_unseen`]), and what a call carries is not held against it.
+//!
+//! A stranger can send whatever it likes to a process that listens. So that is remembered for as long as a request of it may
+//! be at work, and for good only what the process answers in kind, or what comes again.
 
 use std::num::NonZeroUsize;
 
@@ -11,21 +15,61 @@ use lru::LruCache;
 use super::Pairer;
 use super::process::REMEMBERED;
 use crate::exchange::{Request, Unseen};
-use crate::record::{BootNs, ProcessId};
+use crate::record::{BootNs, Direction, ProcessId};
 
-/// Who receives such requests.
+/// Who receives such requests, by pid; the one of whom it mattered least recently goes first.
 #[derive(Debug)]
 pub(super) struct Hidden(LruCache<u32, Receiver>);
 
 #[derive(Debug)]
 struct Receiver {
     start_ns: u64,
-    /// For good: whoever serves TLS will do so again.
-    tls: bool,
-    /// Open ones with HTTP/2. Not so for good: a stranger can open one to whoever listens.
-    connections: u32,
-    /// Until when a request may be at work of one that is closed, or that came in what may be TLS.
+    sent_tls: bool,
+    received_tls: bool,
+    http2: bool,
+    /// For good.
+    always: bool,
+    /// Open connections on which they cross, and tunnels of its own: whoever has as many only passes on what comes.
+    opened: u32,
+    passed_on: u32,
+    /// Until when one may be at work of what was seen.
     until: BootNs,
+}
+
+impl Receiver {
+    fn new(start_ns: u64) -> Self {
+        let (sent_tls, received_tls, http2, always) = (false, false, false, false);
+        Self { start_ns, sent_tls, received_tls, http2, always, opened: 0, passed_on: 0, until: 0 }
+    }
+
+    fn note(&mut self, now: BootNs, what: Unseen) {
+        match what {
+            Unseen::Tls(Direction::Send) => self.sent_tls = true,
+            Unseen::Tls(Direction::Recv) => self.received_tls = true,
+            Unseen::Http2 => self.always |= std::mem::replace(&mut self.http2, true),
+            Unseen::IoUring => {}
+            Unseen::Opened => self.opened = self.opened.saturating_add(1),
+            Unseen::PassedOn => self.passed_on = self.passed_on.saturating_add(1),
+            // Either end of what is passed on may close first.
+            Unseen::PassedOnClosed if self.passed_on <= self.opened => return,
+            Unseen::PassedOnClosed => self.passed_on -= 1,
+            Unseen::Closed => {
+                self.opened = self.opened.saturating_sub(1);
+                if self.passed_on > 0 {
+                    self.passed_on -= 1;
+                    return;
+                }
+            }
+        }
+        self.always |= self.sent_tls && self.received_tls;
+        if !matches!(what, Unseen::Opened | Unseen::PassedOn | Unseen::PassedOnClosed) {
+            self.until = self.until.max(now.saturating_add(REMEMBERED));
+        }
+    }
+
+    fn receives(&self, now: BootNs) -> bool {
+        self.always || self.opened > self.passed_on || now < self.until
+    }
 }
 
 impl Hidden {
@@ -33,42 +77,39 @@ impl Hidden {
         Self(LruCache::sparse(size))
     }
 
-    /// Whether a process that began by then does.
-    fn receives(&self, now: BootNs, tgid: u32, by: u64) -> bool {
-        let receiver = self.0.peek(&tgid).filter(|receiver| receiver.start_ns <= by);
-        receiver.is_some_and(|receiver| receiver.tls || receiver.connections > 0 || now < receiver.until)
+    /// Whether a process does which `is` the one of that pid.
+    fn receives(&mut self, now: BootNs, tgid: u32, is: impl Fn(u64) -> bool) -> bool {
+        self.0.get(&tgid).is_some_and(|receiver| is(receiver.start_ns) && receiver.receives(now))
     }
 }
 
 impl Pairer {
     /// A process receives requests which nobody can see.
-    pub fn receives_unseen(&mut self, now: BootNs, process: ProcessId, how: Unseen) {
-        let start_ns = process.start_ns;
-        let new = || Receiver { start_ns, tls: false, connections: 0, until: 0 };
-        let receiver = self.hidden.0.get_or_insert_mut(process.tgid, new);
-        if receiver.start_ns != start_ns {
-            *receiver = new();
+    pub fn receives_unseen(&mut self, now: BootNs, process: ProcessId, what: Unseen) {
+        let receiver = self.hidden.0.get_or_insert_mut(process.tgid, || Receiver::new(process.start_ns));
+        if receiver.start_ns < process.start_ns {
+            *receiver = Receiver::new(process.start_ns);
         }
-        match how {
-            Unseen::Tls => receiver.tls = true,
-            Unseen::PerhapsTls => receiver.until = receiver.until.max(now.saturating_add(REMEMBERED)),
-            Unseen::Http2 => receiver.connections = receiver.connections.saturating_add(1),
-            Unseen::Http2Over => {
-                receiver.connections = receiver.connections.saturating_sub(1);
-                receiver.until = receiver.until.max(now.saturating_add(REMEMBERED));
-            }
+        if receiver.start_ns == process.start_ns {
+            receiver.note(now, what);
         }
     }
 
     /// Whether such a request may have made a call for this process, or for one below it that made it.
-    pub(super) fn may_be_hidden(&self, now: BootNs, request: &Request, service: Option<ProcessId>) -> bool {
-        let own = std::iter::once(request.process.tgid);
-        let above = request.ancestors.iter().map(|above| above.tgid).filter(|tgid| *tgid != 0);
-        for tgid in own.chain(above) {
-            if self.hidden.receives(now, tgid, request.process.start_ns) {
+    pub(super) fn may_be_hidden(&mut self, now: BootNs, request: &Request, service: Option<ProcessId>) -> bool {
+        let ProcessId { tgid, start_ns } = request.process;
+        if self.hidden.receives(now, tgid, |began| began == start_ns) {
+            return true;
+        }
+        if service == Some(request.process) {
+            return false;
+        }
+        for above in request.ancestors.iter().map(|above| above.tgid).filter(|above| *above != 0 && *above != tgid) {
+            // A pid that was reused belongs to a process younger than the child.
+            if self.hidden.receives(now, above, |began| began <= start_ns) {
                 return true;
             }
-            if service.is_some_and(|service| service.tgid == tgid) {
+            if service.is_some_and(|service| service.tgid == above) {
                 return false;
             }
         }

@@ -21,7 +21,7 @@ use crate::audit::rules::blind_spots;
 use crate::audit::samples::is_by_samples;
 use crate::audit::{Code, Outcome, Sample, Samples, Silence, Subject, Verdict, judge};
 use crate::context::Carried;
-use crate::exchange::{End, Event, ExchangeId, Request, Role};
+use crate::exchange::{End, Event, ExchangeId, Request, Role, Unseen};
 use crate::pair::{Claim, Method, Outbound, Pairer, Pairing, Rest, Target};
 use crate::record::{BlindReason, BootNs, Clock, DutyCycle, LATEST, Process, ProcessId};
 use crate::report::address::{Destination, peer_ip};
@@ -167,14 +167,16 @@ impl Back {
             }
             Event::Blind(blind) => {
                 self.advance(blind.time, out);
-                if blind.reason == BlindReason::Http2 {
-                    self.pairer.rests_on(blind.process);
+                match blind.reason {
+                    BlindReason::Http2 => self.pairer.rests_on(blind.process),
+                    BlindReason::IoUring => self.pairer.receives_unseen(self.now, blind.process, Unseen::IoUring),
+                    BlindReason::Tls | BlindReason::CompatSyscall | BlindReason::Rewritten => {}
                 }
                 self.unseen(&blind, out);
             }
-            Event::Unseen { process, time, how } => {
+            Event::Unseen { process, time, what } => {
                 self.advance(time, out);
-                self.pairer.receives_unseen(self.now, process, how);
+                self.pairer.receives_unseen(self.now, process, what);
             }
             Event::Clock(clock) => self.begin(clock, out),
             Event::Process(process) => {

@@ -11,7 +11,7 @@ use globset::{Glob, GlobSet, GlobSetBuilder};
 use lru::LruCache;
 
 use crate::exchange::Event;
-use crate::record::{Blind, Process, ProcessId, Record};
+use crate::record::{Process, ProcessId, Record};
 
 /// Left-out processes that are remembered; beyond that the oldest knowledge is dropped as a whole.
 const KNOWN: usize = 65_536;
@@ -96,7 +96,7 @@ impl Filter {
                 self.learn(process)
             }
             Event::Request(request) => !self.unwanted.contains(&request.process),
-            Event::Blind(Blind { process, .. }) | Event::Unseen { process, .. } => !self.unwanted.contains(process),
+            Event::Blind(blind) => !self.unwanted.contains(&blind.process),
             // Of an exchange that was left out: the stages behind do not know it.
             _ => true,
         }
@@ -106,7 +106,8 @@ impl Filter {
     pub fn record(&mut self, record: &Record) -> bool {
         match record {
             Record::Process(process) => self.learn(process),
-            Record::Data(data) => !self.unwanted.contains(&data.process),
+            // Who receives what nobody can see may have wanted children, or be wanted later.
+            Record::Data(data) => data.says_unseen() || !self.unwanted.contains(&data.process),
             Record::Blind(blind) => !self.unwanted.contains(&blind.process),
             Record::Close(_) | Record::Clock(_) | Record::Tick(_) => true,
         }
@@ -172,6 +173,16 @@ mod tests {
         named.workload.container_name = Some("0123".into());
         assert!(container.wants(&named));
         assert!(Filter::new(&list(&["["]), &[], &[]).is_err());
+    }
+
+    /// It may be wanted later, or its children are.
+    #[test]
+    fn what_a_process_receives_unseen_is_known_of_all() {
+        use crate::exchange::Unseen;
+        let mut filter = Filter::new(&["nginx".into()], &[], &[]).expect("globs");
+        let node = Arc::new(process("node", "/", None));
+        assert!(!filter.event(&Event::Process(node.clone())));
+        assert!(filter.event(&Event::Unseen { process: node.id, time: 1, what: Unseen::Http2 }));
     }
 
     #[test]

@@ -3,12 +3,16 @@
 use super::script::{MS, Ran, SECOND, START, Say, Script, context, pid};
 use super::worlds::Dice;
 use crate::exchange::{Event, Unseen};
-use crate::record::BootNs;
+use crate::record::{BootNs, Direction, ProcessId};
 
 const BROKEN: &str = "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01";
 
-fn receives(script: &mut Script, time: BootNs, tgid: u32, how: Unseen) {
-    script.at(time, Event::Unseen { process: pid(tgid), time: START + time, how });
+const TLS: [Unseen; 2] = [Unseen::Tls(Direction::Recv), Unseen::Tls(Direction::Send)];
+
+fn receives(script: &mut Script, time: BootNs, tgid: u32, what: &[Unseen]) {
+    for what in what.iter().copied() {
+        script.at(time, Event::Unseen { process: pid(tgid), time: START + time, what });
+    }
 }
 
 /// Somebody sends a request that is seen, and while that is open one that is not; for the latter a call is made which
@@ -42,9 +46,9 @@ fn what_may_be_made_for_such_a_request_accuses_nobody() {
         let mut script = Script::default();
         in_step(&mut script, 0, sent);
         assert!(script.run().count(accused) > 50, "{accused}: where all is seen it is certain");
-        for how in [Unseen::Tls, Unseen::PerhapsTls, Unseen::Http2] {
+        for what in [TLS[0], TLS[1], Unseen::Http2, Unseen::Opened] {
             let mut script = Script::default();
-            receives(&mut script, 0, 1, how);
+            receives(&mut script, 0, 1, &[what]);
             in_step(&mut script, MS, sent);
             nobody_is_accused(&script.run(), 100);
         }
@@ -58,7 +62,7 @@ fn who_receives_nothing_that_is_seen_made_nothing_of_what_it_sends() {
         for hidden in [false, true] {
             let mut script = Script::default();
             if hidden {
-                receives(&mut script, 0, 1, Unseen::Tls);
+                receives(&mut script, 0, 1, &TLS);
             }
             for n in 0..20 {
                 let say = if below { Say::new(7, 7, "GET /a").below(&[(1, 10)]) } else { Say::new(1, 10, "GET /a") };
@@ -74,36 +78,110 @@ fn who_receives_nothing_that_is_seen_made_nothing_of_what_it_sends() {
     }
 }
 
-/// Only until its last connection is closed, and for as long as a request of it may be at work.
+/// For good is only what the process answers in kind, what comes again, and a connection while it is open; anything else as
+/// long as a request may be at work.
 #[test]
 fn a_stranger_hides_nothing_for_long() {
-    let mut script = Script::default();
-    for how in [Unseen::PerhapsTls, Unseen::Http2, Unseen::Http2, Unseen::Http2Over, Unseen::Http2Over] {
-        receives(&mut script, 0, 1, how);
+    let (opened, closed) = (Unseen::Opened, Unseen::Closed);
+    let cases: &[(&[Unseen], bool)] = &[
+        (&TLS[..1], false),
+        (&TLS[1..], false),
+        (&[Unseen::Http2], false),
+        (&[Unseen::IoUring, Unseen::IoUring], false),
+        (&[opened, opened, closed, closed], false),
+        (&[closed, opened, closed], false),
+        (&TLS, true),
+        (&[Unseen::Http2, Unseen::Http2], true),
+        (&[opened, opened, closed], true),
+    ];
+    for (what, for_good) in cases {
+        let mut script = Script::default();
+        receives(&mut script, 0, 1, what);
+        in_step(&mut script, 30 * SECOND, none);
+        nobody_is_accused(&script.run(), 100);
+        in_step(&mut script, 100 * SECOND, none);
+        let ran = script.run();
+        assert_eq!(ran.count("traceparent_dropped") == 0, *for_good, "{what:?}: {}", ran.json());
     }
-    in_step(&mut script, 30 * SECOND, none);
-    nobody_is_accused(&script.run(), 100);
-    in_step(&mut script, 61 * SECOND, none);
-    assert!(script.run().count("traceparent_dropped") > 50);
-    receives(&mut script, SECOND, 1, Unseen::Http2);
-    nobody_is_accused(&script.run(), 200);
 }
 
-/// Nor does who had its pid before, or is another process.
+/// Who has a tunnel of its own for each that it serves is a proxy, and calls for none of them.
+#[test]
+fn tunnels_that_are_passed_on_hide_nothing() {
+    let (opened, closed) = (Unseen::Opened, Unseen::Closed);
+    let (passed_on, passed_on_closed) = (Unseen::PassedOn, Unseen::PassedOnClosed);
+    let cases: &[(&[Unseen], bool)] = &[
+        (&[passed_on, opened, passed_on, opened], false),
+        (&[passed_on, opened, closed, passed_on_closed], false),
+        (&[passed_on, opened, passed_on_closed, closed], false),
+        (&[passed_on, opened, opened], true),
+        (&[passed_on, passed_on_closed, opened], true),
+        (&[passed_on, opened, closed, passed_on_closed, opened], true),
+    ];
+    for (what, hidden) in cases {
+        let mut script = Script::default();
+        receives(&mut script, 0, 1, what);
+        in_step(&mut script, MS, none);
+        let ran = script.run();
+        assert_eq!(ran.count("traceparent_dropped") == 0, *hidden, "{what:?}: {}", ran.json());
+    }
+}
+
+/// Nor does who had its pid before, who comes after, or is another process.
 #[test]
 fn others_hide_nothing() {
     let mut script = Script::default();
-    receives(&mut script, 0, 2, Unseen::Tls);
-    let mut before = pid(1);
-    before.start_ns += 1;
-    script.at(0, Event::Unseen { process: before, time: START, how: Unseen::Tls });
+    receives(&mut script, 0, 2, &TLS);
+    for start_ns in [0, 2] {
+        for what in TLS {
+            let process = ProcessId { tgid: 1, start_ns };
+            script.at(0, Event::Unseen { process, time: START, what });
+        }
+    }
     in_step(&mut script, MS, none);
     assert!(script.run().count("traceparent_dropped") > 50);
     // A server below one that is hidden receives its own.
     let mut script = Script::default();
-    receives(&mut script, 0, 2, Unseen::Tls);
+    receives(&mut script, 0, 2, &TLS);
     in_step(&mut script, MS, |say, _| say.below(&[(2, 20)]));
     assert!(script.run().count("traceparent_dropped") > 50);
+}
+
+/// Many others come and go; who calls is remembered.
+#[test]
+fn who_calls_is_not_forgotten_for_others() {
+    let mut script = Script::default();
+    receives(&mut script, 0, 1, &TLS);
+    for n in 0..100 {
+        in_step(&mut script, n * 10 * SECOND, none);
+        for other in 0..100 {
+            let tgid = u32::try_from(1000 + n * 100 + other).unwrap();
+            receives(&mut script, n * 10 * SECOND + 5 * SECOND, tgid, &TLS[..1]);
+        }
+    }
+    nobody_is_accused(&script.run(), 10_000);
+}
+
+/// A pool that receives both: a thread has answered a request that was seen when it calls for the next one, which was not.
+#[test]
+fn a_thread_that_has_answered_tells_nothing() {
+    for hidden in [false, true] {
+        let mut script = Script::default();
+        if hidden {
+            receives(&mut script, 0, 1, &TLS);
+        }
+        let mut dice = Dice::new(7);
+        for n in 0..400 {
+            let (time, tid) = (n * 100 * MS + dice.below(50) * MS, 10 + u32::try_from(n % 8).unwrap());
+            script.receive(time, 250 * MS, Say::new(1, tid, "GET /page").with(context(n, 0)));
+            script.call(time + 20 * MS, Say::new(1, tid, "GET /price").with(context(n, 1)));
+            script.call(time + 260 * MS, Say::new(1, tid, "GET /feed").with(format!("{BROKEN}{n}")));
+            script.call(time + 270 * MS, Say::new(1, tid, "GET /feed"));
+        }
+        let ran = script.run();
+        assert_eq!(ran.codes().is_empty(), hidden, "{}", ran.json());
+        assert_eq!(ran.hops("continued"), 400);
+    }
 }
 
 #[test]
@@ -111,7 +189,7 @@ fn its_thread_or_its_id_tells_whose_a_call_is() {
     for (by, with_id) in [("thread", false), ("affinity", true)] {
         let mut script = Script::default();
         let mut dice = Dice::new(7);
-        receives(&mut script, 0, 1, Unseen::Tls);
+        receives(&mut script, 0, 1, &TLS);
         for n in 0..300 {
             let time = n * 100 * MS + dice.below(50) * MS;
             let tid = if with_id { 10 } else { 10 + u32::try_from(n % 8).unwrap() };
@@ -134,7 +212,7 @@ fn what_a_trace_lost_is_not_held_against_it() {
     for hidden in [false, true] {
         let mut script = Script::default();
         if hidden {
-            receives(&mut script, 0, 1, Unseen::Tls);
+            receives(&mut script, 0, 1, &TLS);
         }
         for n in 0..50 {
             let mut say = Say::new(1, 10, "GET /page").with(context(n, 0));

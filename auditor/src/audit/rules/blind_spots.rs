@@ -16,7 +16,8 @@ pub static TLS: Rule = Rule {
     on_call: "",
     on_request: "",
     meaning: "The process speaks TLS on some connections. The bytes are encrypted where they cross the socket, so \
-              these requests are not audited, as parents or as calls.",
+              these requests are not audited, as parents or as calls. If the process receives some, whatever it calls \
+              may be for one of them: it counts as unknown unless its request is certain.",
     looks_like: QUIET,
     causes: &["HTTPS that ends inside the process"],
     fix: &["Audit the plaintext side: behind the sidecar or the load balancer that ends TLS"],
@@ -30,7 +31,8 @@ pub static HTTP2: Rule = Rule {
     on_call: "",
     on_request: "",
     meaning: "The process speaks HTTP/2 (gRPC, h2c) on some connections. Its headers are compressed with a state that \
-              begins with the connection; these requests are not audited.",
+              begins with the connection; these requests are not audited. If the process receives some, whatever it \
+              calls may be for one of them: it counts as unknown unless its request is certain.",
     looks_like: QUIET,
     causes: &["gRPC", "HTTP/2 by prior knowledge or by Upgrade: h2c"],
     fix: &["Audit hops that use HTTP/1.1", "Turn HTTP/2 off for the duration of a game day"],
