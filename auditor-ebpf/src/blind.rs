@@ -2,11 +2,20 @@
 
 use auditor_ebpf::wire;
 
-use crate::{kernel, maps::BLIND, task};
+use crate::{
+    capture::SEND,
+    head::{self, start},
+    kernel,
+    maps::{self, BLIND},
+    sock::AF_UNIX,
+    task,
+};
 
-/// Notes operations of the current process that cannot be read. Says how many there were before.
-#[inline(always)]
-pub fn note(reason: u32, connections: u64, operations: u64, bytes: u64) -> u64 {
+/// Notes operations of the current process that cannot be read. Says how many there were before. A function of its own,
+/// whose stack its callers do not share: older kernels count what all together may take.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn note(reason: u32, connections: u64, operations: u64, bytes: u64) -> u64 {
     let task = task::current();
     let key = wire::BlindKey { tgid: task::ids(task).tgid, reason, start_ns: task::process_start(task) };
     if BLIND.get_ptr(&key).is_none() {
@@ -24,11 +33,26 @@ pub fn note(reason: u32, connections: u64, operations: u64, bytes: u64) -> u64 {
     }
 }
 
-/// Whether to ship that requests are received which nobody can read: when the first of them crosses a connection that the
-/// process accepted, and ever more rarely, for what is shipped may be lost.
-#[inline(always)]
-pub fn serves(sock: u64, unix: bool, reason: u32) -> bool {
+/// Whether to ship that requests are received which nobody can read, and as which `wire::FLAG_*`; 0: no. That is when the
+/// first of them crosses a connection that the process accepted, and ever more rarely, for what is shipped may be lost.
+/// The operation `begins` so ([`start`]), with these 16 bytes, of which `available` are there.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn serves_unseen(begins: u64, w0: u64, w1: u64, available: u64) -> u64 {
+    let Some(scratch) = maps::scratch() else { return 0 };
+    let operation = &scratch.operation;
+    let sends = operation.call.direction.get() == SEND;
+    let (flag, reason) = if sends && (begins == start::TLS || begins == start::TLS_HELLO) {
+        (wire::FLAG_SERVES_TLS, wire::BLIND_SENDS_TLS)
+    } else if begins == start::TLS {
+        (wire::FLAG_SERVES_TLS, wire::BLIND_RECEIVES_TLS)
+    } else if !sends && head::is_http2_request(w0, w1, available, operation.moved.get()) {
+        (wire::FLAG_SERVES_HTTP2, wire::BLIND_RECEIVES_HTTP2)
+    } else {
+        return 0;
+    };
     // A socket that was accepted has it of the one that listens; one that connects has none. With AF_UNIX all have some.
-    let accepted = unix || kernel::read::<u32>(sock, &kernel::SOCK_MAX_ACK_BACKLOG).unwrap_or(0) != 0;
-    accepted && (note(reason, 0, 1, 0) + 1).is_power_of_two()
+    let backlog = kernel::read::<u32>(operation.sock.get(), &kernel::SOCK_MAX_ACK_BACKLOG).unwrap_or(0);
+    let accepted = backlog != 0 || operation.family.get() == u64::from(AF_UNIX);
+    if accepted && (note(reason, 0, 1, 0) + 1).is_power_of_two() { u64::from(flag) } else { 0 }
 }

@@ -48,6 +48,8 @@ pub struct Operation {
     pub position: Word,
     /// How many are in the record to be shipped.
     pub captured: Word,
+    /// How many in front of the first head are no part of it ([`proxied`]).
+    pub skipped: Word,
 }
 
 /// Whether an operation of `sock` has nothing to do with HTTP, as most have: it begins like nothing of ours and continues
@@ -180,9 +182,14 @@ extern "C" fn follow_operation() -> u64 {
     };
     // SAFETY: the buffer starts aligned and is longer than 16 bytes.
     let (mut w0, mut w1) = unsafe { (bytes.cast::<u64>().read(), bytes.add(8).cast::<u64>().read()) };
-    let (mut prefix_length, mut skipped) = (prefix_length, 0);
+    let mut prefix_length = prefix_length;
+    operation.skipped.set(0);
     if prefix_length == PREFIX && proxied::begins(w0, w1) {
-        skipped = kernel::clamp(proxied::header_length(w0, w1, moved), proxied::LONGEST);
+        let wanted = if moved < proxied::READ { moved } else { proxied::READ };
+        // All of it may be there already; then nothing says where it came from.
+        let read = if operation.prefix.get() >= wanted { wanted } else { read_memory(wanted) };
+        operation.skipped.set(proxied::header_length(w0, w1, read));
+        let skipped = kernel::clamp(carried(&operation.skipped), proxied::LONGEST);
         let rest = moved.wrapping_sub(skipped);
         prefix_length = if rest < PREFIX { rest } else { PREFIX };
         // SAFETY: the buffer is longer by far.
@@ -224,21 +231,13 @@ extern "C" fn follow_operation() -> u64 {
         {
             foreign::note(operation, is_tls);
         }
-        let (serves, reason) = match (is_tls, sends) {
-            (true, true) => (wire::FLAG_SERVES_TLS, wire::BLIND_SENDS_TLS),
-            // Anybody can say hello.
-            (true, false) if begins == start::TLS => (wire::FLAG_SERVES_TLS, wire::BLIND_RECEIVES_TLS),
-            (false, false) if head::is_http2_request(w0, w1, length, moved) => {
-                (wire::FLAG_SERVES_HTTP2, wire::BLIND_RECEIVES_HTTP2)
-            }
-            _ => return verdict::UNKNOWN,
-        };
-        if blind::serves(sock, unix, reason) {
-            flag(operation, serves);
-            operation.captured.set(0);
-            return verdict::SHIP;
+        let serves = blind::serves_unseen(begins, w0, w1, length);
+        if serves == 0 {
+            return verdict::UNKNOWN;
         }
-        return verdict::UNKNOWN;
+        flag(operation, serves as u16);
+        operation.captured.set(0);
+        return verdict::SHIP;
     }
 
     let Some(inode) = inode_of(operation) else { return verdict::UNKNOWN };
@@ -313,8 +312,8 @@ extern "C" fn follow_operation() -> u64 {
     }
     let scan = &scratch.scan;
     scan.start(half.newlines, half.returns);
-    if skipped > 0 && !continues {
-        scan.skip(skipped);
+    if operation.skipped.get() > 0 && !continues {
+        scan.skip(operation.skipped.get());
     }
     // SAFETY: captured <= CAP, and the buffer has room behind it.
     let pending =

@@ -5,7 +5,7 @@ use crate::{
     head::{equal, lowest},
     kernel::clamp,
     maps,
-    memory::{PREFIX, read_memory},
+    memory::PREFIX,
 };
 
 /// Longest header that is skipped. Version 1 has 107 bytes at the most; version 2 has 16, two addresses, and whatever more.
@@ -27,16 +27,16 @@ fn is_version_2(w0: u64, w1: u64) -> bool {
     (w0, w1 as u32) == VERSION_2
 }
 
-/// The length of the header, with what follows it read into the scratch buffer as far as it takes to tell what that is; 0 if
-/// nothing follows. A function of its own for the verifier's sake.
+/// How much to read to tell how long a header is, and what follows it.
+pub const READ: u64 = LONGEST + PREFIX;
+
+/// The length of the header, of whose operation so many bytes were read; 0 if nothing follows it. A function of its own for
+/// the verifier's sake, which calls no other: there is little room left for their stacks.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub extern "C" fn header_length(w0: u64, w1: u64, moved: u64) -> u64 {
+pub extern "C" fn header_length(w0: u64, w1: u64, read: u64) -> u64 {
     let Some(scratch) = maps::scratch() else { return 0 };
-    let (buffer, longest) = (scratch.bytes(), LONGEST + PREFIX);
-    let wanted = if moved < longest { moved } else { longest };
-    // All of it may be there already; then nothing says where it came from.
-    let read = if scratch.operation.prefix.get() >= wanted { wanted } else { read_memory(wanted) };
+    let buffer = scratch.bytes();
     let length = if is_version_2(w0, w1) {
         FIXED + u64::from(((w1 >> 48) as u16).swap_bytes())
     } else {
