@@ -7,6 +7,7 @@ use crate::{
     head::{self, start},
     kernel,
     maps::{self, BLIND},
+    ship,
     sock::AF_UNIX,
     task,
 };
@@ -46,13 +47,17 @@ pub extern "C" fn serves_unseen(begins: u64, w0: u64, w1: u64, available: u64) -
         (wire::FLAG_SERVES_TLS, wire::BLIND_SENDS_TLS)
     } else if begins == start::TLS {
         (wire::FLAG_SERVES_TLS, wire::BLIND_RECEIVES_TLS)
-    } else if !sends && head::is_http2_request(w0, w1, available, operation.moved.get()) {
-        (wire::FLAG_SERVES_HTTP2, wire::BLIND_RECEIVES_HTTP2)
+    } else if !sends && head::is_frame(w0, w1, available, operation.moved.get()) {
+        (wire::FLAG_SERVES_FRAMES, wire::BLIND_RECEIVES_FRAMES)
     } else {
         return 0;
     };
-    // A socket that was accepted has it of the one that listens; one that connects has none. With AF_UNIX all have some.
-    let backlog = kernel::read::<u32>(operation.sock.get(), &kernel::SOCK_MAX_ACK_BACKLOG).unwrap_or(0);
-    let accepted = backlog != 0 || operation.family.get() == u64::from(AF_UNIX);
+    let sock = operation.sock.get();
+    // Both has a socket that was accepted of the one that listens.
+    let accepted = if operation.family.get() == u64::from(AF_UNIX) {
+        ship::has_given_name(sock)
+    } else {
+        kernel::read::<u32>(sock, &kernel::SOCK_MAX_ACK_BACKLOG).unwrap_or(0) != 0
+    };
     if accepted && (note(reason, 0, 1, 0) + 1).is_power_of_two() { u64::from(flag) } else { 0 }
 }

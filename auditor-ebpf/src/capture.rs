@@ -84,7 +84,7 @@ pub fn is_foreign<S: Sock>(scratch: &Scratch, sock: S) -> bool {
         if pending != 0 || sock::is_closed(sock) || !sock.tcp().is_some_and(sock::counts_bytes) {
             return false;
         }
-    } else if operation.call.direction.get() != SEND && head::may_be_http2_request(word, prefix) {
+    } else if operation.call.direction.get() != SEND && head::may_be_frame(word, prefix) {
         return false;
     } else if sock::is_tcp(sock) {
         foreign::note(operation, false);
@@ -337,7 +337,9 @@ extern "C" fn follow_operation() -> u64 {
         return verdict::SHIP;
     }
     half.pending = 1;
-    half.head_len = if begin == 0 { so_far + captured } else { captured.wrapping_sub(begin) };
+    // What stands in front of the first head takes room as well.
+    let first = begin == 0 || begin == operation.skipped.get();
+    half.head_len = if first { so_far + captured } else { captured.wrapping_sub(begin) };
     if half.head_len >= CAP {
         half.pending = 0;
         count(wire::COUNT_TRUNCATED, 1);

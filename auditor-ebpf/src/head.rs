@@ -35,24 +35,55 @@ pub fn is_status_line(word: u64, available: u64) -> bool {
     available >= 7 && first_bytes(word, 7) == STATUS_LINE
 }
 
+/// The fixed part of a frame of HTTP/2 (RFC 9113, 4.1).
+const FRAME: u64 = 9;
+
 /// Whether an operation that begins with this word, of `available` bytes, may begin with the head of a request in HTTP/2: a
 /// frame that is not longer than a peer must take (RFC 9113, 4.2), of the type HEADERS, with no flags but its own and the one
 /// that says that all of it is there (6.2).
 #[inline(always)]
-pub fn may_be_http2_request(word: u64, available: u64) -> bool {
+fn may_be_http2_request(word: u64, available: u64) -> bool {
     const TYPE: u64 = 3 * 8;
     const FLAGS: u64 = 4 * 8;
     const STREAM: u64 = 5 * 8;
     const END_HEADERS: u64 = 0x4;
     const OTHERS: u64 = 0xff & !(0x1 | 0x8 | 0x20);
-    available > 8 && word & (0xff | 0xff << TYPE | OTHERS << FLAGS | 0x80 << STREAM) == 1 << TYPE | END_HEADERS << FLAGS
+    let mask = 0xff | 0xff << TYPE | (OTHERS | END_HEADERS) << FLAGS | 0x80 << STREAM;
+    available >= FRAME && word & mask == 1 << TYPE | END_HEADERS << FLAGS
 }
 
-/// The same of the whole operation: the frame ends within it, and clients' streams have odd numbers (5.1.1).
+/// Whether it may begin with a message of a client on a WebSocket: the first frame of a text or of binary data, masked, and
+/// perhaps compressed (RFC 6455, 5.2; RFC 7692, 6).
 #[inline(always)]
-pub fn is_http2_request(w0: u64, w1: u64, available: u64, moved: u64) -> bool {
-    let length = u64::from(((w0 >> 8) as u16).swap_bytes());
-    may_be_http2_request(w0, available) && w1 & 1 != 0 && length <= 16_384 && 9 + length <= moved
+fn may_be_message(word: u64) -> bool {
+    const RESERVED: u64 = 0x30;
+    const OPCODE: u64 = 0x0f;
+    const MASKED: u64 = 0x80 << 8;
+    word & (RESERVED | MASKED) == MASKED && matches!(word & OPCODE, 1 | 2)
+}
+
+/// Whether it may begin with either.
+#[inline(always)]
+pub fn may_be_frame(word: u64, available: u64) -> bool {
+    may_be_http2_request(word, available) || may_be_message(word)
+}
+
+/// The same of the whole operation. A request of HTTP/2 ends within it, or its first bytes are read by themselves, and clients'
+/// streams have odd numbers (5.1.1); a message, or its first frame, is all that there is.
+#[inline(always)]
+pub fn is_frame(w0: u64, w1: u64, available: u64, moved: u64) -> bool {
+    if may_be_http2_request(w0, available) {
+        let length = u64::from(((w0 >> 8) as u16).swap_bytes());
+        return w1 & 1 != 0 && length <= 16_384 && (moved == FRAME || FRAME + length <= moved);
+    }
+    const KEY: u64 = 4;
+    let short = w0 >> 8 & 0x7f;
+    let (header, length) = match short {
+        126 => (4, u64::from(((w0 >> 16) as u16).swap_bytes())),
+        127 => (10, (w0 >> 16 | w1 << 48).swap_bytes()),
+        _ => (2, short),
+    };
+    may_be_message(w0) && moved == header + KEY + length
 }
 
 /// Keeps the first `n` (at most 8) bytes of a little-endian word.

@@ -114,6 +114,12 @@ fn name_length(address: u64) -> u64 {
     u64::from(kernel::read::<u32>(address, &kernel::UNIX_ADDRESS_LEN).unwrap_or(0).saturating_sub(2))
 }
 
+/// Whether an AF_UNIX socket has a name that the kernel did not choose.
+#[inline(always)]
+pub fn has_given_name(sock: u64) -> bool {
+    kernel::pointer(sock, &kernel::UNIX_ADDR).is_some_and(|name| name_length(name) != AUTOBOUND)
+}
+
 /// Path and peer of an AF_UNIX socket. The listening end has the name; an accepted socket shares it.
 #[inline(always)]
 fn unix_names(sock: u64, header: &mut wire::Data, slot: *mut u8) {

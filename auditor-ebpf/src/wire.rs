@@ -30,7 +30,8 @@ pub const DIRECTION_SEND: u8 = 0;
 /// The operation received bytes ([`Data::direction`]).
 pub const DIRECTION_RECV: u8 = 1;
 
-/// The operation starts like an HTTP/1 message head (or the HTTP/2 preface), or with a too short beginning of one.
+/// The operation starts like an HTTP/1 message head (or the HTTP/2 preface), or with a too short beginning of one; a header
+/// of the PROXY protocol may stand in front of that.
 pub const FLAG_START: u16 = 1 << 0;
 /// The operation continues a head that an earlier one left unfinished.
 pub const FLAG_CONTINUES: u16 = 1 << 1;
@@ -46,8 +47,9 @@ pub const FLAG_UNREADABLE: u16 = 1 << 5;
 /// Nothing of a head: TLS crosses a connection that the process accepted, so it receives requests that nobody can read.
 /// `captured` is 0. Of such operations of a process, in each direction, the first is shipped, the second, the fourth, ….
 pub const FLAG_SERVES_TLS: u16 = 1 << 6;
-/// The same for what looks like a request of HTTP/2, on a connection that was not looked at when it began.
-pub const FLAG_SERVES_HTTP2: u16 = 1 << 7;
+/// The same for what looks like a request of HTTP/2, or a message of a WebSocket, on a connection that was not looked at when
+/// it began.
+pub const FLAG_SERVES_FRAMES: u16 = 1 << 7;
 
 /// [`Close::reason`]: the peer finished sending (a read returned 0).
 pub const CLOSE_EOF: u32 = 1;
@@ -185,8 +187,8 @@ pub const BLIND_COMPAT: u32 = 4;
 pub const BLIND_SENDS_TLS: u32 = 5;
 /// …received on such ([`BlindKey::reason`]).
 pub const BLIND_RECEIVES_TLS: u32 = 6;
-/// What is shipped with [`FLAG_SERVES_HTTP2`] ([`BlindKey::reason`]).
-pub const BLIND_RECEIVES_HTTP2: u32 = 7;
+/// What [`FLAG_SERVES_FRAMES`] is shipped for ([`BlindKey::reason`]).
+pub const BLIND_RECEIVES_FRAMES: u32 = 7;
 
 /// Cumulative counts per [`BlindKey`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]

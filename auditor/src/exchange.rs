@@ -127,18 +127,15 @@ pub enum End {
 pub enum Unseen {
     /// TLS crossed a connection that it accepted, this way.
     Tls(Direction),
-    /// What looks like a request of HTTP/2 was received on a connection that was not seen from its beginning on.
-    Http2,
-    /// It reads or writes sockets through io_uring.
-    IoUring,
-    /// A connection on which it received requests became one on which they cross so: HTTP/2, a WebSocket, another tunnel.
+    /// What may have been one was received: what looks like a request of HTTP/2 or a message on a WebSocket, on a connection
+    /// that was not seen from its beginning on; something through io_uring.
+    Something,
+    /// A connection on which it received requests became one on which they cross so: HTTP/2, a WebSocket.
     Opened,
-    /// One on which it sent requests became a tunnel: whoever passes a tunnel on has one of each.
-    PassedOn,
+    /// The same of one of which nothing will say that it is over.
+    OpenedForLong,
     /// One that was opened is over.
     Closed,
-    /// One that was passed on is.
-    PassedOnClosed,
 }
 
 /// What the exchange stage tells the pairing stage, in order of time.

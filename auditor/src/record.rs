@@ -195,6 +195,8 @@ pub enum BlindReason {
     CompatSyscall,
     /// Programs below the socket; of no process, and operations are the programs.
     Rewritten,
+    /// Requests of HTTP/2, or messages on a WebSocket, as it seems, on connections that were not seen from the beginning.
+    Frames,
 }
 
 /// Something of a process that cannot be seen; counts since the last such record. JSON in recordings.
@@ -293,7 +295,7 @@ impl Data {
 
     /// Whether it is no bytes of a message, but tells of a process that it receives requests which nobody can see.
     pub fn says_unseen(&self) -> bool {
-        self.has(wire::FLAG_SERVES_TLS | wire::FLAG_SERVES_HTTP2)
+        self.has(wire::FLAG_SERVES_TLS | wire::FLAG_SERVES_FRAMES)
     }
 
     fn from_wire(header: &wire::Data, rest: &[u8]) -> Result<Self, DecodeError> {

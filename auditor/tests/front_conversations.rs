@@ -231,7 +231,7 @@ fn tunnels_and_http2() {
     s.send(7, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").close(7);
     s.data(8, Direction::Recv, wire::FLAG_SERVES_TLS, b"", 300);
     s.data(8, Direction::Send, wire::FLAG_SERVES_TLS, b"", 500);
-    s.data(8, Direction::Recv, wire::FLAG_SERVES_HTTP2, b"", 500);
+    s.data(8, Direction::Recv, wire::FLAG_SERVES_FRAMES, b"", 500);
     s.recv(5, "CONNECT h:1 HTTP/1.1\r\n\r\n").send(5, "HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n").recv(5, GET);
     s.recv(6, upgrade("h2c")).send(6, OK).recv(6, GET);
     gives(
@@ -245,7 +245,6 @@ fn tunnels_and_http2() {
             "2 Server Whole CONNECT *",
             "2 200",
             "2 Tunnel",
-            "unseen Opened",
             "3 Server Whole GET /u",
             "3 101",
             "3 Tunnel",
@@ -257,7 +256,7 @@ fn tunnels_and_http2() {
             "blind Http2",
             "unseen Tls(Recv)",
             "unseen Tls(Send)",
-            "unseen Http2",
+            "unseen Something",
             "4 Server Whole CONNECT *",
             "4 403",
             "4 Complete",
@@ -311,21 +310,30 @@ fn behind_a_load_balancer() {
     }
 }
 
-/// A proxy passes on a WebSocket; and what is served on a Unix socket ends when the peer does.
+/// A proxy passes on a WebSocket; and what is served on a Unix socket ends when the peer does, if that is HTTP/2.
 #[test]
 fn ends_of_what_nobody_can_see() {
     let upgrade = "GET /u HTTP/1.1\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n";
     let switch = "HTTP/1.1 101 Switching\r\n\r\nraw";
-    let unseen =
-        |s: &Script| lines(&s.events()).into_iter().filter(|line| line.starts_with("unseen")).collect::<Vec<_>>();
+    let unseen = |s: &Script| -> Vec<String> {
+        lines(&s.events()).into_iter().filter(|line| line.starts_with("unseen")).collect()
+    };
+    // One that it asked for before anybody asked for it, and one for each of those that are asked for.
     let mut s = Script::new();
-    s.recv(1, upgrade).send(2, upgrade).recv(2, switch).send(1, switch).close(2).close(1);
-    assert_eq!(unseen(&s), ["unseen PassedOn", "unseen Opened", "unseen PassedOnClosed", "unseen Closed"]);
+    s.send(9, upgrade).recv(9, switch);
+    s.recv(1, upgrade).send(2, upgrade).recv(2, switch).send(1, switch);
+    s.recv(3, upgrade).recv(4, upgrade).send(5, upgrade).recv(5, switch).send(4, switch).send(3, switch);
+    s.close(3).close(2).close(1);
+    assert_eq!(unseen(&s), ["unseen Opened", "unseen Closed"]);
     for counted in [false, true] {
         let mut s = Script::new();
         s.counted = counted;
         s.recv(1, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").eof(1);
         assert_eq!(unseen(&s), ["unseen Opened", "unseen Closed"][..if counted { 2 } else { 1 }]);
+        let mut s = Script::new();
+        s.counted = counted;
+        s.recv(1, upgrade).send(1, switch).eof(1);
+        assert_eq!(unseen(&s), [if counted { "unseen OpenedForLong" } else { "unseen Opened" }]);
     }
 }
 

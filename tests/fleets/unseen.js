@@ -1,10 +1,10 @@
-// A service that answers HTTP/1, HTTP/1 in TLS, HTTP/2 and messages on what was HTTP/1 before, as WebSockets are, on one
-// port, in one event loop, and its clients.
+// A service that answers HTTP/1, HTTP/1 in TLS, HTTP/2, and the messages of a WebSocket (as far as
+// they need to be understood here), on one port, in one event loop, and its clients.
 //
 // unseen.js serve BACKEND_PORT CERTIFICATE KEY
 //     Prints "listening ADDR" and ends when its standard input does. GET /page takes a while; for GET /session the backend
 //     is called, with the context that came with it, if any, unchanged.
-// unseen.js ask PORT {tls|http2|http2-later|messages-later} {none|own|broken} ROUNDS
+// unseen.js ask PORT {tls|http2|http2-later|messages|messages-later} {none|own|broken} ROUNDS
 //     The connection is there before it prints "listening 127.0.0.1:0", or later; what comes then begins with a line on its
 //     standard input. Every round is a request for /page, with a trace, and while that is open one for /session on the
 //     other connection, with such a context. It says "listening" once more at the end.
@@ -35,9 +35,10 @@ function serve(certificate, key) {
   const tls = https.createServer({ cert: fs.readFileSync(certificate), key: fs.readFileSync(key) }, answer);
   const servers = { 0x16: tls, [Buffer.from("P")[0]]: http2.createServer(answer) };
   const plain = http.createServer(answer).on("upgrade", (_request, socket) => {
-    socket.write("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: messages\r\n\r\n");
+    socket.write("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n");
     socket.on("data", async (message) => {
-      await feed(message.subarray(1).toString());
+      // The mask is 0.
+      await feed(message.subarray(6).toString());
       socket.write("ok");
     });
   });
@@ -70,11 +71,12 @@ function multiplexed() {
 }
 
 function messages() {
-  const request = http.get({ port, headers: { connection: "upgrade", upgrade: "messages" } });
+  const request = http.get({ port, headers: { connection: "upgrade", upgrade: "websocket" } });
   const upgraded = once(request, "upgrade");
   return async (headers) => {
     const [, socket] = await upgraded;
-    socket.write(`m${headers.traceparent ?? ""}`);
+    const text = Buffer.from(headers.traceparent ?? "");
+    socket.write(Buffer.concat([Buffer.from([0x81, 0x80 | text.length, 0, 0, 0, 0]), text]));
     await once(socket, "data");
   };
 }

@@ -18,7 +18,7 @@ fn node(args: &[&str]) -> Service {
 /// is not: that one came without a context, with one of its own, or a broken one.
 fn in_step_with_what_is_seen(hooks: &str) {
     let certificate = Certificate::new("unseen");
-    for protocol in ["tls", "http2", "http2-later", "messages-later"] {
+    for protocol in ["tls", "http2", "http2-later", "messages", "messages-later"] {
         for context in ["none", "own", "broken"] {
             let backend = Service::backend();
             let port = backend.addr.port().to_string();

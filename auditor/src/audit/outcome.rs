@@ -37,6 +37,11 @@ impl Outcome {
         Self::Unknown,
     ];
 
+    /// Whether it can only be said of a call that was made for a request with a context.
+    pub fn is_of_trace(self) -> bool {
+        matches!(self, Self::Continued | Self::PassedThrough | Self::Translated | Self::Restarted | Self::Dropped)
+    }
+
     /// As the output names it.
     pub fn as_str(self) -> &'static str {
         match self {

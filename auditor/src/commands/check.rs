@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use auditor::audit::{Outcome, Severity};
+use auditor::audit::Severity;
 use auditor::context::Selection;
 use auditor::record::DutyCycle;
 use auditor::report::{Line, SummaryLine, Totals};
@@ -23,10 +23,6 @@ const ROWS: usize = 1000;
 const TOLERATED_LOSS: f64 = 0.01;
 /// With a duty cycle: periods in which something can be concluded.
 const CONCLUSIVE: u32 = 3;
-/// What can only be said of a call that was seen whole and came from a request with context.
-const JUDGED: [Outcome; 5] =
-    [Outcome::Continued, Outcome::PassedThrough, Outcome::Translated, Outcome::Restarted, Outcome::Dropped];
-
 pub(crate) fn run(args: &Check, log_level: LogLevel) -> Result<ExitCode, Failure> {
     let mut settings = session::settings(&args.services, &args.judge, &args.headers)?;
     // What makes it fail is shown.
@@ -91,15 +87,13 @@ fn judge(
     if totals.lost as f64 > records.max(1) as f64 * TOLERATED_LOSS {
         return inconclusive(format!("{} of {records} records were lost; try a larger --buffer", totals.lost));
     }
-    let judged = totals.settled.keys().filter(|(outcome, _)| JUDGED.contains(outcome)).map(|(_, format)| *format);
-    if !judged.clone().any(|format| selection.is_about(format)) {
-        let others: BTreeSet<_> = judged.collect();
-        let others =
-            if others.is_empty() { String::new() } else { format!(" but in {}", Vec::from_iter(others).join(", ")) };
-        return inconclusive(format!(
-            "{} requests with context were seen, but no call that could be judged{others} ({calls} calls)",
-            totals.requests_with_context
-        ));
+    if !totals.judged.iter().any(|format| selection.tells(format)) {
+        let why = match Vec::from_iter(totals.judged.iter().copied()).join(", ") {
+            others if others.is_empty() => "no call that could be judged".to_owned(),
+            others => format!("no call that could be judged by the formats that are asked for; there was {others}"),
+        };
+        let requests = totals.requests_with_context;
+        return inconclusive(format!("{requests} requests with context were seen, but {why} ({calls} calls)"));
     }
     let early = if stopped == Stopped::Signal { ", interrupted" } else { "" };
     let part = duty_cycle.map_or_else(String::new, |(cycle, _)| format!(", looked at for {cycle}"));
@@ -174,15 +168,15 @@ impl Gate {
 
 #[cfg(test)]
 mod tests {
-    use auditor::audit::Code;
+    use auditor::audit::{Code, Outcome};
     use auditor::context::format::Level;
 
     use super::*;
 
     fn totals(requests_with_context: u64, hops: &[(Outcome, u64)]) -> Totals {
-        let settled = hops.iter().filter(|(outcome, _)| *outcome != Outcome::Unknown);
-        let settled = settled.map(|(outcome, calls)| ((*outcome, "w3c"), *calls)).collect();
-        Totals { requests_with_context, hops: hops.iter().copied().collect(), settled, ..Totals::default() }
+        let is_judged = hops.iter().any(|(outcome, _)| outcome.is_of_trace());
+        let judged = is_judged.then_some("w3c").into_iter().collect();
+        Totals { requests_with_context, hops: hops.iter().copied().collect(), judged, ..Totals::default() }
     }
 
     fn verdict(with_context: u64, hops: &[(Outcome, u64)], blind: &[&'static str]) -> (String, u8) {
@@ -227,14 +221,20 @@ mod tests {
 
     #[test]
     fn green_takes_a_call_in_a_format_that_is_asked_for() {
-        let totals = totals(9, &[(Outcome::Continued, 9)]);
-        for (formats, expected) in
-            [(&["w3c"][..], 0), (&["b3", "w3c"], 0), (&["b3"], exit::INCONCLUSIVE), (&["baggage"], 0)]
-        {
-            let selection = Selection::new(formats, &[""; 0], Level::Two).expect("formats");
+        let totals = Totals { judged: ["w3c", "x-tenant"].into(), ..totals(9, &[(Outcome::Continued, 9)]) };
+        let cases: [(&[&str], &[&str], u8); 6] = [
+            (&["w3c"], &[], 0),
+            (&["b3", "w3c"], &[], 0),
+            (&["b3"], &[], exit::INCONCLUSIVE),
+            (&["baggage"], &[], exit::INCONCLUSIVE),
+            (&["b3"], &["x-tenant"], 0),
+            (&["b3"], &["x-user"], exit::INCONCLUSIVE),
+        ];
+        for (formats, headers, expected) in cases {
+            let selection = Selection::new(formats, headers, Level::Two).expect("formats");
             let verdict = judge(&totals, 9, &BTreeSet::new(), Severity::Error, Stopped::Duration, None, &selection);
-            assert_eq!(verdict.1, expected, "{formats:?}: {}", verdict.0);
-            assert_eq!(verdict.0.contains("but in w3c"), expected != 0, "{}", verdict.0);
+            assert_eq!(verdict.1, expected, "{formats:?}, {headers:?}: {}", verdict.0);
+            assert_eq!(verdict.0.contains("there was w3c, x-tenant (9 calls)"), expected != 0, "{}", verdict.0);
         }
     }
 

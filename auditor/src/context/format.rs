@@ -112,6 +112,11 @@ pub enum Status {
 }
 
 impl Status {
+    /// Whether there was something, on either side, and it could be read.
+    pub fn is_known(self) -> bool {
+        !matches!(self, Self::Absent | Self::Unknown)
+    }
+
     /// As the output names it.
     pub fn as_str(self) -> &'static str {
         match self {

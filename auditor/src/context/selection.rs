@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::FORMATS;
-use super::format::{Cargo, Format, Level, is_named};
+use super::format::{Format, Level, is_named};
 use super::ids::Header;
 use crate::http::is_token;
 
@@ -96,12 +96,6 @@ impl Selection {
     /// Whether findings on this format are wanted.
     pub fn tells(&self, format: &str) -> bool {
         self.formats.iter().take(self.told).any(|told| told.name() == format)
-    }
-
-    /// Whether what became of a trace in this format says something of those that are wanted: it is one of them, or there
-    /// is one that goes with every trace, as baggage and ids do.
-    pub fn is_about(&self, format: &str) -> bool {
-        self.tells(format) || self.formats.iter().take(self.told).any(|told| told.cargo() != Cargo::Trace)
     }
 
     /// Where a format stands among them.

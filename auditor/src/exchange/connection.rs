@@ -1,5 +1,7 @@
 //! One end of one connection: where heads may begin in its two directions.
 
+use std::collections::VecDeque;
+
 use auditor_ebpf::wire;
 
 use super::open::{Completion, Open, Queue};
@@ -21,6 +23,7 @@ pub(super) struct Context<'a> {
     pub(super) losses: u64,
     pub(super) max_open: usize,
     pub(super) policy: &'a Policy,
+    pub(super) passed_on: &'a mut PassedOn,
     /// Of the head at hand.
     pub(super) noted: &'a mut Noted,
 }
@@ -29,6 +32,25 @@ impl Context<'_> {
     pub(super) fn id(&mut self) -> ExchangeId {
         *self.next_id += 1;
         ExchangeId(*self.next_id)
+    }
+}
+
+/// Connections that became WebSockets where their process had asked for that, of late.
+#[derive(Debug, Default)]
+pub(super) struct PassedOn(VecDeque<(ProcessId, BootNs)>);
+
+impl PassedOn {
+    const ROOM: usize = 256;
+
+    pub(super) fn push(&mut self, process: ProcessId, time: BootNs) {
+        self.0.truncate(Self::ROOM - 1);
+        self.0.push_front((process, time));
+    }
+
+    /// Whether this process has one since then, which is that of another one from now on.
+    pub(super) fn take(&mut self, process: ProcessId, since: BootNs) -> bool {
+        let at = self.0.iter().position(|(of, time)| *of == process && *time >= since);
+        at.is_some_and(|at| self.0.remove(at).is_some())
     }
 }
 
@@ -59,15 +81,15 @@ pub(super) struct Connection {
     /// It was seen from its first record on, and nothing was missed before the first head.
     fresh: bool,
     /// AF_UNIX: nothing tells when the socket is gone.
-    unix: bool,
+    pub(super) unix: bool,
     pub(super) role: Option<Role>,
     pub(super) send: Side,
     pub(super) recv: Side,
     pub(super) open: Queue,
     pub(super) orphan: Option<Orphan>,
     pub(super) opaque: bool,
-    /// Whose it is, and what, if requests may cross it that nobody can see.
-    pub(super) hides: Option<(ProcessId, Unseen)>,
+    /// Whose it is, if requests may cross it that nobody can see.
+    pub(super) hides: Option<ProcessId>,
     /// A received head is under way: the request it becomes should the connection close now.
     partial: Option<Box<Request>>,
 }
@@ -335,9 +357,8 @@ impl Connection {
 
     /// Nothing crosses it any more.
     pub(super) fn reveal(&mut self, time: BootNs, context: &mut Context<'_>) {
-        if let Some((process, what)) = self.hides.take() {
-            let what = if what == Unseen::PassedOn { Unseen::PassedOnClosed } else { Unseen::Closed };
-            context.events.push(Event::Unseen { process, time, what });
+        if let Some(process) = self.hides.take() {
+            context.events.push(Event::Unseen { process, time, what: Unseen::Closed });
         }
     }
 

@@ -113,7 +113,7 @@ impl Connection {
             if status == Some(101) && upgrade == Some(Upgrade::Http2) {
                 return self.http2(data, context);
             }
-            return self.tunnel(data, context);
+            return self.tunnel(status, data, context);
         }
         let body = parsed.map_or(Body::Unknown, |parsed| parsed.body(to_head));
         open.answer = Some(match (body, parsed.map(|parsed| parsed.framing)) {
@@ -135,7 +135,7 @@ impl Connection {
         let asked = self.role.map(request_direction).unwrap_or(data.direction.opposite());
         if let Some(parsed) = parsed {
             if parsed.status == 101 {
-                return self.tunnel(data, context);
+                return self.tunnel(Some(101), data, context);
             }
             if self.side(asked).framer.is_positioned() {
                 self.orphan =
@@ -153,15 +153,24 @@ impl Connection {
         }
     }
 
-    fn tunnel(&mut self, data: &Data, context: &mut Context<'_>) {
+    /// The connection became something else than HTTP.
+    fn tunnel(&mut self, status: Option<u16>, data: &Data, context: &mut Context<'_>) {
         self.close_off(context);
-        let serves = self.role.unwrap_or(Role::Server) == Role::Server;
-        self.hides(if serves { Unseen::Opened } else { Unseen::PassedOn }, data, context);
+        // Who makes a connection for another one passes on what crosses it, and nothing else.
+        if status != Some(101) {
+            return;
+        }
+        if self.role == Some(Role::Client) {
+            return context.passed_on.push(data.process, data.time);
+        }
+        if !context.passed_on.take(data.process, self.recv.started) {
+            self.hides(if self.unix { Unseen::OpenedForLong } else { Unseen::Opened }, data, context);
+        }
     }
 
     fn hides(&mut self, what: Unseen, data: &Data, context: &mut Context<'_>) {
         context.events.push(Event::Unseen { process: data.process, time: data.time, what });
-        self.hides = Some((data.process, what));
+        self.hides = Some(data.process).filter(|_| what == Unseen::Opened);
     }
 
     /// From here on the connection's bytes are none of our business.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use auditor_ebpf::wire;
 use lru::LruCache;
 
-use super::connection::{Connection, Context};
+use super::connection::{Connection, Context, PassedOn};
 use super::{End, Event, Unseen};
 use crate::http::{Noted, Policy};
 use crate::record::{BootNs, Close, Data, Record, SocketId};
@@ -77,21 +77,23 @@ struct State {
     noted: Noted,
     next_id: u64,
     losses: u64,
+    passed_on: PassedOn,
     counters: Counters,
 }
 
 impl State {
     fn context<'a>(&'a mut self, events: &'a mut Vec<Event>) -> Context<'a> {
-        let Self { limits, policy, noted, next_id, losses, counters } = self;
-        Context { events, counters, next_id, losses: *losses, max_open: limits.open_exchanges.max(1), policy, noted }
+        let Self { limits, policy, noted, next_id, losses, passed_on, counters } = self;
+        let (losses, max_open) = (*losses, limits.open_exchanges.max(1));
+        Context { events, counters, next_id, losses, max_open, policy, passed_on, noted }
     }
 }
 
 impl Exchanges {
     /// An empty table; fields become this.
     pub fn new(limits: Limits, policy: Policy) -> Self {
-        let (noted, counters) = (Noted::default(), Counters::default());
-        let state = State { limits, policy, noted, next_id: 0, losses: 0, counters };
+        let (noted, passed_on, counters) = (Noted::default(), PassedOn::default(), Counters::default());
+        let state = State { limits, policy, noted, next_id: 0, losses: 0, passed_on, counters };
         Self { connections: LruCache::unbounded(), held: 0, state }
     }
 
@@ -144,7 +146,7 @@ impl Exchanges {
     fn data(&mut self, data: &mut Data, events: &mut Vec<Event>) {
         if data.says_unseen() {
             let tls = data.has(wire::FLAG_SERVES_TLS);
-            let what = if tls { Unseen::Tls(data.direction) } else { Unseen::Http2 };
+            let what = if tls { Unseen::Tls(data.direction) } else { Unseen::Something };
             return events.push(Event::Unseen { process: data.process, time: data.time, what });
         }
         let fresh = data.has(wire::FLAG_FRESH);

@@ -15,8 +15,8 @@ const FIXED: usize = 16;
 /// a header of the same length.
 pub(crate) fn mask(bytes: &mut [u8]) -> usize {
     let (kept, length, end) = if bytes.starts_with(VERSION_1) {
-        let line = bytes.get(..LONGEST_1).unwrap_or(bytes).windows(2).position(|end| end == b"\r\n");
-        let Some(end) = line else { return 0 };
+        let ends = bytes.iter().take(LONGEST_1).position(|byte| *byte == b'\n').and_then(|end| end.checked_sub(1));
+        let Some(end) = ends.filter(|end| bytes.get(*end) == Some(&b'\r')) else { return 0 };
         (VERSION_1.len(), end + 2, end)
     } else if bytes.starts_with(VERSION_2) {
         let Some([.., high, low]) = bytes.get(..FIXED) else { return 0 };
@@ -68,6 +68,7 @@ mod tests {
             b"PROXY ",
             b"PROXY TCP4",
             b"PROXY TCP4\n",
+            b"PROXY a\nGET / HTTP/1.1\r\n",
             b"PROXY TCP4\r",
             &long,
             &short,

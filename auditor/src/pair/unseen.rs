@@ -6,14 +6,14 @@
 //! ([`super::Process::may_be_unseen`]), and what a call carries is not held against it.
 //!
 //! A stranger can send whatever it likes to a process that listens. So that is remembered for as long as a request of it may
-//! be at work, and for good only what the process answers in kind, or what comes again.
+//! be at work, and for good only TLS, if the process answers in kind.
 
 use std::num::NonZeroUsize;
 
 use lru::LruCache;
 
-use super::Pairer;
 use super::process::REMEMBERED;
+use super::{ABANDONED, Pairer};
 use crate::exchange::{Request, Unseen};
 use crate::record::{BootNs, Direction, ProcessId};
 
@@ -26,49 +26,31 @@ struct Receiver {
     start_ns: u64,
     sent_tls: bool,
     received_tls: bool,
-    http2: bool,
-    /// For good.
-    always: bool,
-    /// Open connections on which they cross, and tunnels of its own: whoever has as many only passes on what comes.
+    /// Open connections on which they cross.
     opened: u32,
-    passed_on: u32,
     /// Until when one may be at work of what was seen.
     until: BootNs,
 }
 
 impl Receiver {
     fn new(start_ns: u64) -> Self {
-        let (sent_tls, received_tls, http2, always) = (false, false, false, false);
-        Self { start_ns, sent_tls, received_tls, http2, always, opened: 0, passed_on: 0, until: 0 }
+        Self { start_ns, sent_tls: false, received_tls: false, opened: 0, until: 0 }
     }
 
     fn note(&mut self, now: BootNs, what: Unseen) {
         match what {
             Unseen::Tls(Direction::Send) => self.sent_tls = true,
             Unseen::Tls(Direction::Recv) => self.received_tls = true,
-            Unseen::Http2 => self.always |= std::mem::replace(&mut self.http2, true),
-            Unseen::IoUring => {}
+            Unseen::Something | Unseen::OpenedForLong => {}
             Unseen::Opened => self.opened = self.opened.saturating_add(1),
-            Unseen::PassedOn => self.passed_on = self.passed_on.saturating_add(1),
-            // Either end of what is passed on may close first.
-            Unseen::PassedOnClosed if self.passed_on <= self.opened => return,
-            Unseen::PassedOnClosed => self.passed_on -= 1,
-            Unseen::Closed => {
-                self.opened = self.opened.saturating_sub(1);
-                if self.passed_on > 0 {
-                    self.passed_on -= 1;
-                    return;
-                }
-            }
+            Unseen::Closed => self.opened = self.opened.saturating_sub(1),
         }
-        self.always |= self.sent_tls && self.received_tls;
-        if !matches!(what, Unseen::Opened | Unseen::PassedOn | Unseen::PassedOnClosed) {
-            self.until = self.until.max(now.saturating_add(REMEMBERED));
-        }
+        let works = if what == Unseen::OpenedForLong { ABANDONED } else { REMEMBERED };
+        self.until = self.until.max(now.saturating_add(works));
     }
 
     fn receives(&self, now: BootNs) -> bool {
-        self.always || self.opened > self.passed_on || now < self.until
+        self.sent_tls && self.received_tls || self.opened > 0 || now < self.until
     }
 }
 

@@ -169,7 +169,9 @@ impl Back {
                 self.advance(blind.time, out);
                 match blind.reason {
                     BlindReason::Http2 => self.pairer.rests_on(blind.process),
-                    BlindReason::IoUring => self.pairer.receives_unseen(self.now, blind.process, Unseen::IoUring),
+                    BlindReason::IoUring | BlindReason::Frames => {
+                        self.pairer.receives_unseen(self.now, blind.process, Unseen::Something);
+                    }
                     BlindReason::Tls | BlindReason::CompatSyscall | BlindReason::Rewritten => {}
                 }
                 self.unseen(&blind, out);
@@ -405,6 +407,10 @@ impl Back {
             suspicion => (hop.verdict.outcome, suspicion),
         };
         *self.totals.hops.entry(outcome).or_default() += 1;
+        if outcome.is_of_trace() {
+            let known = hop.verdict.formats.iter().filter(|(_, status)| status.is_known());
+            self.totals.judged.extend(known.map(|(format, _)| *format));
+        }
         self.totals.suspected += u64::from(suspicion.is_some());
         if hop.verdict.suspicion.is_none() {
             self.totals.settle(outcome, format_of(&hop, &self.config.selection), 1);

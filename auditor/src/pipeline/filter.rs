@@ -182,7 +182,7 @@ mod tests {
         let mut filter = Filter::new(&["nginx".into()], &[], &[]).expect("globs");
         let node = Arc::new(process("node", "/", None));
         assert!(!filter.event(&Event::Process(node.clone())));
-        assert!(filter.event(&Event::Unseen { process: node.id, time: 1, what: Unseen::Http2 }));
+        assert!(filter.event(&Event::Unseen { process: node.id, time: 1, what: Unseen::Something }));
     }
 
     #[test]

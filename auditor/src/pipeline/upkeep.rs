@@ -159,6 +159,8 @@ impl Back {
             BlindReason::IoUring => Code(&blind_spots::IO_URING),
             BlindReason::CompatSyscall => Code(&blind_spots::COMPAT),
             BlindReason::Rewritten => Code(&blind_spots::REWRITTEN),
+            // Frames of what, is a guess.
+            BlindReason::Frames => return,
         };
         let counts = (1, blind.connections, blind.operations, blind.bytes);
         let who = Some(blind.process).filter(|process| *process != ProcessId::NONE);

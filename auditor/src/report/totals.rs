@@ -1,6 +1,6 @@
 //! What a run amounts to: what `check` decides its exit code by.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::line::TotalsInfo;
 use crate::audit::{Code, Outcome, Severity};
@@ -17,6 +17,8 @@ pub struct Totals {
     pub hops: BTreeMap<Outcome, u64>,
     /// The same without those that only look faulty, by the format that says so: each number only grows.
     pub settled: BTreeMap<(Outcome, &'static str), u64>,
+    /// Formats that a call carried, or its request, of which it is known what became of the trace.
+    pub judged: BTreeSet<&'static str>,
     /// Calls that look faulty without certainty; `unknown` in `hops`.
     pub suspected: u64,
     /// Requests that were received.

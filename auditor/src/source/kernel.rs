@@ -268,6 +268,7 @@ impl Kernel {
                 wire::BLIND_HTTP2 => BlindReason::Http2,
                 wire::BLIND_IO_URING => BlindReason::IoUring,
                 wire::BLIND_COMPAT => BlindReason::CompatSyscall,
+                wire::BLIND_RECEIVES_FRAMES => BlindReason::Frames,
                 _ => continue,
             };
             // An entry that was evicted and came back starts from zero again.
