@@ -19,11 +19,13 @@ use crate::{
 pub extern "C" fn note(reason: u32, connections: u64, operations: u64, bytes: u64) -> u64 {
     let task = task::current();
     let key = wire::BlindKey { tgid: task::ids(task).tgid, reason, start_ns: task::process_start(task) };
-    if BLIND.get_ptr(&key).is_none() {
+    let mut known = BLIND.get_ptr_mut(&key);
+    if known.is_none() {
         // BPF_NOEXIST: when another CPU was faster, its entry stands. A full map evicts by itself.
         let _ = BLIND.insert(&key, &wire::BlindCount { connections: 0, operations: 0, bytes: 0 }, 1);
+        known = BLIND.get_ptr_mut(&key);
     }
-    let Some(count) = BLIND.get_ptr_mut(&key) else { return 0 };
+    let Some(count) = known else { return 0 };
     // SAFETY: the pointer is to a live map value; a lost update between CPUs is one missed count, not a fault.
     unsafe {
         let before = (*count).operations;

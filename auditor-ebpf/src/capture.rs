@@ -87,7 +87,7 @@ pub fn is_foreign<S: Sock>(scratch: &Scratch, sock: S) -> bool {
     } else if operation.call.direction.get() != SEND && head::may_be_frame(word, prefix) {
         return false;
     } else if sock::is_tcp(sock) {
-        foreign::note(operation, false);
+        let _ = foreign::note(operation, false);
     }
     count_operation(moved);
     true
@@ -229,7 +229,11 @@ extern "C" fn follow_operation() -> u64 {
             && operation.call.shape.get() != syscall::shape::MESSAGES
             && operation.flags.get() & u64::from(wire::FLAG_COUNTED) == 0
         {
-            foreign::note(operation, is_tls);
+            let was_certain = foreign::note(operation, is_tls);
+            // It was said by then.
+            if was_certain && is_tls {
+                return verdict::UNKNOWN;
+            }
         }
         let serves = blind::serves_unseen(begins, w0, w1, length);
         if serves == 0 {

@@ -82,14 +82,15 @@ fn changes(word: u64) -> u64 {
     word & (TLS - CHANGE)
 }
 
-/// The operation was nothing of HTTP but perhaps a TLS record, and its TCP socket was never seen to speak it.
+/// The operation was nothing of HTTP but perhaps a TLS record, and its TCP socket was never seen to speak it. Says whether
+/// most of its operations were not looked at before this one.
 #[inline(always)]
-pub fn note(operation: &Operation, is_tls: bool) {
+pub fn note(operation: &Operation, is_tls: bool) -> bool {
     // What was not looked at in between may have been a head.
     if maps::PERIOD_MS.load() != 0 || leaf::is_resting(operation) {
-        return;
+        return false;
     }
-    let Some((slot, owner)) = slot(operation.key.get()) else { return };
+    let Some((slot, owner)) = slot(operation.key.get()) else { return false };
     let sent = if operation.call.direction.get() == SEND { SENT } else { 0 };
     // SAFETY: a live map value, an aligned integer.
     let known = unsafe { word(slot).read_volatile() };
@@ -113,6 +114,7 @@ pub fn note(operation: &Operation, is_tls: bool) {
         // SAFETY: as above.
         unsafe { word(slot).write_volatile(noted) };
     }
+    was_certain
 }
 
 /// The connection begins or ends, or something on it began like a head.
