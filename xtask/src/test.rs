@@ -218,7 +218,7 @@ fn ebpf(_: &mut Tally) -> Result<()> {
 }
 
 /// Kernel tests whose auditors look at the processes of the test alone, and which mostly wait: several at once.
-const TOGETHER: [&str; 17] = [
+const TOGETHER: [&str; 18] = [
     "blind_spots",
     "coroutine",
     "files",
@@ -235,6 +235,7 @@ const TOGETHER: [&str; 17] = [
     "secrets",
     "sinks",
     "sockets",
+    "unseen",
     "workloads",
 ];
 

@@ -149,7 +149,7 @@ impl Connection {
         context.events.push(Event::Blind(Blind { process, time, reason, connections: 1, operations: 0, bytes: 0 }));
         self.close_off(context);
         if self.role == Some(Role::Server) {
-            self.hides(Unseen::Opened, data, context);
+            self.hide(Unseen::Opened, data, context);
         }
     }
 
@@ -164,11 +164,11 @@ impl Connection {
             return context.passed_on.push(data.process, data.time);
         }
         if !context.passed_on.take(data.process, self.recv.started) {
-            self.hides(if self.unix { Unseen::OpenedForLong } else { Unseen::Opened }, data, context);
+            self.hide(if self.unix { Unseen::OpenedForLong } else { Unseen::Opened }, data, context);
         }
     }
 
-    fn hides(&mut self, what: Unseen, data: &Data, context: &mut Context<'_>) {
+    fn hide(&mut self, what: Unseen, data: &Data, context: &mut Context<'_>) {
         context.events.push(Event::Unseen { process: data.process, time: data.time, what });
         self.hides = Some(data.process).filter(|_| what == Unseen::Opened);
     }

@@ -1,5 +1,4 @@
-//! Processes that receive requests which nobody can see: in TLS, over HTTP/2, on a WebSocket,
-//! through io_uring.
+//! Processes that receive requests which nobody can see: in TLS, over HTTP/2, on a WebSocket, through io_uring.
 //!
 //! Such a request may be at work at any time, with a context or none, and what it brought may be passed on. So whose a call
 //! is, is only said where that does not matter, as after a time in which a process was not looked at
