@@ -4,6 +4,7 @@ use auditor_ebpf::wire;
 
 use crate::{
     capture::SEND,
+    foreign,
     head::{self, start},
     kernel,
     maps::{self, BLIND},
@@ -50,6 +51,8 @@ pub extern "C" fn serves_unseen(begins: u64, w0: u64, w1: u64, available: u64) -
     } else if begins == start::TLS {
         (wire::FLAG_SERVES_TLS, wire::BLIND_RECEIVES_TLS)
     } else if !sends && head::is_frame(w0, w1, available, operation.moved.get()) {
+        // All of them are to be heard of: what is known of the process lasts for no longer than they come.
+        foreign::forget(operation.key.get());
         (wire::FLAG_SERVES_FRAMES, wire::BLIND_RECEIVES_FRAMES)
     } else {
         return 0;

@@ -55,17 +55,17 @@ fn may_be_http2_request(word: u64, available: u64) -> bool {
 /// Whether it may begin with a message of a client on a WebSocket: the first frame of a text or of binary data, masked, and
 /// perhaps compressed (RFC 6455, 5.2; RFC 7692, 6).
 #[inline(always)]
-fn may_be_message(word: u64) -> bool {
+fn may_be_message(word: u64, available: u64) -> bool {
     const RESERVED: u64 = 0x30;
     const OPCODE: u64 = 0x0f;
     const MASKED: u64 = 0x80 << 8;
-    word & (RESERVED | MASKED) == MASKED && matches!(word & OPCODE, 1 | 2)
+    available >= 2 && word & (RESERVED | MASKED) == MASKED && matches!(word & OPCODE, 1 | 2)
 }
 
 /// Whether it may begin with either.
 #[inline(always)]
 pub fn may_be_frame(word: u64, available: u64) -> bool {
-    may_be_http2_request(word, available) || may_be_message(word)
+    may_be_http2_request(word, available) || may_be_message(word, available)
 }
 
 /// The same of the whole operation. A request of HTTP/2 ends within it, or its first bytes are read by themselves, and clients'
@@ -83,7 +83,7 @@ pub fn is_frame(w0: u64, w1: u64, available: u64, moved: u64) -> bool {
         127 => (10, (w0 >> 16 | w1 << 48).swap_bytes()),
         _ => (2, short),
     };
-    may_be_message(w0) && moved == header + KEY + length
+    may_be_message(w0, available) && available >= header && moved == header + KEY + length
 }
 
 /// Keeps the first `n` (at most 8) bytes of a little-endian word.

@@ -318,7 +318,7 @@ fn ends_of_what_nobody_can_see() {
     let unseen = |s: &Script| -> Vec<String> {
         lines(&s.events()).into_iter().filter(|line| line.starts_with("unseen")).collect()
     };
-    // One that it asked for before anybody asked for it, and one for each of those that are asked for.
+    // One that it asked for before anybody asked for it, and one for two of the three that are asked for.
     let mut s = Script::new();
     s.send(9, upgrade).recv(9, switch);
     s.recv(1, upgrade).send(2, upgrade).recv(2, switch).send(1, switch);

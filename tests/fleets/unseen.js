@@ -42,6 +42,8 @@ function serve(certificate, key) {
       socket.write("ok");
     });
   });
+  // However long it takes until somebody asks.
+  plain.keepAliveTimeout = tls.keepAliveTimeout = 60_000;
   const server = net.createServer((socket) => {
     socket.once("data", (first) => {
       socket.pause();
@@ -96,10 +98,11 @@ async function ask(protocol, context, rounds) {
   await once(process.stdin, "data");
   session ??= connect();
   for (let round = 0; round < rounds; round += 1) {
-    const page = http.get({ port, path: "/page", agent, headers: { traceparent: traceparent() } });
+    // It may be answered before the other one is.
+    const page = once(http.get({ port, path: "/page", agent, headers: { traceparent: traceparent() } }), "response");
     await pause(5);
     await session(contexts[context]());
-    const [response] = await once(page, "response");
+    const [response] = await page;
     await once(response.resume(), "end");
     await pause(10 + Math.random() * 30);
   }

@@ -1,4 +1,4 @@
-//! Requests that nobody can see, in TLS or over HTTP/2: what is done for them accuses nobody.
+//! Requests that nobody can see, in TLS, over HTTP/2, or messages on a WebSocket: what is done for them accuses nobody.
 
 use std::process::Command;
 

@@ -49,7 +49,7 @@ impl PassedOn {
 
     /// Whether this process has one since then, which is that of another one from now on.
     pub(super) fn take(&mut self, process: ProcessId, since: BootNs) -> bool {
-        let at = self.0.iter().position(|(of, time)| *of == process && *time >= since);
+        let at = self.0.iter().rposition(|(of, time)| *of == process && *time >= since);
         at.is_some_and(|at| self.0.remove(at).is_some())
     }
 }

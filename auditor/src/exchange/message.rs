@@ -113,7 +113,7 @@ impl Connection {
             if status == Some(101) && upgrade == Some(Upgrade::Http2) {
                 return self.http2(data, context);
             }
-            return self.tunnel(status, data, context);
+            return self.tunnel(status, to_head.is_some(), data, context);
         }
         let body = parsed.map_or(Body::Unknown, |parsed| parsed.body(to_head));
         open.answer = Some(match (body, parsed.map(|parsed| parsed.framing)) {
@@ -135,7 +135,7 @@ impl Connection {
         let asked = self.role.map(request_direction).unwrap_or(data.direction.opposite());
         if let Some(parsed) = parsed {
             if parsed.status == 101 {
-                return self.tunnel(Some(101), data, context);
+                return self.tunnel(Some(101), false, data, context);
             }
             if self.side(asked).framer.is_positioned() {
                 self.orphan =
@@ -153,17 +153,17 @@ impl Connection {
         }
     }
 
-    /// The connection became something else than HTTP.
-    fn tunnel(&mut self, status: Option<u16>, data: &Data, context: &mut Context<'_>) {
+    /// The connection became something else than HTTP, for a request that was seen or not.
+    fn tunnel(&mut self, status: Option<u16>, is_seen: bool, data: &Data, context: &mut Context<'_>) {
         self.close_off(context);
-        // Who makes a connection for another one passes on what crosses it, and nothing else.
+        // Who makes a connection for another one passes on what crosses it.
         if status != Some(101) {
             return;
         }
         if self.role == Some(Role::Client) {
             return context.passed_on.push(data.process, data.time);
         }
-        if !context.passed_on.take(data.process, self.recv.started) {
+        if !is_seen || !context.passed_on.take(data.process, self.recv.started) {
             self.hide(if self.unix { Unseen::OpenedForLong } else { Unseen::Opened }, data, context);
         }
     }

@@ -408,6 +408,8 @@ impl Back {
         };
         *self.totals.hops.entry(outcome).or_default() += 1;
         if outcome.is_of_trace() {
+            // Of heads that were cut only that is known which the trace came in.
+            self.totals.judged.insert(format_of(&hop, &self.config.selection));
             let known = hop.verdict.formats.iter().filter(|(_, status)| status.is_known());
             self.totals.judged.extend(known.map(|(format, _)| *format));
         }

@@ -11,7 +11,7 @@ use globset::{Glob, GlobSet, GlobSetBuilder};
 use lru::LruCache;
 
 use crate::exchange::Event;
-use crate::record::{Process, ProcessId, Record};
+use crate::record::{BlindReason, Process, ProcessId, Record};
 
 /// Left-out processes that are remembered; beyond that the oldest knowledge is dropped as a whole.
 const KNOWN: usize = 65_536;
@@ -96,7 +96,7 @@ impl Filter {
                 self.learn(process)
             }
             Event::Request(request) => !self.unwanted.contains(&request.process),
-            Event::Blind(blind) => !self.unwanted.contains(&blind.process),
+            Event::Blind(blind) => blind.reason == BlindReason::Frames || !self.unwanted.contains(&blind.process),
             // Of an exchange that was left out: the stages behind do not know it.
             _ => true,
         }
@@ -108,7 +108,7 @@ impl Filter {
             Record::Process(process) => self.learn(process),
             // Who receives what nobody can see may have wanted children, or be wanted later.
             Record::Data(data) => data.says_unseen() || !self.unwanted.contains(&data.process),
-            Record::Blind(blind) => !self.unwanted.contains(&blind.process),
+            Record::Blind(blind) => blind.reason == BlindReason::Frames || !self.unwanted.contains(&blind.process),
             Record::Close(_) | Record::Clock(_) | Record::Tick(_) => true,
         }
     }

@@ -90,7 +90,6 @@ fn a_stranger_hides_nothing_for_long() {
         (&[opened, opened, closed, closed], false),
         (&[closed, opened, closed], false),
         (&TLS, true),
-        (&[Unseen::OpenedForLong], true),
         (&[opened, opened, closed], true),
     ];
     for (what, for_good) in cases {
@@ -101,6 +100,18 @@ fn a_stranger_hides_nothing_for_long() {
         in_step(&mut script, 100 * SECOND, none);
         let ran = script.run();
         assert_eq!(ran.count("traceparent_dropped") == 0, *for_good, "{what:?}: {}", ran.json());
+    }
+}
+
+/// Of a WebSocket on a Unix socket nothing tells when it is over.
+#[test]
+fn what_may_be_open_is_remembered_for_ten_minutes() {
+    for (minutes, is_over) in [(9, false), (11, true)] {
+        let mut script = Script::default();
+        receives(&mut script, 0, 1, &[Unseen::OpenedForLong]);
+        in_step(&mut script, minutes * 60 * SECOND, none);
+        let ran = script.run();
+        assert_eq!(ran.count("traceparent_dropped") > 0, is_over, "{}", ran.json());
     }
 }
 
