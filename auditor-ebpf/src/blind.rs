@@ -51,8 +51,6 @@ pub extern "C" fn serves_unseen(begins: u64, w0: u64, w1: u64, available: u64) -
     } else if begins == start::TLS {
         (wire::FLAG_SERVES_TLS, wire::BLIND_RECEIVES_TLS)
     } else if !sends && head::is_frame(w0, w1, available, operation.moved.get()) {
-        // All of them are to be heard of: what is known of the process lasts for no longer than they come.
-        foreign::forget(operation.key.get());
         (wire::FLAG_SERVES_FRAMES, wire::BLIND_RECEIVES_FRAMES)
     } else {
         return 0;
@@ -64,5 +62,12 @@ pub extern "C" fn serves_unseen(begins: u64, w0: u64, w1: u64, available: u64) -
     } else {
         kernel::read::<u32>(sock, &kernel::SOCK_MAX_ACK_BACKLOG).unwrap_or(0) != 0
     };
-    if accepted && (note(reason, 0, 1, 0) + 1).is_power_of_two() { u64::from(flag) } else { 0 }
+    if !accepted {
+        return 0;
+    }
+    if reason == wire::BLIND_RECEIVES_FRAMES {
+        // All of them are to be heard of: what is known of the process lasts for no longer than they come.
+        foreign::forget(operation.key.get());
+    }
+    if (note(reason, 0, 1, 0) + 1).is_power_of_two() { u64::from(flag) } else { 0 }
 }
