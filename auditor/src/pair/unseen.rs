@@ -58,6 +58,11 @@ impl Hidden {
         Self(LruCache::sparse(size))
     }
 
+    /// How many do.
+    fn count(&self, now: BootNs) -> usize {
+        self.0.iter().filter(|(_, receiver)| receiver.receives(now)).count()
+    }
+
     /// Whether a process does which `is` the one of that pid.
     fn receives(&mut self, now: BootNs, tgid: u32, is: impl Fn(u64) -> bool) -> bool {
         self.0.get(&tgid).is_some_and(|receiver| is(receiver.start_ns) && receiver.receives(now))
@@ -74,6 +79,11 @@ impl Pairer {
         if receiver.start_ns == process.start_ns {
             receiver.note(now, what);
         }
+    }
+
+    /// How many processes receive such requests.
+    pub fn receiving_unseen(&self, now: BootNs) -> usize {
+        self.hidden.count(now)
     }
 
     /// Whether such a request may have made a call for this process, or for one below it that made it.

@@ -342,6 +342,7 @@ impl Back {
                 candidates: pairing.candidates,
             });
         }
+        self.totals.calls_unseen += u64::from(pairing.unseen);
         let mut verdict = judge(&pairing, &sent, &self.config.selection);
         let boundaries = &self.config.boundaries;
         let endpoints = &request.endpoints;

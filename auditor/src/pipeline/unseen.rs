@@ -32,6 +32,7 @@ fn none(say: Say, _: u64) -> Say {
 fn nobody_is_accused(ran: &Ran, calls: u64) {
     assert_eq!(ran.codes(), Vec::<&str>::new(), "{}", ran.json());
     assert_eq!(ran.hops("unknown"), calls, "{}", ran.json());
+    assert_eq!(ran.back.stats()["pair"]["calls_unseen"], calls);
 }
 
 #[test]
@@ -50,7 +51,9 @@ fn what_may_be_made_for_such_a_request_accuses_nobody() {
             let mut script = Script::default();
             receives(&mut script, 0, 1, &[what]);
             in_step(&mut script, MS, sent);
-            nobody_is_accused(&script.run(), 100);
+            let ran = script.run();
+            nobody_is_accused(&ran, 100);
+            assert_eq!(ran.back.stats()["pair"]["processes_receiving_unseen"], 1);
         }
     }
 }

@@ -99,6 +99,11 @@ impl Back {
             let resting = size("processes_resting", self.pairer.resting());
             pairing.extend([count("processes_rested", pair.rested), resting]);
         }
+        let unseen = self.pairer.receiving_unseen(self.now);
+        if unseen > 0 || self.totals.calls_unseen > 0 {
+            let unseen = size("processes_receiving_unseen", unseen);
+            pairing.extend([unseen, count("calls_unseen", self.totals.calls_unseen)]);
+        }
         stats.insert("pair".to_owned(), pairing);
         let tables = [
             size("processes", processes),

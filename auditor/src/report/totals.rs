@@ -21,6 +21,8 @@ pub struct Totals {
     pub judged: BTreeSet<&'static str>,
     /// Calls that look faulty without certainty; `unknown` in `hops`.
     pub suspected: u64,
+    /// Calls that may have been made for a request that nobody saw; `unknown` in `hops`.
+    pub calls_unseen: u64,
     /// Requests that were received.
     pub requests: u64,
     /// Those of them with a valid context.
