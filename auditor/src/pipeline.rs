@@ -3,6 +3,7 @@
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::unwrap_used))]
 
 mod back;
+mod broken;
 mod config;
 mod degraded;
 mod ends;

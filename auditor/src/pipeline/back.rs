@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use lru::LruCache;
 
+use super::broken::Broken;
 use super::config::Config;
 use super::degraded::Degradation;
 use super::ends::Ends;
@@ -101,6 +102,7 @@ pub struct Back {
     pub(super) ends: Ends,
     /// Requests with faults that may be their sender's to answer for, in order of time.
     pub(super) held: VecDeque<Held>,
+    pub(super) broken: Broken,
     pub(super) claims: Option<Vec<Claim>>,
 }
 
@@ -131,6 +133,7 @@ impl Back {
             degradation: Degradation::default(),
             ends: Ends::new(),
             held: VecDeque::new(),
+            broken: Broken::new(),
             claims: None,
             config,
         }

@@ -128,6 +128,27 @@ fn what_is_passed_on_is_told_where_it_was_made() {
     assert_eq!(ran.count("traceparent_malformed"), 20);
 }
 
+/// So it is where nobody knows which of the requests that are open made which call, whatever is broken.
+#[test]
+fn what_is_passed_on_from_many_at_once_is_told_where_it_was_made() {
+    for (field, value) in [("traceparent", BROKEN), ("b3", "X-1"), ("baggage", "a"), ("tracestate", "a=1")] {
+        let mut script = Script::default();
+        for n in 1..=40 {
+            let (time, client, inner) = (n * 10 * MS, 40_000 + n as u16, 50_000 + n as u16);
+            let say =
+                |pid: u32, target| Say { fields: vec![(field, value.to_owned())], ..Say::new(pid, pid * 10, target) };
+            script.receive(time, 35 * MS, say(2, "/cart").between(CART, client));
+            script.call(time + 20 * MS, say(2, "/stock").between(inner, STOCK));
+            script.receive(time + 20 * MS + 1, MS, say(3, "/stock").between(STOCK, inner));
+        }
+        let ran = script.run();
+        let told = ran.lines.iter().filter_map(|line| if let Line::Finding(line) = line { Some(line) } else { None });
+        let told: Vec<_> = told.filter(|line| line.finding.code != "trace_not_started").collect();
+        assert!(!told.is_empty() && told.iter().all(|line| line.resource.pid == 2), "{field}: {}", ran.json());
+        assert!(told.iter().all(|line| line.finding.direction == "inbound"), "{field}: {}", ran.json());
+    }
+}
+
 /// Nobody can say whether the sender made the value or copied it: it is told where it arrives, and says who sent it.
 #[test]
 fn what_cannot_be_held_against_its_sender_is_still_told() {

@@ -48,8 +48,11 @@ impl Back {
         self.totals.requests_with_context += u64::from(audited && carried.presence == Presence::Valid);
         let target = self.target(request, &known.service, None);
         let client = self.ends.meet(request);
-        let found = if audited { judge_inbound(&carried, &self.config.selection) } else { Vec::new() };
-        if !found.is_empty() {
+        let found = judge_inbound(&carried, &self.config.selection);
+        for found in &found {
+            self.broken.came(self.now, request.process, found);
+        }
+        if audited && !found.is_empty() {
             let (target, carried, silence) = (target.clone(), carried.clone(), silence.clone());
             let (request, known, seen) = (request.clone(), known.clone(), self.now);
             let held = Held { request, known, target, carried, found, silence, seen };
@@ -83,11 +86,16 @@ impl Back {
     }
 
     /// The `call` that sent it was seen.
-    fn tell_of_call(&mut self, held: Held, call: ExchangeId, out: &mut Vec<Line>) {
+    fn tell_of_call(&mut self, mut held: Held, call: ExchangeId, out: &mut Vec<Line>) {
+        let hop = self.hops.get(&call);
         // A request that nobody saw may have brought what the call only passes on: nobody knows whose fault it is.
-        if self.hops.get(&call).is_some_and(|hop| hop.pairing.unseen) {
+        if hop.is_some_and(|hop| hop.pairing.unseen) {
             return;
         }
+        // Of what its process received itself the senders were told.
+        let own = self.ends.peer(held.request.id);
+        let passes: Vec<_> = own.into_iter().chain(hop.map(|hop| hop.pairing.service)).collect();
+        held.found.retain(|found| !passes.iter().any(|pid| self.broken.may_be_passed_on(self.now, *pid, found)));
         let elsewhere = self.told_of(call);
         self.tell(held, &elsewhere, out);
     }
