@@ -56,6 +56,12 @@ impl Boundaries {
         self.trust.iter().find(|trust| trust.is_crossed(call, request))
     }
 
+    /// Whether a place is not among those that are internal, where some are.
+    pub fn is_external(&self, destination: &Destination, endpoints: &Endpoints) -> bool {
+        let towards = Towards::new(destination, endpoints);
+        !self.internal.is_empty() && !towards.is_local() && towards.is_in(&self.internal).is_none()
+    }
+
     /// How bad it is that a trace that crosses a boundary broke this rule, if less bad than elsewhere.
     pub fn severity(rule: &'static Rule, selection: &Selection) -> Option<Severity> {
         let lost = selection.formats.iter().filter_map(|format| format.dropped());
@@ -71,14 +77,10 @@ impl Boundaries {
         endpoints: &Endpoints,
         selection: &Selection,
     ) -> Option<Found> {
-        if self.internal.is_empty() {
-            return None;
-        }
         let formats = sent.formats(None, selection).filter(|format| format.cargo() != Cargo::Id);
         let names: Vec<_> = formats.map(|format| format.name()).collect();
         let first = *names.first()?;
-        let towards = Towards::new(destination, endpoints);
-        if towards.is_local() || towards.is_in(&self.internal).is_some() {
+        if !self.is_external(destination, endpoints) {
             return None;
         }
         let fault = Fault { rule: &SENT_EXTERNALLY, reason: None, detail: Some(names.join(", ").into()) };

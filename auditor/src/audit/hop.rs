@@ -44,8 +44,9 @@ impl<'a> Hop<'a> {
             return Some((if same { Outcome::PassedThrough } else { Outcome::Continued }, Vec::new()));
         }
         let outcome = self.outcome();
-        let lives = matches!(outcome, Outcome::Continued | Outcome::PassedThrough | Outcome::Translated);
         let main = received.main(self.selection).name();
+        let lives = matches!(outcome, Outcome::Continued | Outcome::PassedThrough | Outcome::Translated)
+            && !self.is_superseded(main);
         let mut found: Vec<Found> = Vec::new();
         let state = |carried: &Carried| carried.fields().values("tracestate").any(|value| !value.is_empty());
         let state_lost = state(received) && !state(sent);
@@ -58,6 +59,7 @@ impl<'a> Hop<'a> {
             let goes_on = self.goes_on(name);
             let lost = match (format.cargo(), compared.status) {
                 (Cargo::Trace, Status::Restarted) if goes_on => None,
+                (Cargo::Trace, Status::Dropped) if self.is_superseded(name) => None,
                 (Cargo::Trace, status) => self.ended(name, &mut ended).and_then(|()| end(format, status)),
                 // What belongs to the trace is not told of apart from its end.
                 (_, Status::Dropped) if lives => format.dropped(),
@@ -83,15 +85,32 @@ impl<'a> Hop<'a> {
             let compared = self.compared.iter().find(|(other, _)| other.name() == format.name());
             Outcome::from(compared.map_or(Status::Absent, |(_, compared)| compared.status))
         };
-        let Some(named) = self.received.named.iter().find(|named| named.format == main.name()) else {
+        let Some(named) = self.named(main.name()) else {
             // Of a value that is not valid.
             return status(main);
         };
         match translate::fate(named, &self.sent.named) {
             Fate::Translated(to) | Fate::Truncated(to) if to != main.name() => Outcome::Translated,
             Fate::Ended if self.goes_on(main.name()) => Outcome::Continued,
+            Fate::Ended if status(main) == Outcome::Dropped && self.is_superseded(main.name()) => Outcome::Continued,
             _ => status(main),
         }
+    }
+
+    /// The trace that was received in this format.
+    fn named(&self, format: &str) -> Option<&Named> {
+        self.received.named.iter().find(|named| named.format == format)
+    }
+
+    /// Whether the trace that was received in this format ended because another one went on that came with it. Only one of
+    /// two can, and whoever sent both was told so. That an id of a load balancer's went on is no reason for the trace to end
+    /// that it was added to.
+    fn is_superseded(&self, format: &str) -> bool {
+        let goes_on = |named: &Named| translate::fate(named, &self.sent.named) != Fate::Ended;
+        let Some(ended) = self.named(format).filter(|named| !goes_on(named)) else { return false };
+        let made_up = |named: &Named| agreement::is_of_load_balancers(named.format);
+        let mut others = self.received.named.iter().filter(|other| !other.identity.same_trace(&ended.identity));
+        others.any(|other| goes_on(other) && (!made_up(other) || made_up(ended)))
     }
 
     /// Whether what the call names in this format is a trace that was received, in whatever format: of two that come
@@ -103,7 +122,7 @@ impl<'a> Hop<'a> {
 
     /// Whether the trace that was received in this format ended here, and no other format has told so.
     fn ended(&self, format: &str, ended: &mut Vec<Named>) -> Option<()> {
-        let named = *self.received.named.iter().find(|named| named.format == format)?;
+        let named = *self.named(format)?;
         let told = ended.iter().any(|other| other.identity.same_trace(&named.identity));
         if told || translate::fate(&named, &self.sent.named) != Fate::Ended {
             return None;

@@ -30,10 +30,10 @@ const HEALTH_TREES: [&str; 2] = ["/actuator/health", "/q/health"];
 /// Metrics, and what clients of Jaeger ask how much to sample.
 const TELEMETRY_PATHS: [&str; 5] = ["/metrics", "/actuator/prometheus", "/q/metrics", "/stats/prometheus", "/sampling"];
 const HEALTH_AGENTS: [&str; 3] = ["kube-probe", "ELB-HealthChecker", "GoogleHC"];
-/// Exporters that send a batch with every so many requests look as if a request had made the call. OTLP; Zipkin; Jaeger;
-/// SkyWalking; X-Ray; Prometheus remote write, and VictoriaMetrics; Loki; Pyroscope; InfluxDB; Elastic APM; Datadog;
-/// Dynatrace; Splunk.
-const EXPORT_PATHS: [&str; 32] = [
+/// Exporters that send a batch with every so many requests, or a line with each, look as if a request had made the call.
+/// OTLP; Zipkin; Jaeger; SkyWalking; X-Ray; Prometheus remote write, and VictoriaMetrics; Loki; Pyroscope; InfluxDB; Elastic
+/// APM; Datadog; Dynatrace; Splunk; Graylog; Seq; VictoriaLogs.
+const EXPORT_PATHS: [&str; 39] = [
     "/v1/traces",
     "/v1/metrics",
     "/v1/logs",
@@ -66,10 +66,17 @@ const EXPORT_PATHS: [&str; 32] = [
     "/services/collector/event/1.0",
     "/services/collector/raw",
     "/services/collector/raw/1.0",
+    "/telemetry/proxy/api/v2/apmtelemetry",
+    "/v0.1/pipeline_stats",
+    "/v0.7/config",
+    "/gelf",
+    "/api/events/raw",
+    "/ingest/clef",
+    "/insert/jsonline",
 ];
-/// Collectors behind a prefix, Prometheus' Pushgateway, Honeycomb.
-const EXPORT_PREFIXES: [&str; 5] =
-    ["/opentelemetry", "/metrics/job/", "/metrics/job@base64/", "/1/batch/", "/1/events/"];
+/// Collectors behind a prefix, Prometheus' Pushgateway, Honeycomb, what Datadog's agent passes on.
+const EXPORT_PREFIXES: [&str; 6] =
+    ["/opentelemetry", "/metrics/job/", "/metrics/job@base64/", "/1/batch/", "/1/events/", "/evp_proxy/"];
 const METADATA_HOSTS: [&str; 2] = ["169.254.169.254", "metadata.google.internal"];
 const METADATA_ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(169, 254, 169, 254));
 
@@ -133,6 +140,9 @@ mod tests {
             ("POST", "/api/default/v1/traces", "", "a"),
             ("POST", "/api/v1/spans", "", "zipkin"),
             ("PUT", "/metrics/job/batch/instance/a", "", "pushgateway"),
+            ("POST", "/evp_proxy/v2/api/v2/llmobs", "", "agent:8126"),
+            ("POST", "/gelf", "", "graylog:12201"),
+            ("POST", "/api/events/raw", "", "seq:5341"),
             ("POST", "/services/collector/event", "", "splunk"),
             ("GET", "/actuator/health", "", "a"),
             ("GET", "/actuator/health/liveness", "", "a"),

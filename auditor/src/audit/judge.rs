@@ -57,7 +57,7 @@ pub fn judge(pairing: &Pairing, sent: &Carried, selection: &Selection) -> Verdic
             let of_other = Hop::new(&other.carried, sent, selection).judge().map_or_else(Vec::new, |(_, f)| f);
             findings.retain(|found| of_other.iter().any(|other| found.is_like(other)));
         }
-        if pairing.may_copy {
+        if pairing.may_copy || parent.is_some_and(|parent| parent.ignored) {
             findings.clear();
         }
         return Verdict { formats, findings, ..Verdict::plain(outcome) };

@@ -32,9 +32,14 @@ pub static MISMATCH: Rule = Rule {
 /// Formats whose ids load balancers make up for every request, whatever it carries in another format.
 const OF_LOAD_BALANCERS: [&str; 2] = ["xray", "google"];
 
+/// Whether an id in this format may be a load balancer's.
+pub fn is_of_load_balancers(format: &str) -> bool {
+    OF_LOAD_BALANCERS.contains(&format)
+}
+
 /// Two formats of a head that name different traces; whoever sent it is at fault.
 pub fn disagreement(head: &[Named]) -> Option<Fault> {
-    disagreeing(head, |a, b| ![a, b].iter().any(|named| OF_LOAD_BALANCERS.contains(&named.format)))
+    disagreeing(head, |a, b| ![a, b].iter().any(|named| is_of_load_balancers(named.format)))
 }
 
 /// Two formats of a call that name different traces through the fault of the service that sent it: of a disagreement
@@ -47,7 +52,7 @@ pub fn introduced(received: &[Named], sent: &[Named]) -> Option<Fault> {
         (Some(a), Some(b)) => a.identity.same_trace(&b.identity),
         _ => false,
     };
-    let independent = |a: &Named, b: &Named| [a, b].iter().any(|named| OF_LOAD_BALANCERS.contains(&named.format));
+    let independent = |a: &Named, b: &Named| [a, b].iter().any(|named| is_of_load_balancers(named.format));
     disagreeing(sent, |a, b| !(came(a) && came(b)) && (!independent(a, b) || agreed(a, b)))
 }
 

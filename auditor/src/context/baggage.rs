@@ -21,10 +21,10 @@ const SHORTEST_CUT: usize = 64;
 /// `baggage`.
 pub static BAGGAGE: Baggage = Baggage {
     name: "baggage",
-    fields: &["baggage"],
+    fields: &["baggage", list::CORRELATION_CONTEXT],
     prefixes: &[],
     members: list::w3c,
-    elsewhere: list::uberctx,
+    elsewhere: list::beside_w3c,
     rules: &rules::ALL,
 };
 
@@ -106,6 +106,7 @@ fn status(received: &List<'_>, sent: &List<'_>) -> Status {
         (false, true) => Status::Started,
         // What is malformed or too long need not be propagated.
         (true, false) if !received.malformed.is_empty() || received.is_over(0, 0) => Status::Unknown,
+        (true, false) if received.members.iter().all(|member| member.text.len() > LARGE) => Status::Unknown,
         (true, false) => Status::Dropped,
         _ if (received.count, &received.members) == (sent.count, &sent.members) => Status::PassedThrough,
         _ if received.shares(sent) => Status::Continued,

@@ -7,7 +7,8 @@
 //!
 //! A load balancer adds a `Root` to every request that has none, and records nothing:
 //! <https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-request-tracing.html>. Such an id,
-//! without a parent or a decision, is not missed by anybody.
+//! without a parent or a decision, is not missed by anybody. Neither is one of a trace that nobody is to record, which API
+//! Gateway, App Runner and others give to most requests.
 
 use super::evidence::{Show, member_value};
 use super::format::{Fields, Identity};
@@ -91,7 +92,7 @@ fn parse(head: Fields<'_>) -> Option<Parsed> {
         Err(reason) => return Some(Parsed::malformed(&MALFORMED, reason, TRACE_ID)),
     };
     let identity = Identity { trace_id, short: false, span_id: span_id.flatten(), sampled, debug: false };
-    let provisioned = parent.is_none() && sampled.is_none();
+    let provisioned = sampled == Some(false) || parent.is_none() && sampled.is_none();
     Some(Parsed { identity: Some(identity), sampled, provisioned, ..Parsed::default() })
 }
 
@@ -178,7 +179,8 @@ mod tests {
         assert_eq!(of(";Parent=1;Sampled=1", ";Parent=2;Sampled=1"), Status::Continued);
         assert_eq!(of(";Self=1-67891233-abcdef012345678912345678", ";Parent=2;Sampled=1"), Status::Continued);
         assert_eq!(of(";Parent=1;Sampled=1", "-"), Status::Dropped);
-        assert_eq!(of(";Sampled=0", "-"), Status::Dropped);
+        // Nobody records it.
+        assert_eq!(of(";Parent=1;Sampled=0", "-"), Status::Absent);
         assert_eq!(of("-", ";Sampled=0"), Status::Started);
         // Added by a load balancer.
         assert_eq!(of("", "-"), Status::Absent);

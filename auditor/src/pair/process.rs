@@ -421,11 +421,9 @@ impl Process {
         let repeats = |held: &Held| sent.repeats(&held.inbound.carried);
         let is_here = |held: &Held| held.inbound.execution == execution;
         let best = *matches.iter().max_by_key(|held| (repeats(held), is_here(held), held.open, held.inbound.id))?;
-        let by_thread = best.open && is_here(best) && self.discipline.holds();
-        let may = |held: &Held| {
-            let works = !best.open || held.open || held.lingers && !by_thread;
-            works && repeats(held) == repeats(best) && (!by_thread || is_here(held))
-        };
+        let by_thread = best.open && is_here(best) && self.discipline.is_proven();
+        // What was accepted and answered may be worked on for long.
+        let may = |held: &Held| repeats(held) == repeats(best) && (!by_thread || held.open && is_here(held));
         let others = matches.iter().filter(|held| held.inbound.id != best.inbound.id && may(held));
         Some(ByTrace {
             parent: best.inbound.clone(),

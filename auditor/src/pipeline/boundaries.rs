@@ -127,7 +127,13 @@ fn context_that_leaves_what_is_internal_is_told() {
     assert!(script.run().codes().is_empty());
     assert!(script.run_with(internal(&["api.partner.example"])).codes().is_empty());
     assert!(script.run_with(internal(&["x", "10.0.0.0/8"])).codes().is_empty());
-    assert_eq!(calls("api.partner.example", |_, say| say).run_with(internal(&["x"])).count(CODE), 0);
+    // Which is what they are for: that a trace ends there is no fault.
+    let ended = calls("api.partner.example", |_, say| say).run_with(internal(&["x"]));
+    assert_eq!((ended.count(CODE), ended.count("traceparent_dropped")), (0, 50));
+    assert_eq!(levels(&ended, "traceparent_dropped"), ["info"]);
+    assert!(ended.findings("traceparent_dropped")[0].message.contains(", which is not internal"));
+    let within = calls("a.shop.internal", |_, say| say).run_with(internal(&["*.shop.internal"]));
+    assert!(!levels(&within, "traceparent_dropped").contains(&"info"));
     assert!(calls("localhost", |n, say| say.with(context(n, 1))).run_with(internal(&["x"])).codes().is_empty());
     let with_id = |say: Say| Say { fields: vec![("x-request-id", "4711-0815".to_owned())], ..say };
     assert_eq!(calls("api.partner.example", |_, say| with_id(say)).run_with(internal(&["x"])).count(CODE), 0);

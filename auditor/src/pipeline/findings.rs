@@ -83,9 +83,14 @@ impl Back {
     pub(super) fn severity(&self, hop: &Hop, parent: Option<&Inbound>, found: &Found) -> (Severity, String) {
         let rule = found.fault.rule;
         let request = parent.map(|parent| &parent.endpoints);
-        let crossed = self.config.boundaries.crossed(&hop.subject(), request);
-        if let (Some(trust), Some(severity)) = (crossed, Boundaries::severity(rule, &self.config.selection)) {
-            return (severity, format!(", across the trust boundary {trust}"));
+        let boundaries = &self.config.boundaries;
+        if let Some(severity) = Boundaries::severity(rule, &self.config.selection) {
+            if let Some(trust) = boundaries.crossed(&hop.subject(), request) {
+                return (severity, format!(", across the trust boundary {trust}"));
+            }
+            if boundaries.is_external(&hop.destination, &hop.request.endpoints) {
+                return (severity, ", which is not internal".to_owned());
+            }
         }
         match self.samples.severity(rule, &hop.pairing, &hop.edge.outbound, &hop.destination) {
             Some(severity) => (severity, ", although the process sets parent-ids of its own on other calls".to_owned()),
@@ -115,7 +120,8 @@ pub(super) fn accusation(parent: Option<&Inbound>, suspicion: Suspicion, selecti
     let (format, rule) = match (suspicion, parent) {
         (Suspicion::Dropped, Some(parent)) => dropped(&parent.carried, selection),
         (Suspicion::Dropped, None) => (w3c::NAME, &rules::DROPPED),
-        (Suspicion::Restarted, _) => (w3c::NAME, &rules::RESTARTED),
+        (Suspicion::Restarted, Some(parent)) => (parent.carried.main(selection).name(), &rules::RESTARTED),
+        (Suspicion::Restarted, None) => (w3c::NAME, &rules::RESTARTED),
         (Suspicion::NotStarted, _) => (w3c::NAME, &rules::NOT_STARTED),
     };
     Found { format, fault: format::Fault { rule, reason: None, detail: None } }

@@ -198,7 +198,52 @@ fn of_two_traces_that_come_together_one_goes_on() {
             |n| fields(&[("w3c", OTHER + n, 100 + n), (other, OTHER + n, 100 + n)]),
         );
         assert_eq!((about_calls(&ran), ran.hops("continued")), (vec![], 50), "{other}");
+        // As those that write one format only; nor is what belongs to the other trace missed.
+        for kept in ["w3c", other] {
+            let ran = served_with(
+                |n| {
+                    let mut both = fields(&[("w3c", n, 1), (other, OTHER + n, 1)]);
+                    both.push(("baggage", "a=1".to_owned()));
+                    both
+                },
+                |n| match kept {
+                    "w3c" => [fields(&[("w3c", n, 100 + n)]), vec![("baggage", "a=1".to_owned())]].concat(),
+                    _ => fields(&[(other, OTHER + n, 100 + n)]),
+                },
+            );
+            assert_eq!((about_calls(&ran), ran.hops("continued")), (vec![], 50), "{other}: {kept}");
+        }
+        // A trace of its own beside is another matter.
+        let ran = served_with(
+            |n| fields(&[("w3c", n, 1), (other, OTHER + n, 1)]),
+            |n| fields(&[("w3c", 2 * OTHER + n, 100 + n), (other, OTHER + n, 100 + n)]),
+        );
+        assert!(about_calls(&ran).contains(&"trace_id_mismatch_across_formats"), "{other}: {:?}", ran.codes());
     }
+}
+
+/// A load balancer, or a front end of AWS, gives every request an id, whatever else it carries.
+#[test]
+fn an_id_that_was_added_may_end() {
+    const OTHER: u64 = 7_000_000;
+    let root = |n: u64, more: &str| ("x-amzn-trace-id", format!("Root=1-5759e988-bd862e3fe1be46a9{n:08x}{more}"));
+    for more in ["", ";Parent=53995c3f42cd8ad8;Sampled=0", ";Parent=53995c3f42cd8ad8;Sampled=1"] {
+        let received = |n| vec![fields(&[("w3c", n, 1)]).remove(0), root(n, more)];
+        let ran = served_with(received, |n| fields(&[("w3c", n, 100 + n)]));
+        assert_eq!((about_calls(&ran), ran.hops("continued")), (vec![], 50), "{more}");
+        // Which is no reason for the trace to end that it was added to.
+        let ran = served_with(received, |n| vec![root(n, more)]);
+        assert_eq!((about_calls(&ran), ran.hops("dropped")), (vec!["traceparent_dropped"], 50), "{more}");
+    }
+    // Alone it is a trace if somebody records it.
+    let unsampled = |n| vec![root(n, ";Parent=53995c3f42cd8ad8;Sampled=0")];
+    let ran = served_with(unsampled, |n| fields(&[("w3c", OTHER + n, 100 + n)]));
+    assert_eq!((ran.codes(), ran.hops("started")), (vec![], 50));
+    let sampled = |n| vec![root(n, ";Parent=53995c3f42cd8ad8;Sampled=1")];
+    let ran = served_with(sampled, |n| fields(&[("w3c", OTHER + n, 100 + n)]));
+    assert_eq!(ran.codes(), ["trace_restarted"]);
+    let told = ran.findings("trace_restarted")[0];
+    assert_eq!((told.finding.format, told.message.contains("traceparent")), ("xray", false), "{}", told.message);
 }
 
 #[test]
@@ -292,6 +337,43 @@ fn what_holds_for_one_of_several_parents_is_not_told() {
         }
         assert_eq!(script.run().codes(), codes, "{first:?}");
     }
+}
+
+/// X was accepted and answered, and is worked on; meanwhile Y of the same trace comes with more than X had.
+#[test]
+fn what_goes_on_after_its_response_is_not_held_against_another_of_its_trace() {
+    for (after, threads) in [(20, 1), (20, 4), (300, 1), (300, 4), (3000, 4)] {
+        let mut script = Script::default();
+        for n in 0..60 {
+            let time = n * 5000 * MS;
+            let say = |target, span: u64, more: bool| {
+                let mut say = carrying(Say::new(1, 10 + (span % threads) as u32, target), &["w3c"], n, span);
+                let more = more.then(|| [("tracestate", "rojo=1".to_owned()), ("baggage", "a=1".to_owned())]);
+                say.fields.extend(more.into_iter().flatten());
+                say
+            };
+            script.receive(time, MS, say("POST /x", 100, false));
+            script.receive(time + (after - 1) * MS, 10 * MS, say("GET /y", 201, true));
+            script.call(time + after * MS, say("POST /work", 300, false));
+        }
+        let ran = script.run();
+        assert_eq!((ran.codes(), ran.hops("continued")), (vec![], 60), "{after} {threads}");
+    }
+}
+
+#[test]
+fn a_health_check_that_is_traced_is_the_subject_of_nothing() {
+    let ran = |target| {
+        let mut script = Script::default();
+        for n in 0..50 {
+            let mut request = carrying(Say::new(1, 10, target), &["w3c"], n, 1);
+            request.fields.push(("baggage", "probe=1".to_owned()));
+            script.receive(n * 20 * MS, 10 * MS, request);
+            script.call(n * 20 * MS + 2 * MS, carrying(Say::new(1, 10, "GET /status"), &["w3c"], n, 2 + n));
+        }
+        script.run().codes()
+    };
+    assert_eq!((ran("GET /cart"), ran("GET /health")), (vec!["baggage_dropped"], vec![]));
 }
 
 #[test]

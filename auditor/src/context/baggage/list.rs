@@ -13,6 +13,8 @@ pub(super) const KEYS_CAP: usize = 500;
 const KEY_CAP: usize = 64;
 /// What the names of Jaeger's fields begin with; the key follows.
 pub(super) const UBERCTX: &str = "uberctx-";
+/// What the field was called in a draft. .NET before version 10 reads `baggage` and sends this one.
+pub(super) const CORRELATION_CONTEXT: &str = "correlation-context";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Member<'a> {
@@ -38,8 +40,19 @@ pub(super) struct List<'a> {
 
 /// The members of W3C Baggage.
 pub(super) fn w3c(head: Fields<'_>) -> List<'_> {
+    members(head, "baggage")
+}
+
+/// Those that go on otherwise.
+pub(super) fn beside_w3c(head: Fields<'_>) -> List<'_> {
+    let mut list = uberctx(head);
+    list.members.extend(members(head, CORRELATION_CONTEXT).members);
+    list
+}
+
+fn members<'a>(head: Fields<'a>, name: &str) -> List<'a> {
     let mut list = List { one_text: true, ..List::default() };
-    for line in head.values("baggage") {
+    for line in head.values(name) {
         list.length += line.len() + usize::from(list.length > 0);
         // Lists may have empty members everywhere in HTTP.
         for text in line.split(|&byte| byte == b',').map(<[u8]>::trim_ascii).filter(|text| !text.is_empty()) {

@@ -135,6 +135,14 @@ fn jaegers_fields_are_members() {
     ] {
         assert_eq!(of(received, sent), expected, "{received:?} {sent:?}");
     }
+    // As .NET does before version 10.
+    let draft = [("Correlation-Context", "user = jane, tenant=7")];
+    assert_eq!(status(&BAGGAGE, &[("baggage", "user=jane,tenant=7")], &draft), Status::Continued);
+    assert_eq!(read(&BAGGAGE, &draft), None);
+    // What is larger than SDKs propagate.
+    let large = format!("user={}", "x".repeat(4100));
+    assert_eq!(status(&BAGGAGE, &[("baggage", &large)], &[]), Status::Unknown);
+    assert_eq!(status(&BAGGAGE, &[("baggage", &format!("{large},a=1"))], &[]), Status::Dropped);
     // And back.
     assert_eq!(status(&BAGGAGE, &[("baggage", "user=1,tenant=2")], &both), Status::Continued);
     let many: Vec<_> = (0..65).map(|n| format!("uberctx-{n}")).collect();

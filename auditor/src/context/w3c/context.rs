@@ -32,11 +32,14 @@ impl Context {
 
     /// Reads the `traceparent` among the fields of a head.
     pub fn read(head: Fields<'_>, visibility: Visibility) -> Self {
+        let none = if visibility == Visibility::Whole { Self::Absent } else { Self::Unseen };
         let mut values = head.values("traceparent");
-        let Some(first) = values.next() else {
-            return if visibility == Visibility::Whole { Self::Absent } else { Self::Unseen };
-        };
+        let Some(first) = values.next() else { return none };
         let rest: Vec<&[u8]> = values.collect();
+        // As a proxy writes it that copies what did not come.
+        if first.is_empty() && rest.iter().all(|value| value.is_empty()) {
+            return none;
+        }
         if !rest.is_empty() || memchr(b',', first).is_some() {
             let mut joined = first.to_vec();
             for value in rest {
@@ -138,6 +141,19 @@ mod tests {
         let long: String = "x".repeat(RAW_CAP + 1);
         let long = Context::of(&head(&[("traceparent", long.leak())]), Visibility::Whole);
         assert!(one.is_of(&long));
+    }
+
+    #[test]
+    fn an_empty_value_says_nothing() {
+        let read = |values: &[&'static str], visibility| {
+            let fields: Vec<_> = values.iter().map(|value| ("traceparent", *value)).collect();
+            Context::of(&head(&fields), visibility)
+        };
+        assert_eq!(read(&[" "], Visibility::Whole), Context::Absent);
+        assert_eq!(read(&["", ""], Visibility::Whole), Context::Absent);
+        assert_eq!(read(&[""], Visibility::Truncated), Context::Unseen);
+        // Receivers join them with a comma, and that is no value.
+        assert!(matches!(read(&["", GOOD], Visibility::Whole), Context::Duplicated(..)));
     }
 
     #[test]

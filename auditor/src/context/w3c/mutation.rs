@@ -21,11 +21,16 @@ pub(super) fn faults(received: &TraceParent, sent: &TraceParent, level: Level) -
     let flipped = received.flags ^ sent.flags;
     let same_trace = received.trace_id == sent.trace_id;
     let same_parent = received.parent_id == sent.parent_id;
+    let random = (flipped & RANDOM != 0 && received.version == 0 && sent.version == 0).then(|| {
+        let rule = if level == Level::Two { &rules::RANDOM_FLAG_CHANGED } else { &rules::RANDOM_FLAG_CHANGED_LEVEL_1 };
+        (rule, Some(if sent.flags & RANDOM != 0 { "set" } else { "cleared" }))
+    });
     if same_trace && same_parent {
-        // A downgrade keeps of the flags what version 00 knows, and that may be the sampled flag alone.
-        let kept = if received.version > sent.version { SAMPLED } else { 0xff };
-        if flipped & kept != 0 {
-            found(&rules::PARTIALLY_MODIFIED, Some("flags_without_parent_id"));
+        // Who knows no other flag has to clear the others (level 1); the decision is nobody's to change that way.
+        match random {
+            _ if flipped & SAMPLED != 0 => found(&rules::PARTIALLY_MODIFIED, Some("flags_without_parent_id")),
+            Some((rule, reason)) => found(rule, reason),
+            None => {}
         }
         return faults;
     }
@@ -38,9 +43,8 @@ pub(super) fn faults(received: &TraceParent, sent: &TraceParent, level: Level) -
     if sent.version > 0 && sent.version == received.version {
         found(&rules::VERSION_NOT_DOWNGRADED, None);
     }
-    if flipped & RANDOM != 0 && received.version == 0 && sent.version == 0 {
-        let rule = if level == Level::Two { &rules::RANDOM_FLAG_CHANGED } else { &rules::RANDOM_FLAG_CHANGED_LEVEL_1 };
-        found(rule, Some(if sent.flags & RANDOM != 0 { "set" } else { "cleared" }));
+    if let Some((rule, reason)) = random {
+        found(rule, reason);
     }
     if flipped & SAMPLED != 0 {
         found(&rules::SAMPLED_FLAG_CHANGED, Some(if sent.flags & SAMPLED != 0 { "set" } else { "cleared" }));

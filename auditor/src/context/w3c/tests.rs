@@ -104,6 +104,9 @@ fn parts_that_may_not_change() {
         ("00-ID-P-03", "00-ID-Q-01", "random_flag_changed", Some("cleared")),
         ("00-ID-P-00", "00-ID-Q-02", "random_flag_changed", Some("set")),
         ("00-ID-P-01", "00-ID-P-00", "traceparent_partially_modified", Some("flags_without_parent_id")),
+        ("00-ID-P-03", "00-ID-P-00", "traceparent_partially_modified", Some("flags_without_parent_id")),
+        // Somebody of level 1 that has no span.
+        ("00-ID-P-03", "00-ID-P-01", "random_flag_changed", Some("cleared")),
         ("01-ID-P-01", "00-ID-P-00", "traceparent_partially_modified", Some("flags_without_parent_id")),
         ("00-ID-P-01", "00-OID-P-01", "traceparent_partially_modified", Some("trace_id_without_parent_id")),
         ("00-ID-P-01", "00-ID-Q-00", "sampled_flag_changed", Some("cleared")),
@@ -115,6 +118,9 @@ fn parts_that_may_not_change() {
     for (received, sent) in [
         ("00-ID-P-01", "00-ID-Q-01"),
         ("00-ID-P-01", "00-OID-Q-00"),
+        // Flags that mean nothing are cleared.
+        ("00-ID-P-05", "00-ID-P-01"),
+        ("00-ID-P-fc", "00-ID-P-00"),
         // A version is lowered, and with it go the flags that 00 does not know.
         ("01-ID-P-01", "00-ID-P-01"),
         ("01-ID-P-ff", "00-ID-P-01"),
@@ -149,6 +155,11 @@ fn of_several_values_the_right_one_may_be_taken() {
     let sent = [("traceparent", sent.as_str())];
     assert_eq!(names(&compare(&W3C, &twice, &sent).faults), []);
     assert_eq!(names(&compare(&W3C, &fork, &sent).faults), [("invalid_trace_id_reused", None)]);
+    // Who copies one of them has not looked.
+    assert_eq!(names(&compare(&W3C, &fork, &fork[..1]).faults), []);
+    assert_eq!(names(&compare(&W3C, &fork, &fork[1..]).faults), []);
+    let signed = [fork[0], ("tracestate", "me=1")];
+    assert_eq!(names(&compare(&W3C, &fork, &signed).faults), [("invalid_trace_id_reused", None)]);
 }
 
 #[test]

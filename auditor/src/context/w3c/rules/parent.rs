@@ -97,9 +97,10 @@ pub static PARTIALLY_MODIFIED: Rule = Rule {
     spec: "w3c-trace-context-2 §mutating-the-traceparent-field",
     on_call: "{who} changed a part of the traceparent of {from} that may not change alone ({reason}) on {call}",
     on_request: "",
-    meaning: "The service changed a part of traceparent that may not change by itself: the flags with the same trace-id \
-              and parent-id, or the trace-id with the same parent-id. Whoever changes anything has to set a new \
-              parent-id; a new trace needs new ids and flags. A version that is lowered to 00 and nothing else is legal.",
+    meaning: "The service changed a part of traceparent that may not change by itself: the sampled flag with the same \
+              trace-id and parent-id, or the trace-id with the same parent-id. Whoever changes anything has to set a new \
+              parent-id; a new trace needs new ids and flags. A version that is lowered to 00 and nothing else is legal, \
+              and so is to clear flags that mean nothing in version 00.",
     looks_like: "Spans with a parent that is not in their trace, or a trace of which a part is sampled and the span above \
                  it is not.",
     causes: &[

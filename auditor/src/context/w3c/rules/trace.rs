@@ -37,11 +37,12 @@ pub static RESTARTED: Rule = Rule {
     name: "trace_restarted",
     severity: Warning,
     spec: "w3c-trace-context-2 §mutating-the-traceparent-field",
-    on_call: "{who} received traceparent on {from} but sent another trace's on {call}",
+    on_call: "{who} received a trace on {from} but sent another one on {call}",
     on_request: "",
-    meaning: "The service received a valid traceparent and sent a valid one of another trace. Legal at a trust \
-              boundary, a break in the trace anywhere else. Restarting after an invalid traceparent is mandatory and \
-              not reported.",
+    meaning: "The service received a valid traceparent, or a trace in another format, and sent a valid one of another \
+              trace. Legal at a trust boundary, a break in the trace anywhere else. Restarting after an invalid \
+              traceparent is mandatory and not reported. Whoever handles a message that was pushed to it (CloudEvents, \
+              Pub/Sub) may go on with a context that stands in the message, where the auditor does not look: ignore it.",
     looks_like: "Two traces of one user action, one up to this service and one from it on.",
     causes: &[
         "The HTTP server is not instrumented but the client is, so each call starts a root span",
