@@ -444,11 +444,13 @@ impl Pairer {
         if !outbound.carries_trace() {
             return None;
         }
-        let (request, sent) = (outbound.request, outbound.sent);
+        let request = outbound.request;
         for (pid, execution) in callers {
             let hidden = self.may_be_hidden(now, request, Some(pid));
             let Some(process) = self.process(pid) else { continue };
-            let Some(ByTrace { parent, others, count, may_copy }) = process.by_trace(sent, execution) else { continue };
+            let Some(ByTrace { parent, others, count, may_copy }) = process.by_trace(outbound, execution) else {
+                continue;
+            };
             let hidden = hidden && !process.is_at(&parent, execution);
             let unseen = hidden || process.may_share_trace(now) || process.may_have_forgotten(now);
             let may_copy = may_copy || unseen;

@@ -47,6 +47,8 @@ pub struct Outbound<'a> {
     pub sent: &'a Carried,
     /// Where to.
     pub destination: &'a Destination,
+    /// The exchange at its other end, where that was seen already: not one that it was made for.
+    pub received_as: Option<ExchangeId>,
 }
 
 impl Outbound<'_> {

@@ -18,7 +18,7 @@ use super::clock::{Clock, State};
 use super::delay::Delays;
 use super::discipline::Discipline;
 use super::hindsight::Hindsight;
-use super::inbound::{Execution, Held, Inbound, Made};
+use super::inbound::{Execution, Held, Inbound, Made, Outbound};
 use super::key::ClassKey;
 use super::leaves::Bustle;
 use super::scope::{Counts, Kind};
@@ -407,12 +407,15 @@ impl Process {
 
     /// Of the requests whose context this call carries on, the one that made it: byte for byte, then received on this
     /// thread, then the latest. With it those that may have made it as well, and how many there are in all.
-    pub(super) fn by_trace(&self, sent: &Carried, execution: Execution) -> Option<ByTrace> {
+    pub(super) fn by_trace(&self, outbound: &Outbound<'_>, execution: Execution) -> Option<ByTrace> {
+        let sent = outbound.sent;
         let keys = TraceKey::of(sent);
         let same = || keys.iter().filter_map(|key| self.traces.get(key));
         let mut ids: SmallVec<[ExchangeId; 8]> = same().flat_map(|same| &same.ids).copied().collect();
         ids.sort_unstable();
         ids.dedup();
+        // A process may call itself.
+        ids.retain(|id| Some(*id) != outbound.received_as);
         // Neither half an id nor a hash is proof, and an inbound that carries the id is not one that carries the broken
         // value.
         let matches =

@@ -328,13 +328,16 @@ impl Back {
         if is_ignored(&request.head, peer_ip(&request.endpoints)) {
             self.totals.ignored += 1;
             self.pairer.rests_on(request.process);
-            self.meets(&request, out);
+            let received_as = self.ends.meet(&request);
+            self.meets(request.id, received_as, out);
             return;
         }
         let sent = Carried::of(&request.head, request.visibility, &self.config.selection);
         let caller = self.process(request.process, &request);
         let target = self.target(&request, &caller.service, Some(&destination));
-        let outbound = Outbound { request: &request, target: &target, sent: &sent, destination: &destination };
+        let received_as = self.ends.meet(&request);
+        let outbound =
+            Outbound { request: &request, target: &target, sent: &sent, destination: &destination, received_as };
         let pairing = self.pairer.outbound(self.now, &outbound);
         if let Some(claims) = &mut self.claims {
             claims.push(Claim {
@@ -370,7 +373,7 @@ impl Back {
             destination: destination.clone(),
             outbound: target,
         };
-        let call = request.clone();
+        let call = request.id;
         let (silence, again) = (Silence::default(), OnceLock::new());
         let mut hop = Hop { request, sent, destination, pairing, verdict, edge, process, silence, again };
         hop.silence = Silence::of(&hop.subject(), &self.config.ignores);
@@ -379,15 +382,15 @@ impl Back {
         }
         self.totals.ignored += u64::from(hop.silence.all && self.wants(hop.edge.local_port));
         let hop = Arc::new(hop);
-        self.await_claim(call.id, &hop);
-        self.hops.insert(call.id, hop);
-        self.meets(&call, out);
+        self.await_claim(call, &hop);
+        self.hops.insert(call, hop);
+        self.meets(call, received_as, out);
     }
 
     /// Who receives a call may have been seen already.
-    fn meets(&mut self, call: &Request, out: &mut Vec<Line>) {
-        if let Some(request) = self.ends.meet(call) {
-            self.sender_found(request, call.id, out);
+    fn meets(&mut self, call: ExchangeId, received_as: Option<ExchangeId>, out: &mut Vec<Line>) {
+        if let Some(request) = received_as {
+            self.sender_found(request, call, out);
         }
     }
 

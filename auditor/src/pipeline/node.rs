@@ -149,6 +149,27 @@ fn what_is_passed_on_from_many_at_once_is_told_where_it_was_made() {
     }
 }
 
+/// A process calls itself, and what it receives is seen before what it sent: that is not the request that the call was made
+/// for.
+#[test]
+fn a_call_is_not_made_for_the_request_that_it_is() {
+    for apart in [1, -1] {
+        let mut script = Script::default();
+        for n in 1..=40 {
+            let time = n * 50 * MS;
+            let mut page = Say::new(1, 10, "GET /page").with(context(n, 1));
+            page.fields.push(("baggage", "a=1".to_owned()));
+            script.receive(time, 30 * MS, page);
+            let client = 40_000 + u16::try_from(n).expect("small");
+            let inner = |own, peer| Say::new(1, 10, "GET /inner").between(own, peer).with(context(n, 2));
+            script.call(time + 2 * MS, inner(client, CART));
+            script.receive((time + 2 * MS).checked_add_signed(apart).expect("later"), MS, inner(CART, client));
+        }
+        let ran = script.run();
+        assert_eq!((ran.codes(), ran.hops("continued")), (vec!["baggage_dropped"], 40), "{apart}");
+    }
+}
+
 /// Nobody can say whether the sender made the value or copied it: it is told where it arrives, and says who sent it.
 #[test]
 fn what_cannot_be_held_against_its_sender_is_still_told() {
