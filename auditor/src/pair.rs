@@ -359,7 +359,7 @@ impl Pairer {
         let mut parent =
             if candidates.affine || candidates.count == 1 && !candidates.late { candidates.first } else { None };
         let (mut suspect, mut claimed, mut by_delay, mut caused) = (None, parent, 0.0, 1.0);
-        if let Some(Suspect { suspicion, key, class, chosen: Chosen { id, named, confidence, caused: c }, route }) =
+        if let Some(Suspect { suspicion, key, class, chosen: Chosen { id, named, confidence, caused: c, .. }, route }) =
             seen.suspect
         {
             (by_delay, caused) = (confidence, c);

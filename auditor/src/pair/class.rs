@@ -23,6 +23,9 @@
 //!   runtime may run its timers on the busiest of its threads. A thread that just appeared brings its own history.
 //! - Real timers are no Poisson process: never is there a call right after a call. [`super::rhythm`] says how long, and
 //!   that time counts for neither side; and it holds back calls that are even but do not follow the requests.
+//! - Most of the latest calls must be such that a request could have made them. The requests of a service that makes each
+//!   call for one explain all, those of a service that polls as many as happen to come by: however closely these follow a
+//!   request, because a poll waits for the connection that a request has, or for the processor.
 //! - Most requests of a route must have made such a call, or it is not the requests of that route that make it: a flush
 //!   after every so many requests, a cache that expires, the calls that another route makes.
 //! - A request without context that is open, or ended a moment ago, may make calls in step with the others, of its
@@ -34,7 +37,7 @@ use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 
 use super::clock::{Clock, smoothed};
-use super::evidence::{Evidence, LOG_BOUND};
+use super::evidence::{Evidence, Explained, LOG_BOUND};
 use super::follow::{Follow, Found};
 use super::inbound::{Execution, Held};
 use super::rhythm::Rhythm;
@@ -82,6 +85,7 @@ pub(super) struct Class {
     /// Where the evidence of a route begins.
     log: f64,
     hits: u64,
+    explained: Explained,
     pub(super) last_parent: Option<ExchangeId>,
     rhythm: Rhythm,
 }
@@ -142,6 +146,7 @@ impl Class {
             follows: LruCache::sparse(ROUTES),
             log,
             hits: 0,
+            explained: Explained::default(),
             last_parent: None,
             rhythm: Rhythm::default(),
         }
@@ -324,6 +329,11 @@ impl Class {
         self.hits += 1;
     }
 
+    /// Whether a request could have made a call of the class, of which that is known.
+    pub(super) fn explained(&mut self, is: bool) {
+        self.explained.count(is);
+    }
+
     /// The call carries the name of its request: background work does not.
     pub(super) fn witnessed(&mut self) {
         for log in &mut self.process_log {
@@ -383,6 +393,7 @@ impl Class {
         Evidence {
             log: ratio.max(f64::MIN_POSITIVE).ln(),
             hits: self.hits,
+            explained: self.explained,
             is_clockwork: self.rhythm.is_clockwork(),
             ended: route.map(|route| self.rhythm.ended(route)).unwrap_or_default(),
         }
@@ -399,6 +410,7 @@ impl Class {
             follow.hand_over();
         }
         self.hits = 0;
+        self.explained = Explained::default();
         self.rhythm.hand_over();
         said
     }

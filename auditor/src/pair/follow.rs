@@ -8,6 +8,10 @@
 //! the calls, then these find the states as `h` says, and the likelihood ratio is (1 - w) + w h / p. Both w and h are
 //! learnt from the calls before, so nothing is supposed about delays, and the test is valid whatever the states mean.
 //!
+//! Calls that come right after one that counted do not count: they would find the same coincidence again. What p is then
+//! depends on how background calls are spread: those that fall anywhere find each state as often as the route is in it
+//! while a call would count; those that are evenly apart find it rather as often as in all. The larger share is taken.
+//!
 //! Three lanes look at different requests: the latest milestone of any (calls are made at once, and perhaps several); the
 //! latest among those that wait for their first call; and the earliest among those (calls wait in a queue).
 
@@ -39,6 +43,8 @@ const LOG_BOUND: f64 = 50.0;
 #[derive(Clone, Copy, Debug, Default)]
 struct State {
     time: u64,
+    /// Of it, the time in which a call would be evidence.
+    counting: u64,
     /// Calls found here that requests are taken to have made.
     made: f64,
 }
@@ -99,6 +105,11 @@ impl Follow {
         }
     }
 
+    /// Whether a call would be evidence now: not right after another one.
+    fn counts(&self) -> bool {
+        self.armed || self.working.is_empty()
+    }
+
     /// Accounts for the time up to `now`, of which none before `from` counts, and none at all if `neutral`.
     pub(super) fn settle(&mut self, now: BootNs, from: BootNs, neutral: bool) {
         let begin = self.at.max(from);
@@ -106,11 +117,11 @@ impl Follow {
         if neutral || begin >= now {
             return;
         }
-        let ends = self.ends();
+        let (ends, counts) = (self.ends(), self.counts());
         let idle = now.min(self.alive_until).saturating_sub(begin);
         for (lane, end) in self.lanes.iter_mut().zip(ends) {
             let Some((milestone, _)) = end else {
-                lane.add(0, idle);
+                lane.add(0, idle, counts);
                 continue;
             };
             // Through the octaves that the lag went through since then.
@@ -118,7 +129,7 @@ impl Follow {
             while time < now {
                 let state = state(time.saturating_sub(milestone));
                 let until = milestone.saturating_add(end_of(state)).max(time + 1).min(now);
-                lane.add(state, until - time);
+                lane.add(state, until - time, counts);
                 time = until;
             }
         }
@@ -199,7 +210,7 @@ impl Follow {
 
     /// A call of the class is made. It is evidence only if it `counts`.
     pub(super) fn look(&mut self, counts: bool) {
-        let counts = counts && (self.armed || self.working.is_empty());
+        let counts = counts && self.counts();
         self.armed &= !counts;
         let states = self.ends().map(|end| self.state(end));
         for (lane, state) in self.lanes.iter_mut().zip(states) {
@@ -207,7 +218,7 @@ impl Follow {
             if counts {
                 // Laplace's estimate: that many looks found it so.
                 let looks = self.looks as f64;
-                let smoothed = (time * looks + 1.0) / (looks + 2.0);
+                let smoothed = (time.max(lane.counting(state)) * looks + 1.0) / (looks + 2.0);
                 let step = (1.0 - share + share * (made / smoothed).min(MOST)).ln() - TAX;
                 lane.log = (lane.log + step).clamp(-LOG_BOUND, LOG_BOUND);
             }
@@ -251,9 +262,10 @@ impl Follow {
 }
 
 impl Lane {
-    fn add(&mut self, state: usize, time: BootNs) {
+    fn add(&mut self, state: usize, time: BootNs, counts: bool) {
         if let Some(state) = self.states.get_mut(state) {
             state.time = state.time.saturating_add(time);
+            state.counting = state.counting.saturating_add(if counts { time } else { 0 });
         }
     }
 
@@ -275,8 +287,17 @@ impl Lane {
 
     /// Share of the time in this state.
     fn time(&self, state: usize) -> f64 {
-        let all: u64 = self.states.iter().fold(0, |sum, state| sum.saturating_add(state.time));
-        let here = self.states.get(state).map_or(0, |state| state.time);
+        self.share_of(state, |state| state.time)
+    }
+
+    /// Share of the time in which a call would be evidence.
+    fn counting(&self, state: usize) -> f64 {
+        self.share_of(state, |state| state.counting)
+    }
+
+    fn share_of(&self, state: usize, time: impl Fn(&State) -> u64) -> f64 {
+        let all = self.states.iter().map(&time).fold(0, u64::saturating_add);
+        let here = self.states.get(state).map_or(0, time);
         if all == 0 { 1.0 } else { (here as f64 / all as f64).max(RAREST) }
     }
 }
@@ -300,6 +321,7 @@ fn width(state: usize) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pair::HashMap;
 
     const MS: BootNs = 1_000_000;
 
@@ -329,6 +351,61 @@ mod tests {
     fn what_follows_closely_is_certain_and_what_does_not_is_not() {
         assert!(follow(|_| MS) > 1e6);
         assert!(follow(|n| (n * 7919) % 10 * MS) < 10.0);
+    }
+
+    /// A job that sleeps, calls and sleeps again, whatever the requests do: these come at random, call, answer, and work
+    /// on for a tenth of a second. How sure it ever looks that the job's calls follow them.
+    fn beside_a_job(seed: u64, gap: BootNs) -> f64 {
+        let mut dice = fastrand::Rng::with_seed(seed);
+        let mut exponential = |mean: BootNs| (-(1.0 - dice.f64()).ln() * mean as f64) as BootNs;
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+        enum What {
+            Opened(u64),
+            Milestone(u64),
+            Left(u64),
+            Call,
+        }
+        let (mut happens, mut time) = (Vec::new(), 0);
+        for id in 0..2000 {
+            time += exponential(gap);
+            let answered = time + exponential(8 * MS).clamp(MS, 15 * MS);
+            let all = [(0, What::Opened(id)), (answered - time, What::Milestone(id))];
+            let all = all.into_iter().chain([(answered - time + 100 * MS, What::Left(id))]);
+            happens.extend(all.map(|(after, what)| (time + after, what)));
+        }
+        let (end, mut time) = (time, 0);
+        while time < end {
+            time += 6 * MS + exponential(8 * MS).min(24 * MS);
+            happens.push((time, What::Call));
+        }
+        happens.sort_unstable();
+        let (mut follow, mut milestones, mut most) = (Follow::new(0, 0.0), HashMap::default(), 0.0_f64);
+        for (at, (time, what)) in happens.into_iter().enumerate() {
+            follow.settle(time, 0, false);
+            match what {
+                What::Opened(id) | What::Milestone(id) => {
+                    follow.milestone(time, ExchangeId(id), milestones.insert(id, time));
+                }
+                What::Left(id) => follow.left(ExchangeId(id), milestones[&id]),
+                What::Call => {
+                    follow.look(at > 0);
+                    most = most.max(follow.ratio());
+                    // It is taken to be that of the latest that waits for one.
+                    if let Some((milestone, id)) = follow.ends()[1] {
+                        follow.called(id, milestone);
+                    }
+                }
+            }
+        }
+        most
+    }
+
+    #[test]
+    fn a_job_that_follows_nobody_does_not_seem_to() {
+        for gap in [20 * MS, 30 * MS, 50 * MS] {
+            let most: Vec<f64> = (0..20).map(|seed| beside_a_job(seed, gap)).collect();
+            assert!(most.iter().all(|most| *most < 1e3), "{gap}: {most:?}");
+        }
     }
 
     #[test]

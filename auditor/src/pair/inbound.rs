@@ -162,6 +162,8 @@ struct Use {
     kept: u32,
     /// Suspect, and perhaps another's.
     perhaps: u32,
+    /// Suspect, and perhaps nobody's.
+    chance: u32,
 }
 
 /// What a call is to the request that is taken to have made it.
@@ -173,6 +175,8 @@ pub(super) enum Made {
     Kept,
     /// Suspect, and perhaps another's.
     Perhaps,
+    /// Suspect, and perhaps nobody's: no other route could have made it.
+    Chance,
 }
 
 impl Held {
@@ -206,7 +210,8 @@ impl Held {
 
     /// Calls of the class.
     pub(super) fn used(&self, class: u64) -> u32 {
-        self.uses(class).map_or(0, |used| used.suspect.saturating_add(used.kept).saturating_add(used.perhaps))
+        let all = |used: &Use| [used.suspect, used.kept, used.perhaps, used.chance];
+        self.uses(class).map_or(0, |used| all(used).into_iter().fold(0, u32::saturating_add))
     }
 
     /// Whether it made suspect calls of the class, and others; `None`: perhaps.
@@ -218,7 +223,7 @@ impl Held {
     /// It made one more call of the class; says how many that are.
     pub(super) fn bump(&mut self, class: u64, made: Made) -> u32 {
         let at = self.uses.iter().position(|used| used.class == class).unwrap_or_else(|| {
-            self.uses.push(Use { class, suspect: 0, kept: 0, perhaps: 0 });
+            self.uses.push(Use { class, suspect: 0, kept: 0, perhaps: 0, chance: 0 });
             self.uses.len() - 1
         });
         if let Some(used) = self.uses.get_mut(at) {
@@ -226,6 +231,7 @@ impl Held {
                 Made::Suspect => &mut used.suspect,
                 Made::Kept => &mut used.kept,
                 Made::Perhaps => &mut used.perhaps,
+                Made::Chance => &mut used.chance,
             };
             *count = count.saturating_add(1);
         }

@@ -136,11 +136,13 @@ pub(super) struct Chosen {
     pub(super) confidence: f64,
     /// That a request did, as far as delays tell.
     pub(super) caused: f64,
+    /// One of another route may have made it.
+    rivalled: bool,
 }
 
 impl Chosen {
     fn new(id: ExchangeId, named: Named) -> Self {
-        Self { id, named, confidence: 0.0, caused: 1.0 }
+        Self { id, named, confidence: 0.0, caused: 1.0, rivalled: true }
     }
 }
 
@@ -256,6 +258,9 @@ impl Process {
             let callers = class.observe(call.now, serving.then_some(call.execution), first, tainted);
             // Work that goes on after the response may be a trace of its own.
             let own = candidates.late && suspicion == Suspicion::Restarted;
+            if candidates.count == 0 && first == First::No && !tainted {
+                class.explained(false);
+            }
             if candidates.count == 0 || candidates.kind != Some(want) || tainted || own {
                 continue;
             }
@@ -267,7 +272,14 @@ impl Process {
             let Some(class) = self.classes.get_mut(&key) else { continue };
             let Some(held) = self.held.get_mut(&chosen.id) else { continue };
             let (class_seq, route) = (class.seq, held.inbound.route_key);
-            let made = if chosen.named.is_told() { Made::Suspect } else { Made::Perhaps };
+            let made = match chosen.named {
+                Named::Only | Named::ToldApart => Made::Suspect,
+                Named::Unsure if chosen.rivalled => Made::Perhaps,
+                Named::Unsure | Named::Background => Made::Chance,
+            };
+            if made != Made::Perhaps {
+                class.explained(made == Made::Suspect);
+            }
             let used = held.bump(class_seq, made);
             class.assign(call.now, held, used);
             if candidates.named && first == First::No {
@@ -357,5 +369,6 @@ fn by_delay(class: &Class, callers: &[Caller]) -> Option<(Caller, Chosen)> {
         () if alone && best.ratio / all >= NAMED => Named::ToldApart,
         () => Named::Unsure,
     };
-    Some((*best, Chosen { id: best.id, named, confidence: best.alone * best.ratio / all, caused: odds / (1.0 + odds) }))
+    let (confidence, caused) = (best.alone * best.ratio / all, odds / (1.0 + odds));
+    Some((*best, Chosen { id: best.id, named, confidence, caused, rivalled: callers.len() > 1 }))
 }

@@ -188,6 +188,34 @@ fn work_with_a_users_token_is_not_that_of_the_users_request() {
     }
 }
 
+/// A service with one connection to its back end, for which everybody waits: the calls of its requests, which carry their
+/// context, and those of a loop that asks for its configuration, sleeps, and asks again. What the loop calls follows what
+/// requests do: they make it wait.
+#[test]
+fn who_waits_for_the_same_connection_does_not_work_for_the_request_that_has_it() {
+    for (seed, gap, sleep) in [(1, 25, (5, 10)), (2, 50, (5, 10)), (3, 60, (5, 10)), (4, 25, (8, 4))] {
+        let (mut script, mut dice) = (Script::default(), Dice::new(seed));
+        let (mut arrival, mut poll, mut free) = (0, 0, 0);
+        for n in 0..1500 {
+            arrival += dice.pause(gap * MS);
+            // The loop's turns before this request wants the connection.
+            while poll.max(free) < arrival.max(free) && poll <= arrival.max(free) {
+                let begin = poll.max(free);
+                let takes = MS + dice.below(14 * MS);
+                script.slow_call(begin, takes, Say::new(1, 10, "GET /config"));
+                free = begin + takes;
+                poll = free + sleep.0 * MS + dice.below(sleep.1 * MS);
+            }
+            let begin = arrival.max(free);
+            let takes = MS + dice.below(14 * MS);
+            script.receive(arrival, begin + takes + MS / 2 - arrival, Say::new(1, 10, "GET /page").with(context(n, 0)));
+            script.slow_call(begin + MS / 10, takes, Say::new(1, 10, "GET /data").with(context(n, 1)));
+            free = begin + takes + MS / 5;
+        }
+        assert_nobody_is_accused(&script.run());
+    }
+}
+
 /// Jobs that requests leave behind, done later with the ids that came along.
 #[test]
 fn what_a_queue_does_with_the_id_of_an_earlier_request_is_not_the_latest_requests() {
