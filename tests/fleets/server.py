@@ -1,11 +1,12 @@
 """An HTTP service as Python people write them: ThreadingHTTPServer that calls a backend for every request.
 
-server.py {forward|drop} {http.client|urllib|cgi} BACKEND_PORT
+server.py {forward|drop} {http.client|urllib|cgi|logs} BACKEND_PORT
 Prints "listening ADDR" and ends when its standard input does.
 """
 
 import http.client
 import os
+import socket
 import subprocess
 import sys
 import urllib.request
@@ -48,7 +49,22 @@ def call_cgi(headers):
     subprocess.run(["/bin/sh", script], env=environment, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
 
 
-CALL = {"http.client": call_http_client, "urllib": call_urllib, "cgi": call_cgi}[CLIENT]
+def journal():
+    """A log as services have under systemd: a stream that somebody else reads, and answers nothing."""
+    own, other = socket.socketpair()
+    subprocess.Popen(["cat"], stdin=other, stdout=subprocess.DEVNULL)
+    other.close()
+    return own
+
+
+def call_and_log(headers):
+    """Calls, and prints the request before a library added the context to it."""
+    call_http_client(headers)
+    LOG.sendall(b"POST /charge HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nContent-Length: 2\r\n\r\n{}" % BACKEND)
+
+
+CALL = {"http.client": call_http_client, "urllib": call_urllib, "cgi": call_cgi, "logs": call_and_log}[CLIENT]
+LOG = journal() if CLIENT == "logs" else None
 
 
 class Handler(serving.Handler):

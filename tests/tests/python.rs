@@ -33,4 +33,5 @@ python_tests! {
     http_client_that_drops: "http.client", Drops;
     urllib_that_forwards: "urllib", Forwards;
     urllib_that_drops: "urllib", Drops;
+    what_is_printed_is_no_call: "logs", Forwards;
 }

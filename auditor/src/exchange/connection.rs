@@ -64,6 +64,8 @@ pub(super) struct Side {
     pub(super) started: BootNs,
     /// The head under way may be part of a body that was under way before.
     pub(super) tentative: bool,
+    /// What last began like a head was none, nor anything of HTTP: what continues it is none either.
+    other: bool,
 }
 
 /// A final response nobody asked for: its request crossed unseen, or its record comes later.
@@ -95,11 +97,11 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    /// `data` is its first record.
-    pub(super) fn new(data: &Data, losses: u64) -> Self {
+    /// `data` is its first record, `within` what was under way when it was last heard of.
+    pub(super) fn new(data: &Data, losses: u64, within: bool) -> Self {
         let side = || Side { losses, ..Side::default() };
         Self {
-            fresh: data.has(wire::FLAG_FRESH),
+            fresh: data.has(wire::FLAG_FRESH) && !within,
             unix: matches!(data.endpoints, Endpoints::Unix { .. }),
             role: None,
             send: side(),
@@ -110,6 +112,12 @@ impl Connection {
             hides: None,
             partial: None,
         }
+    }
+
+    /// Whether it is, or may be, in the middle of a message this way.
+    pub(super) fn is_within(&mut self, direction: Direction) -> bool {
+        let framer = &self.side(direction).framer;
+        framer.is_positioned() && (framer.in_body() || framer.has_partial_head() || framer.is_lost())
     }
 
     /// Bytes it holds, about.
@@ -142,6 +150,10 @@ impl Connection {
         let losses = context.losses;
         let side = self.side(direction);
         let lossy = std::mem::replace(&mut side.losses, losses) != losses;
+        if lossy && data.has(wire::FLAG_COUNTED) {
+            // Nor were its bytes counted, perhaps.
+            side.framer.lose();
+        }
         let arrival = side.framer.arrive(data.position, data.has(wire::FLAG_COUNTED));
         if let Arrival::Continues { ended: true } | Arrival::Gap { ended: true } = arrival {
             self.body_ended(direction, data.time, context);
@@ -221,9 +233,11 @@ impl Connection {
             None => {
                 // Until a head was seen that can be no part of a body, whatever looks like one may be one.
                 self.fresh &= start && !damaged;
-                if !start {
+                let other = std::mem::take(&mut self.side(data.direction).other) && !start;
+                if !start && (damaged || !other) {
                     self.push_lost(data, context);
                 }
+                self.side(data.direction).other = other;
                 start
             }
         };
@@ -265,6 +279,8 @@ impl Connection {
                 Step::BodyEnd => self.body_ended(data.direction, data.time, context),
                 Step::NotHttp => {
                     context.counters.not_http += 1;
+                    let is_new = self.role.is_none() && self.fresh;
+                    self.side(data.direction).other = is_new && data.has(wire::FLAG_START);
                     self.lost_sight(data, context);
                 }
                 Step::Head(kind) => self.head(kind, Some(bytes), data, context),

@@ -150,8 +150,10 @@ impl Exchanges {
             return events.push(Event::Unseen { process: data.process, time: data.time, what });
         }
         let fresh = data.has(wire::FLAG_FRESH);
+        let mut within = false;
         if fresh && let Some(mut before) = self.connections.pop(&data.socket) {
             // The kernel side forgot this socket, or another one lives at its address.
+            within = before.is_within(data.direction);
             self.held = self.held.saturating_sub(before.weight());
             let mut context = self.state.context(events);
             before.end_all(End::OutOfSight, data.time, &mut context);
@@ -161,7 +163,7 @@ impl Exchanges {
         let mut created = false;
         let connection = self.connections.get_or_insert_mut(data.socket, || {
             created = true;
-            Connection::new(data, context.losses)
+            Connection::new(data, context.losses, within)
         });
         let before = if created { 0 } else { connection.weight() };
         connection.data(data, &mut context);

@@ -170,3 +170,58 @@ fn an_unread_response_names_nobody() {
     s.unreadable(1, Direction::Send, OK.len());
     assert_eq!(responders(&s), [(0, 0)]);
 }
+
+fn of(seen: &[(String, Visibility, Option<End>)]) -> Vec<(&str, Visibility)> {
+    seen.iter().map(|(path, visibility, _)| (path.as_str(), *visibility)).collect()
+}
+
+/// Mail and the like begin with a word that could be a method, and go on.
+#[test]
+fn a_protocol_whose_first_word_is_no_method_is_no_request() {
+    for direction in [Direction::Recv, Direction::Send] {
+        let mut s = tcp();
+        for (n, line) in ["EHLO host1\r\n", "MAIL FROM:<a@b>\r\n", "RCPT TO:<c@d>\r\n"].into_iter().enumerate() {
+            let flags = if n == 0 { wire::FLAG_START } else { wire::FLAG_CONTINUES };
+            s.data(1, direction, flags, line.as_bytes(), line.len());
+        }
+        assert_eq!(exchanges(&s), []);
+        // Should it be HTTP after all, something was missed.
+        assert_eq!(of(&exchanges(s.op(1, direction, GET))), [("", Visibility::Lost)]);
+    }
+}
+
+/// The kernel side forgot the socket in the middle of a body, parts of which are requests, as in a batch.
+#[test]
+fn what_was_in_a_body_still_is_when_its_socket_is_new_again() {
+    let parts = |s: &mut Script, forgets: bool| {
+        s.send(1, UPLOAD).send(1, GET);
+        let Some(Record::Data(data)) = s.records.last_mut() else { panic!("a part that looks like a head is shipped") };
+        data.flags |= if forgets { wire::FLAG_FRESH } else { 0 };
+        exchanges(s)
+    };
+    for forgets in [false, true] {
+        let seen = parts(&mut tcp(), forgets);
+        let whole: Vec<_> = seen.iter().filter(|(_, visibility, _)| *visibility == Visibility::Whole).collect();
+        assert_eq!((whole.len(), whole[0].0.as_str()), (1, "/up"), "{seen:?}");
+    }
+    // Between two messages it may begin anew.
+    let mut s = tcp();
+    s.send(1, GET).recv(1, OK).send(1, GET);
+    let Some(Record::Data(data)) = s.records.last_mut() else { panic!("a head is shipped") };
+    data.flags |= wire::FLAG_FRESH;
+    assert!(exchanges(&s).iter().all(|(_, visibility, _)| *visibility == Visibility::Whole));
+}
+
+/// Where positions are counted, what is lost is not.
+#[test]
+fn a_head_of_which_a_counted_piece_is_lost_is_not_whole() {
+    let pieces = ["GET /a HTTP/1.1\r\nHost: h\r\ntraceparent: 00-4b", "f92f35", "77\r\n\r\n"];
+    let mut s = unix();
+    pieces.iter().for_each(|piece| _ = s.recv(1, piece));
+    assert_eq!(of(&exchanges(&s)), [("/a", Visibility::Whole)]);
+    let lost = s.records.remove(1);
+    let Record::Data(lost) = lost else { panic!("a piece is shipped") };
+    let Some(Record::Data(last)) = s.records.last_mut() else { panic!("a piece is shipped") };
+    last.position -= u64::from(lost.op_len);
+    assert!(exchanges(&s).iter().all(|(_, visibility, _)| *visibility == Visibility::Lost));
+}

@@ -24,8 +24,8 @@ pub enum Unparsable {
     /// `httparse` refused it.
     #[error("not an HTTP/1 head: {0}")]
     Syntax(#[from] httparse::Error),
-    /// A line that a lenient server might read as an audited field, and a strict one might not.
-    #[error("a line can be read in two ways")]
+    /// A line that is no field, whatever a lenient server might read it as.
+    #[error("a line is no field")]
     Ambiguous,
 }
 
@@ -362,11 +362,14 @@ fn straighten<'a>(
         };
         let is_name = name.len() < line.len();
         let name = name.trim_ascii();
-        let is_name = is_name && name.iter().all(|&byte| mask::is_token(byte));
+        let is_field = is_name && !name.is_empty() && name.iter().all(u8::is_ascii_graphic);
+        let is_name = is_field && name.iter().all(|&byte| mask::is_token(byte));
         if is_name && let Some(field) = policy.field(name).filter(needed) {
             fields.push(Folded { name, value: value.trim_ascii().into(), field });
             last = Last::Needed;
-        } else if !is_name && kind == Kind::Request && policy.mentions_audited(line) {
+        } else if !is_field && kind == Kind::Request {
+            // Some servers pass over such a line, and more refuse it. No client sends one: it may be no request at all, but
+            // what a program writes of one into its log.
             return Err(Unparsable::Ambiguous);
         } else {
             last = Last::Skipped;

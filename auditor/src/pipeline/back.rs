@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use lru::LruCache;
 
+use super::answering::Answering;
 use super::broken::Broken;
 use super::config::Config;
 use super::degraded::Degradation;
@@ -103,6 +104,7 @@ pub struct Back {
     /// Requests with faults that may be their sender's to answer for, in order of time.
     pub(super) held: VecDeque<Held>,
     pub(super) broken: Broken,
+    answering: Answering,
     pub(super) claims: Option<Vec<Claim>>,
 }
 
@@ -134,6 +136,7 @@ impl Back {
             ends: Ends::new(),
             held: VecDeque::new(),
             broken: Broken::new(),
+            answering: Answering::new(),
             claims: None,
             config,
         }
@@ -395,9 +398,15 @@ impl Back {
     }
 
     fn answered(&mut self, id: ExchangeId, answer: Answer, out: &mut Vec<Line>) {
+        let answers = answer.time.is_some();
         if let Some(hop) = self.hops.remove(&id) {
+            if answers {
+                self.answering.answered(&hop.request);
+            }
             self.pairer.answered(self.now, id, &hop.pairing);
             self.judged(hop, answer, out);
+        } else if answers {
+            self.answering.answered_late(id);
         }
     }
 
@@ -406,12 +415,15 @@ impl Back {
         if hop.silence.all || !self.wants(hop.edge.local_port) {
             return;
         }
-        let class = hop.pairing.suspect.as_ref().filter(|_| hop.verdict.suspicion.is_some()).map(|(_, class)| class);
+        let speaks = answer.time.is_some() || self.answering.is_known(&hop.request);
+        let suspected = hop.verdict.suspicion.filter(|_| speaks);
+        let class = hop.pairing.suspect.as_ref().filter(|_| suspected.is_some()).map(|(_, class)| class);
         let standing = class.and_then(|class| self.pairer.standing(self.now, class));
         let certain = standing.is_some_and(|s| s.solid && s.confidence >= self.config.min_confidence);
-        let (outcome, suspicion) = match hop.verdict.suspicion {
-            Some(suspicion) if certain => (Outcome::of(suspicion), None),
-            suspicion => (hop.verdict.outcome, suspicion),
+        let (outcome, suspicion) = match (suspected, hop.verdict.outcome) {
+            (Some(suspicion), _) if certain => (Outcome::of(suspicion), None),
+            (_, Outcome::Dropped | Outcome::Restarted) if !speaks => (Outcome::Unknown, None),
+            (suspicion, outcome) => (outcome, suspicion),
         };
         *self.totals.hops.entry(outcome).or_default() += 1;
         if outcome.is_of_trace() {
@@ -421,7 +433,7 @@ impl Back {
             self.totals.judged.extend(known.map(|(format, _)| *format));
         }
         self.totals.suspected += u64::from(suspicion.is_some());
-        if hop.verdict.suspicion.is_none() {
+        if suspected.is_none() {
             self.totals.settle(outcome, format_of(&hop, &self.config.selection), 1);
         }
         let peer = self.peer(hop.request.id);
@@ -439,10 +451,10 @@ impl Back {
         if let Some((key, edge)) = self.edges.count(&hop.edge, &call) {
             out.push(self.summary(key, &edge));
         }
-        if let Some(fate) = Fate::of(hop.verdict.suspicion, certain, outcome) {
+        if let Some(fate) = Fate::of(suspected, certain, outcome) {
             self.edges.contrast(&hop.edge, &Call::new(&hop.request, &hop.pairing, answer.status), fate);
         }
-        for found in &hop.verdict.findings {
+        for found in hop.verdict.findings.iter().filter(|_| speaks) {
             let by_trace = hop.pairing.method == Method::TraceId;
             let correlation = (by_trace || is_by_samples(found.fault.rule)).then_some(Correlation {
                 method: hop.pairing.method.as_str(),
@@ -452,7 +464,7 @@ impl Back {
             let (mark, occurrence) = self.occurrence(&hop, found.clone(), outcome, answer, correlation);
             self.found(mark, occurrence, out);
         }
-        let (Some(suspicion), Some(class), Some(standing)) = (hop.verdict.suspicion, class, standing) else { return };
+        let (Some(suspicion), Some(class), Some(standing)) = (suspected, class, standing) else { return };
         let accusation = accusation(hop.pairing.parent.as_deref(), suspicion, &self.config.selection);
         let correlation = Correlation {
             method: hop.pairing.method.as_str(),

@@ -270,10 +270,32 @@ fn a_call_that_fails_says_so() {
         script.receive(time, 5 * MS, Say::new(1, 10, "GET /cart").with(context(n, 0)));
         script.call_in_vain(time + MS, Say::new(1, 10, "POST /charge"));
     }
+    let nobody = script.clone().run();
+    // It was there before.
+    script.call(0, Say::new(2, 20, "POST /charge").with(context(99, 1)));
     let ran = script.run();
     assert_eq!(ran.findings("traceparent_dropped")[0].attributes.error_type, Some("connection_closed"));
     assert!(ran.json().contains("\"failed\":30"));
-    assert!(!ran.json().contains("duration_seconds"));
+    // Who never answers is perhaps no server, and what was sent no call.
+    assert_eq!((nobody.codes(), nobody.hops("unknown")), (vec![], 30), "{}", nobody.json());
+    assert!(nobody.json().contains("\"failed\":30"));
+    assert!(!nobody.json().contains("duration_seconds"));
+}
+
+/// A back end that takes longer than anybody waits for has answered as well.
+#[test]
+fn who_answers_late_answers() {
+    let ran = |answers: bool| {
+        let mut script = Script::default();
+        for n in 0..60 {
+            let time = n * 3 * SECOND + n * 7919 % 13 * MS;
+            script.receive(time, 30 * SECOND, Say::new(1, 10 + n as u32 % 20, "GET /ask").with(context(n, 0)));
+            let takes = if answers { 20 * SECOND } else { 500 * SECOND };
+            script.slow_call(time + MS, takes, Say::new(1, 10 + n as u32 % 20, "POST /model"));
+        }
+        script.run().count("traceparent_dropped")
+    };
+    assert!(ran(true) > 20 && ran(false) == 0, "{} {}", ran(true), ran(false));
 }
 
 #[test]

@@ -15,7 +15,7 @@ fn fields(text: &str) -> Vec<(String, String)> {
 #[test]
 fn sloppy_lines_are_read() {
     let text = "GET  /p  HTTP/1.1\nHost:h\nTRACEPARENT:00-a\ntraceparent \t:\t00-b \t\r\ntracestate: a=1,\r\n\tb=2\n\
-                X@y: z\nno colon here\nBad\0: b\nuser-agent: c\x01\r\n\r\n";
+                X@y: z\nuser-agent: c\x01\r\n\r\n";
     let expected = [("TRACEPARENT", "00-a"), ("traceparent", "00-b"), ("tracestate", "a=1, b=2")];
     assert_eq!(fields(text), expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
     let head = parse_request(text.as_bytes(), true).unwrap().head;
@@ -33,22 +33,22 @@ fn folds_leave_no_white_space_around_host_and_agent() {
 }
 
 #[test]
-fn what_could_be_an_audited_field_is_never_skipped() {
-    for line in ["traceparent 00-a", "x traceparent: 00-a"] {
+fn a_line_that_is_no_field_makes_a_request_none() {
+    for line in [
+        "traceparent 00-a",
+        "x traceparent: 00-a",
+        "web3 1",
+        "charged 3 EUR",
+        "2026/11/30 12:00:01 INFO done",
+        "Bad\0: b",
+        ":",
+    ] {
         let text = format!("GET / HTTP/1.1\r\n{line}\r\n\r\n");
         assert_eq!(parse_request(text.as_bytes(), true), Err(Unparsable::Ambiguous), "{line}");
-    }
-    assert_eq!(parse_request(b"GET / HTTP/1.1\r\n traceparent: 00-a\r\n\r\n", true), Err(Unparsable::Ambiguous));
-}
-
-#[test]
-fn short_names_are_mentioned_by_whole_words_only() {
-    for (line, ambiguous) in [("b3 1", true), ("x SW8: 1", true), ("web3 1", false), ("b3x 1", false)] {
-        let text = format!("GET / HTTP/1.1\r\n{line}\r\n\r\n");
-        assert_eq!(parse_request(text.as_bytes(), true).is_err(), ambiguous, "{line}");
         let text = format!("HTTP/1.1 200 OK\r\n{line}\r\n\r\n");
         assert!(parse_response(text.as_bytes(), None, &policy(Masking::Blank)).is_ok(), "{line}");
     }
+    assert_eq!(parse_request(b"GET / HTTP/1.1\r\n traceparent: 00-a\r\n\r\n", true), Err(Unparsable::Ambiguous));
 }
 
 #[test]
