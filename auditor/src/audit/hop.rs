@@ -108,9 +108,15 @@ impl<'a> Hop<'a> {
     fn is_superseded(&self, format: &str) -> bool {
         let goes_on = |named: &Named| translate::fate(named, &self.sent.named) != Fate::Ended;
         let Some(ended) = self.named(format).filter(|named| !goes_on(named)) else { return false };
+        // Who only copies what came can copy all of it.
+        let is_taken_up = |named: &Named| {
+            let sent = self.sent.named.iter().filter(|sent| sent.identity.same_trace(&named.identity));
+            sent.into_iter()
+                .any(|sent| sent.identity.span_id.is_none() || sent.identity.span_id != named.identity.span_id)
+        };
         let made_up = |named: &Named| agreement::is_of_load_balancers(named.format);
         let mut others = self.received.named.iter().filter(|other| !other.identity.same_trace(&ended.identity));
-        others.any(|other| goes_on(other) && (!made_up(other) || made_up(ended)))
+        others.any(|other| is_taken_up(other) && (!made_up(other) || made_up(ended)))
     }
 
     /// Whether what the call names in this format is a trace that was received, in whatever format: of two that come

@@ -168,6 +168,12 @@ impl Carried {
             || self.repeats(received)
     }
 
+    /// Whether the span of what was received is still the one that sent this, in whatever format.
+    pub fn keeps_span_of(&self, received: &Self) -> bool {
+        let same = |a: &Named, b: &Named| a.identity.span_id.is_some() && a.identity.span_id == b.identity.span_id;
+        self.named.iter().any(|a| received.named.iter().any(|b| a.identity.same_trace(&b.identity) && same(a, b)))
+    }
+
     /// Whether `traceparent` is, byte for byte, what was received.
     pub fn repeats(&self, received: &Self) -> bool {
         self.w3c.raw().is_some_and(|raw| received.w3c.raw() == Some(raw))

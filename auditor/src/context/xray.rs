@@ -7,12 +7,13 @@
 //!
 //! A load balancer adds a `Root` to every request that has none, and records nothing:
 //! <https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-request-tracing.html>. Such an id,
-//! without a parent or a decision, is not missed by anybody. Neither is one of a trace that nobody is to record, which API
-//! Gateway, App Runner and others give to most requests.
+//! without a parent or a decision, is not missed by anybody. One of a trace that nobody is to record, which API Gateway,
+//! App Runner and others give to most requests, is worth telling of, and no more.
 
 use super::evidence::{Show, member_value};
 use super::format::{Fields, Identity};
 use super::hex::{hex64, hex128};
+use super::identity::Named;
 use super::trace::{Parsed, TraceFormat, first};
 use crate::rule::{Rule, Severity};
 
@@ -72,6 +73,12 @@ static MALFORMED: Rule = Rule {
     ],
 };
 
+/// Whether a request whose trace is told of in the format `main` brought one of X-Ray that nobody is to record: front ends
+/// give such an id to whatever they pass on, to services without X-Ray as well.
+pub fn is_unrecorded(main: &str, named: &[Named]) -> bool {
+    main == XRAY.name && named.iter().any(|n| n.format == XRAY.name && n.identity.sampled == Some(false))
+}
+
 fn parse(head: Fields<'_>) -> Option<Parsed> {
     let value = first(head, TRACE_ID)?;
     let member = |key| value.split(|&byte| byte == b';').find_map(|member| member_value(member, key));
@@ -92,7 +99,7 @@ fn parse(head: Fields<'_>) -> Option<Parsed> {
         Err(reason) => return Some(Parsed::malformed(&MALFORMED, reason, TRACE_ID)),
     };
     let identity = Identity { trace_id, short: false, span_id: span_id.flatten(), sampled, debug: false };
-    let provisioned = sampled == Some(false) || parent.is_none() && sampled.is_none();
+    let provisioned = parent.is_none() && sampled.is_none();
     Some(Parsed { identity: Some(identity), sampled, provisioned, ..Parsed::default() })
 }
 
@@ -179,8 +186,7 @@ mod tests {
         assert_eq!(of(";Parent=1;Sampled=1", ";Parent=2;Sampled=1"), Status::Continued);
         assert_eq!(of(";Self=1-67891233-abcdef012345678912345678", ";Parent=2;Sampled=1"), Status::Continued);
         assert_eq!(of(";Parent=1;Sampled=1", "-"), Status::Dropped);
-        // Nobody records it.
-        assert_eq!(of(";Parent=1;Sampled=0", "-"), Status::Absent);
+        assert_eq!(of(";Sampled=0", "-"), Status::Dropped);
         assert_eq!(of("-", ";Sampled=0"), Status::Started);
         // Added by a load balancer.
         assert_eq!(of("", "-"), Status::Absent);

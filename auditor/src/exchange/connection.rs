@@ -114,10 +114,15 @@ impl Connection {
         }
     }
 
-    /// Whether it is, or may be, in the middle of a message this way.
-    pub(super) fn is_within(&mut self, direction: Direction) -> bool {
-        let framer = &self.side(direction).framer;
-        framer.is_positioned() && (framer.in_body() || framer.has_partial_head() || framer.is_lost())
+    /// Whether a record that says that nothing is known of it is in the middle of a message that was. What of a body was not
+    /// shipped its position tells; where positions are counted they begin anew.
+    pub(super) fn is_within(&mut self, data: &Data) -> bool {
+        let framer = &mut self.side(data.direction).framer;
+        if !framer.is_positioned() || data.has(wire::FLAG_COUNTED) {
+            return false;
+        }
+        framer.arrive(data.position, false);
+        framer.in_body() || framer.has_partial_head()
     }
 
     /// Bytes it holds, about.
@@ -150,8 +155,8 @@ impl Connection {
         let losses = context.losses;
         let side = self.side(direction);
         let lossy = std::mem::replace(&mut side.losses, losses) != losses;
-        if lossy && data.has(wire::FLAG_COUNTED) {
-            // Nor were its bytes counted, perhaps.
+        if lossy && data.has(wire::FLAG_COUNTED) && side.framer.has_partial_head() {
+            // What was lost because the kernel side was busy it has not counted.
             side.framer.lose();
         }
         let arrival = side.framer.arrive(data.position, data.has(wire::FLAG_COUNTED));

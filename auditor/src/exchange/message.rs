@@ -48,7 +48,8 @@ impl Connection {
         let started = side.started;
         let framer = &side.framer;
         let noted = Some(&*context.noted).filter(|_| whole && framer.is_noted());
-        let parsed = parse_request(framer.head(bytes.unwrap_or_default()), whole, noted, context.policy);
+        let (head, sent) = (framer.head(bytes.unwrap_or_default()), role == Role::Client);
+        let parsed = parse_request(head, whole, sent, noted, context.policy);
         if tentative {
             side.framer.lose();
             return self.push_lost(data, context);

@@ -153,7 +153,7 @@ impl Exchanges {
         let mut within = false;
         if fresh && let Some(mut before) = self.connections.pop(&data.socket) {
             // The kernel side forgot this socket, or another one lives at its address.
-            within = before.is_within(data.direction);
+            within = before.is_within(data);
             self.held = self.held.saturating_sub(before.weight());
             let mut context = self.state.context(events);
             before.end_all(End::OutOfSight, data.time, &mut context);

@@ -107,18 +107,19 @@ impl ParsedResponse {
 }
 
 /// Reads the head of a request. Of a head that is not `whole` the last, unfinished line is left out. `noted`: its lines, if
-/// all that are needed are noted.
+/// all that are needed are noted. `sent`: the process sends it, so what is no field is told from no request.
 ///
 /// # Errors
 /// When it makes no sense.
 pub fn parse_request(
     bytes: &[u8],
     whole: bool,
+    sent: bool,
     noted: Option<&Noted>,
     policy: &Policy,
 ) -> Result<ParsedRequest, Unparsable> {
     let Some(noted) = noted else {
-        let (start, lines) = straighten(bytes, whole, Kind::Request, policy)?;
+        let (start, lines) = straighten(bytes, whole, Kind::Request, sent, policy)?;
         return odd_request(start, lines.iter().map(Folded::line));
     };
     let Some(FirstLine::Request { method, path, query, minor_version }) = noted.first() else {
@@ -191,7 +192,7 @@ fn request<'a>(
 /// When it makes no sense.
 pub fn parse_response(bytes: &[u8], noted: Option<&Noted>, policy: &Policy) -> Result<ParsedResponse, Unparsable> {
     let Some(noted) = noted else {
-        let (start, lines) = straighten(bytes, true, Kind::Response, policy)?;
+        let (start, lines) = straighten(bytes, true, Kind::Response, false, policy)?;
         let framing = Structure::of(lines.iter().map(Folded::line)).framing();
         return Ok(ParsedResponse { status: odd_status(start)?, framing });
     };
@@ -330,6 +331,7 @@ fn straighten<'a>(
     bytes: &'a [u8],
     whole: bool,
     kind: Kind,
+    sent: bool,
     policy: &Policy,
 ) -> Result<(&'a [u8], Vec<Folded<'a>>), Unparsable> {
     let mut lines = split(bytes).filter(|line| whole || line.ends_with(b"\n"));
@@ -367,9 +369,9 @@ fn straighten<'a>(
         if is_name && let Some(field) = policy.field(name).filter(needed) {
             fields.push(Folded { name, value: value.trim_ascii().into(), field });
             last = Last::Needed;
-        } else if !is_field && kind == Kind::Request {
-            // Some servers pass over such a line, and more refuse it. No client sends one: it may be no request at all, but
-            // what a program writes of one into its log.
+        } else if kind == Kind::Request && (!is_field && sent || !is_name && policy.mentions_audited(line)) {
+            // What is sent with a line that is no field may be no request, but what a program writes of one into its log.
+            // Who receives one may have strange clients.
             return Err(Unparsable::Ambiguous);
         } else {
             last = Last::Skipped;

@@ -88,6 +88,12 @@ impl Policy {
         let (known, at) = self.fields.walk(name);
         if known == name.len() { self.named(at) } else { None }
     }
+
+    /// Whether a line that is not a field line could still have been meant, and read by a lenient server, as an audited
+    /// one. Only a whole word counts: some names are short.
+    pub(super) fn mentions_audited(&self, line: &[u8]) -> bool {
+        line.split(|&byte| !is_token(byte)).any(|word| self.field(word).is_some_and(|field| field.audited))
+    }
 }
 
 #[cfg(test)]
@@ -130,6 +136,17 @@ mod tests {
         for (name, any) in [("x-b", true), ("X-b3-tr", true), ("ctx-whatever", true), ("x-b4", false), ("b3-", false)] {
             let at = name.bytes().try_fold(Policy::NAME, |at, byte| policy.narrow(at, byte));
             assert_eq!(at.is_some(), any, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_whole_word_is_a_mention() {
+        let policy = policy();
+        for line in ["b3 1", "x B3: 1", "a\0b3", "ctx-a", "x-b3"] {
+            assert!(policy.mentions_audited(line.as_bytes()), "{line}");
+        }
+        for line in ["", "b3x 1", "web3 1", "x-b3-1", "cookie b"] {
+            assert!(!policy.mentions_audited(line.as_bytes()), "{line}");
         }
     }
 }

@@ -421,7 +421,8 @@ impl Process {
         let matches =
             ids.iter().filter_map(|id| self.held.get(id)).filter(|held| sent.continues(&held.inbound.carried));
         let matches: SmallVec<[&Held; 8]> = matches.collect();
-        let repeats = |held: &Held| sent.repeats(&held.inbound.carried);
+        // Who takes over the very span of a request takes it from there.
+        let repeats = |held: &Held| (sent.repeats(&held.inbound.carried), sent.keeps_span_of(&held.inbound.carried));
         let is_here = |held: &Held| held.inbound.execution == execution;
         let best = *matches.iter().max_by_key(|held| (repeats(held), is_here(held), held.open, held.inbound.id))?;
         let by_thread = best.open && is_here(best) && self.discipline.is_proven();
@@ -432,7 +433,7 @@ impl Process {
             parent: best.inbound.clone(),
             others: others.map(|held| held.inbound.clone()).collect(),
             count: matches.len(),
-            may_copy: !by_thread && !repeats(best) && same().any(|same| same.forgotten),
+            may_copy: !by_thread && !repeats(best).0 && same().any(|same| same.forgotten),
         })
     }
 

@@ -21,6 +21,8 @@ const AFFINE: f64 = 4.6;
 const BACKGROUND: f64 = 1.0;
 /// Calls are caused by requests so many times as often as not, for all that is known before any was seen.
 const CAUSED: f64 = 9.0;
+/// How much likelier than chance a request must be, to have made a call rather than nobody.
+const LIKELY: f64 = 1.0;
 /// What chance has against a route that makes most of the calls.
 const CHANCE: f64 = 0.5;
 
@@ -136,13 +138,13 @@ pub(super) struct Chosen {
     pub(super) confidence: f64,
     /// That a request did, as far as delays tell.
     pub(super) caused: f64,
-    /// One of another route may have made it.
-    rivalled: bool,
+    /// One of another route may have made it, or nobody knows yet, or this one rather than none.
+    open: bool,
 }
 
 impl Chosen {
     fn new(id: ExchangeId, named: Named) -> Self {
-        Self { id, named, confidence: 0.0, caused: 1.0, rivalled: true }
+        Self { id, named, confidence: 0.0, caused: 1.0, open: true }
     }
 }
 
@@ -274,7 +276,7 @@ impl Process {
             let (class_seq, route) = (class.seq, held.inbound.route_key);
             let made = match chosen.named {
                 Named::Only | Named::ToldApart => Made::Suspect,
-                Named::Unsure if chosen.rivalled => Made::Perhaps,
+                Named::Unsure if chosen.open => Made::Perhaps,
                 Named::Unsure | Named::Background => Made::Chance,
             };
             if made != Made::Perhaps {
@@ -369,6 +371,7 @@ fn by_delay(class: &Class, callers: &[Caller]) -> Option<(Caller, Chosen)> {
         () if alone && best.ratio / all >= NAMED => Named::ToldApart,
         () => Named::Unsure,
     };
+    let open = callers.len() > 1 || best.ratio >= LIKELY || !class.is_learnt();
     let (confidence, caused) = (best.alone * best.ratio / all, odds / (1.0 + odds));
-    Some((*best, Chosen { id: best.id, named, confidence, caused, rivalled: callers.len() > 1 }))
+    Some((*best, Chosen { id: best.id, named, confidence, caused, open }))
 }

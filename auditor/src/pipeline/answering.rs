@@ -51,11 +51,11 @@ impl Answering {
         }
     }
 
-    /// The call was not answered (yet). Says whether its other end has answered another one.
-    pub(super) fn is_known(&mut self, call: &Request) -> bool {
+    /// The call was not answered; `may_be`: it may be yet. Says whether its other end has answered another one.
+    pub(super) fn is_known(&mut self, call: &Request, may_be: bool) -> bool {
         let peer = peer(call);
         let known = self.known.get(&peer).is_some();
-        if !known {
+        if !known && may_be {
             self.late.put(call.id, peer);
         }
         known

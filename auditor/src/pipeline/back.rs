@@ -351,7 +351,6 @@ impl Back {
                 candidates: pairing.candidates,
             });
         }
-        self.totals.calls_unseen += u64::from(pairing.unseen);
         let mut verdict = judge(&pairing, &sent, &self.config.selection);
         let boundaries = &self.config.boundaries;
         let endpoints = &request.endpoints;
@@ -415,7 +414,7 @@ impl Back {
         if hop.silence.all || !self.wants(hop.edge.local_port) {
             return;
         }
-        let speaks = answer.time.is_some() || self.answering.is_known(&hop.request);
+        let speaks = answer.time.is_some() || self.answering.is_known(&hop.request, answer.error.is_none());
         let suspected = hop.verdict.suspicion.filter(|_| speaks);
         let class = hop.pairing.suspect.as_ref().filter(|_| suspected.is_some()).map(|(_, class)| class);
         let standing = class.and_then(|class| self.pairer.standing(self.now, class));
@@ -426,6 +425,7 @@ impl Back {
             (suspicion, outcome) => (outcome, suspicion),
         };
         *self.totals.hops.entry(outcome).or_default() += 1;
+        self.totals.calls_unseen += u64::from(hop.pairing.unseen && outcome == Outcome::Unknown);
         if outcome.is_of_trace() {
             // Of heads that were cut only that is known which the trace came in.
             self.totals.judged.insert(format_of(&hop, &self.config.selection));

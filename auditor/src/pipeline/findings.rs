@@ -8,7 +8,7 @@ use super::lines::Answer;
 use crate::audit::{Boundaries, Code, Found, Outcome, Severity, dropped};
 use crate::context::format::Format;
 use crate::context::w3c::{self, W3C, rules};
-use crate::context::{Carried, Presence, Selection, format};
+use crate::context::{Carried, Presence, Selection, format, xray};
 use crate::pair::{ClassRef, Inbound, Suspicion};
 use crate::report::{Correlation, FormatCounts, Line, Mark, NO_FORMAT, fingerprint, round4};
 
@@ -91,6 +91,13 @@ impl Back {
             if boundaries.is_external(&hop.destination, &hop.request.endpoints) {
                 return (severity, ", which is not internal".to_owned());
             }
+        }
+        let carried = parent.map(|parent| &parent.carried);
+        if Boundaries::severity(rule, &self.config.selection).is_some()
+            && carried
+                .is_some_and(|carried| xray::is_unrecorded(carried.main(&self.config.selection).name(), &carried.named))
+        {
+            return (Severity::Info, ", of a trace that nobody records".to_owned());
         }
         match self.samples.severity(rule, &hop.pairing, &hop.edge.outbound, &hop.destination) {
             Some(severity) => (severity, ", although the process sets parent-ids of its own on other calls".to_owned()),

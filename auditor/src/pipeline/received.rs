@@ -92,10 +92,12 @@ impl Back {
         if hop.is_some_and(|hop| hop.pairing.unseen) {
             return;
         }
-        // Of what its process received itself the senders were told.
-        let own = self.ends.peer(held.request.id);
-        let passes: Vec<_> = own.into_iter().chain(hop.map(|hop| hop.pairing.service)).collect();
-        held.found.retain(|found| !passes.iter().any(|pid| self.broken.may_be_passed_on(self.now, *pid, found)));
+        // Of what its process received itself the senders were told, but where a port is wanted.
+        if self.config.ports.is_empty() {
+            let own = self.ends.peer(held.request.id);
+            let passes: Vec<_> = own.into_iter().chain(hop.map(|hop| hop.pairing.service)).collect();
+            held.found.retain(|found| !passes.iter().any(|pid| self.broken.may_be_passed_on(self.now, *pid, found)));
+        }
         let elsewhere = self.told_of(call);
         self.tell(held, &elsewhere, out);
     }

@@ -245,8 +245,8 @@ fn first_lines_are_read_as_the_parser_reads_them() {
             }
             let head = &bytes[head];
             if mask.kind() == Kind::Request {
-                let asked = parse_request(head, true, None, &policy);
-                assert_eq!(parse_request(head, true, Some(&noted), &policy), asked, "{}", head.escape_ascii());
+                let asked = parse_request(head, true, true, None, &policy);
+                assert_eq!(parse_request(head, true, true, Some(&noted), &policy), asked, "{}", head.escape_ascii());
             } else {
                 let asked = parse_response(head, None, &policy);
                 assert_eq!(parse_response(head, Some(&noted), &policy), asked, "{}", head.escape_ascii());
@@ -281,8 +281,8 @@ proptest! {
         let (head, policy) = (&bytes[head], policy(masking));
         match mask.kind() {
             Kind::Request => prop_assert_eq!(
-                parse_request(head, true, Some(&noted), &policy),
-                parse_request(head, true, None, &policy),
+                parse_request(head, true, true, Some(&noted), &policy),
+                parse_request(head, true, true, None, &policy),
                 "{}", head.escape_ascii()
             ),
             Kind::Response => prop_assert_eq!(
