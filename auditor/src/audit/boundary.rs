@@ -58,8 +58,11 @@ impl Boundaries {
 
     /// Whether a place is not among those that are internal, where some are.
     pub fn is_external(&self, destination: &Destination, endpoints: &Endpoints) -> bool {
+        if self.internal.is_empty() {
+            return false;
+        }
         let towards = Towards::new(destination, endpoints);
-        !self.internal.is_empty() && !towards.is_local() && towards.is_in(&self.internal).is_none()
+        !towards.is_local() && towards.is_in(&self.internal).is_none()
     }
 
     /// How bad it is that a trace that crosses a boundary broke this rule, if less bad than elsewhere.
@@ -77,12 +80,12 @@ impl Boundaries {
         endpoints: &Endpoints,
         selection: &Selection,
     ) -> Option<Found> {
-        let formats = sent.formats(None, selection).filter(|format| format.cargo() != Cargo::Id);
-        let names: Vec<_> = formats.map(|format| format.name()).collect();
-        let first = *names.first()?;
         if !self.is_external(destination, endpoints) {
             return None;
         }
+        let formats = sent.formats(None, selection).filter(|format| format.cargo() != Cargo::Id);
+        let names: Vec<_> = formats.map(|format| format.name()).collect();
+        let first = *names.first()?;
         let fault = Fault { rule: &SENT_EXTERNALLY, reason: None, detail: Some(names.join(", ").into()) };
         Some(Found { format: first, fault })
     }

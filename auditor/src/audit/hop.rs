@@ -110,9 +110,8 @@ impl<'a> Hop<'a> {
         let Some(ended) = self.named(format).filter(|named| !goes_on(named)) else { return false };
         // Who only copies what came can copy all of it.
         let is_taken_up = |named: &Named| {
-            let sent = self.sent.named.iter().filter(|sent| sent.identity.same_trace(&named.identity));
-            sent.into_iter()
-                .any(|sent| sent.identity.span_id.is_none() || sent.identity.span_id != named.identity.span_id)
+            let (sent, named) = (&self.sent.named, &named.identity);
+            sent.iter().any(|sent| sent.identity.same_trace(named) && !sent.identity.same_span(named))
         };
         let made_up = |named: &Named| agreement::is_of_load_balancers(named.format);
         let mut others = self.received.named.iter().filter(|other| !other.identity.same_trace(&ended.identity));

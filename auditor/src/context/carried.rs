@@ -170,8 +170,7 @@ impl Carried {
 
     /// Whether the span of what was received is still the one that sent this, in whatever format.
     pub fn keeps_span_of(&self, received: &Self) -> bool {
-        let same = |a: &Named, b: &Named| a.identity.span_id.is_some() && a.identity.span_id == b.identity.span_id;
-        self.named.iter().any(|a| received.named.iter().any(|b| a.identity.same_trace(&b.identity) && same(a, b)))
+        self.named.iter().any(|a| received.named.iter().any(|b| a.identity.same_span(&b.identity)))
     }
 
     /// Whether `traceparent` is, byte for byte, what was received.

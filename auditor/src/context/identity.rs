@@ -22,6 +22,11 @@ impl Identity {
         let difference = self.trace_id ^ other.trace_id;
         if self.wide() && other.wide() { difference == 0 } else { difference << 64 == 0 }
     }
+
+    /// Whether both name the same span of the same trace. Where one has none nobody can say.
+    pub fn same_span(&self, other: &Self) -> bool {
+        self.same_trace(other) && self.span_id.is_some() && self.span_id == other.span_id
+    }
 }
 
 #[cfg(test)]

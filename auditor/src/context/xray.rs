@@ -38,7 +38,7 @@ static DROPPED: Rule = Rule {
     on_request: "",
     meaning: "The service received x-amzn-trace-id with a parent or a sampling decision and made a call on its behalf \
               that does not carry it, neither in this format nor in another. The trace ends here. An id that only a \
-              load balancer added is not missed.",
+              load balancer added is not missed, and of a trace that is not sampled it is information.",
     looks_like: "The service map ends at this service; what is behind it shows traces of its own.",
     causes: &[
         "No X-Ray SDK or ADOT, or none for the HTTP client that makes this call",
@@ -73,10 +73,10 @@ static MALFORMED: Rule = Rule {
     ],
 };
 
-/// Whether a request whose trace is told of in the format `main` brought one of X-Ray that nobody is to record: front ends
-/// give such an id to whatever they pass on, to services without X-Ray as well.
-pub fn is_unrecorded(main: &str, named: &[Named]) -> bool {
-    main == XRAY.name && named.iter().any(|n| n.format == XRAY.name && n.identity.sampled == Some(false))
+/// Whether what is told of a trace in this format is of one of X-Ray that nobody is to record: front ends give such an id to
+/// whatever they pass on, to services without X-Ray as well.
+pub fn is_unrecorded(format: &str, named: &[Named]) -> bool {
+    format == XRAY.name && named.iter().any(|n| n.format == XRAY.name && n.identity.sampled == Some(false))
 }
 
 fn parse(head: Fields<'_>) -> Option<Parsed> {

@@ -97,7 +97,7 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    /// `data` is its first record, `within` what was under way when it was last heard of.
+    /// `data` is its first record; `within`: of a message that was under way when it was last heard of.
     pub(super) fn new(data: &Data, losses: u64, within: bool) -> Self {
         let side = || Side { losses, ..Side::default() };
         Self {
@@ -238,11 +238,11 @@ impl Connection {
             None => {
                 // Until a head was seen that can be no part of a body, whatever looks like one may be one.
                 self.fresh &= start && !damaged;
-                let other = std::mem::take(&mut self.side(data.direction).other) && !start;
-                if !start && (damaged || !other) {
+                let side = self.side(data.direction);
+                side.other &= !start;
+                if !start && (damaged || !side.other) {
                     self.push_lost(data, context);
                 }
-                self.side(data.direction).other = other;
                 start
             }
         };

@@ -139,12 +139,12 @@ pub(super) struct Chosen {
     /// That a request did, as far as delays tell.
     pub(super) caused: f64,
     /// One of another route may have made it, or nobody knows yet, or this one rather than none.
-    open: bool,
+    ambiguous: bool,
 }
 
 impl Chosen {
     fn new(id: ExchangeId, named: Named) -> Self {
-        Self { id, named, confidence: 0.0, caused: 1.0, open: true }
+        Self { id, named, confidence: 0.0, caused: 1.0, ambiguous: true }
     }
 }
 
@@ -276,7 +276,7 @@ impl Process {
             let (class_seq, route) = (class.seq, held.inbound.route_key);
             let made = match chosen.named {
                 Named::Only | Named::ToldApart => Made::Suspect,
-                Named::Unsure if chosen.open => Made::Perhaps,
+                Named::Unsure if chosen.ambiguous => Made::Perhaps,
                 Named::Unsure | Named::Background => Made::Chance,
             };
             if made != Made::Perhaps {
@@ -371,7 +371,7 @@ fn by_delay(class: &Class, callers: &[Caller]) -> Option<(Caller, Chosen)> {
         () if alone && best.ratio / all >= NAMED => Named::ToldApart,
         () => Named::Unsure,
     };
-    let open = callers.len() > 1 || best.ratio >= LIKELY || !class.is_learnt();
+    let ambiguous = callers.len() > 1 || best.ratio >= LIKELY || !class.is_learnt();
     let (confidence, caused) = (best.alone * best.ratio / all, odds / (1.0 + odds));
-    Some((*best, Chosen { id: best.id, named, confidence, caused, open }))
+    Some((*best, Chosen { id: best.id, named, confidence, caused, ambiguous }))
 }

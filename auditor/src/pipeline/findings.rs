@@ -91,13 +91,9 @@ impl Back {
             if boundaries.is_external(&hop.destination, &hop.request.endpoints) {
                 return (severity, ", which is not internal".to_owned());
             }
-        }
-        let carried = parent.map(|parent| &parent.carried);
-        if Boundaries::severity(rule, &self.config.selection).is_some()
-            && carried
-                .is_some_and(|carried| xray::is_unrecorded(carried.main(&self.config.selection).name(), &carried.named))
-        {
-            return (Severity::Info, ", of a trace that nobody records".to_owned());
+            if parent.is_some_and(|parent| xray::is_unrecorded(found.format, &parent.carried.named)) {
+                return (severity, ", of a trace that nobody records".to_owned());
+            }
         }
         match self.samples.severity(rule, &hop.pairing, &hop.edge.outbound, &hop.destination) {
             Some(severity) => (severity, ", although the process sets parent-ids of its own on other calls".to_owned()),

@@ -222,6 +222,17 @@ fn of_two_traces_that_come_together_one_goes_on() {
     }
 }
 
+/// As a proxy writes that sets the header to what came, also when nothing did.
+#[test]
+fn an_empty_traceparent_is_none() {
+    let empty = |_| vec![("traceparent", String::new())];
+    for received in [empty as fn(u64) -> Vec<_>, |_| vec![]] {
+        assert_eq!(served_with(received, empty).codes(), ["trace_not_started"]);
+        assert_eq!(served_with(received, |n| fields(&[("w3c", n, 1)])).hops("started"), 50);
+    }
+    assert_eq!(served_with(|n| fields(&[("w3c", n, 1)]), empty).codes(), ["traceparent_dropped"]);
+}
+
 /// A load balancer, or a front end of AWS, gives every request an id, whatever else it carries.
 #[test]
 fn an_id_that_was_added_may_end() {

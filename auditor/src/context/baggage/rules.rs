@@ -19,7 +19,8 @@ pub static DROPPED: Rule = Rule {
     on_request: "",
     meaning: "The service received baggage and made a call on its behalf without any. Whoever needs a member of it \
               downstream does not get it. Lists that cannot be read, or have more than 64 members or more than 8192 \
-              bytes, may be shortened and are not reported. Jaeger's uberctx-* headers are baggage, too.",
+              bytes, may be shortened and are not reported. Jaeger's uberctx-* headers are baggage, too, and what goes on \
+              in Correlation-Context (.NET before 10) is not lost.",
     looks_like: "The trace is whole. But attributes, routing or feature flags that come from baggage are missing from here \
                  on.",
     causes: &[
